@@ -1,0 +1,118 @@
+"""What a person sees while the network trains."""
+
+import sys
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from torch import nn
+from tqdm import tqdm
+
+from src.callbacks.history import History
+from src.model.classifier import MLPClassifier
+from src.runs import Run
+
+REFRESH_SECONDS = 0.1
+
+
+class Console(ProgressBar):
+    """Prints the network, a bar per epoch on a terminal or else a line, and where to find the result.
+
+    Args:
+        run: The run folder, for the closing lines.
+        history: The record to print from; it must come before this callback.
+    """
+
+    def __init__(self, run: Run, history: History) -> None:
+        super().__init__()
+        self.run = run
+        self.history = history
+        self.enabled = True
+        self._bar: tqdm[Any] | None = None
+        self._epochs_before = 0
+
+    def disable(self) -> None:
+        """Print nothing; Lightning calls this on all ranks but the first."""
+        self.enabled = False
+
+    def enable(self) -> None:
+        """Print again."""
+        self.enabled = True
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print without breaking the bar."""
+        if self.enabled:
+            tqdm.write(" ".join(map(str, args)), file=sys.stdout)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the network and where the run is kept."""
+        self._epochs_before = len(self.history.epochs)
+        sizes = {name: len(labels) for name, (_, labels) in self.history.datamodule.splits.items()}
+        self.print(parameter_table(pl_module))
+        self.print(f"Data     {sizes['train']:,} images to train, {sizes['val']:,} to validate")
+        self.print(f"Device   {trainer.world_size} x {pl_module.device.type}")
+        self.print(f"Run      {self.run.path}\n")
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the epoch's bar on a terminal."""
+        if self.enabled and sys.stdout.isatty():
+            self._bar = tqdm(
+                desc=f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
+                total=self.total_train_batches,
+                file=sys.stdout,
+                mininterval=REFRESH_SECONDS,
+                dynamic_ncols=True,
+                bar_format="{desc} {percentage:3.0f}% |{bar:20}| {elapsed}{postfix}",
+            )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar; metrics are read from the device only when it is redrawn."""
+        bar = self._bar
+        if bar is not None and bar.update():
+            assert isinstance(pl_module, MLPClassifier)
+            metrics = pl_module.running_metrics("train")
+            bar.set_postfix_str(" - ".join(f"{_short(name)}: {float(value):.4f}" for name, value in metrics.items()))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the epoch's line."""
+        record = self.history.epochs[-1]
+        if self._bar is not None:
+            self._bar.leave = False
+            self._bar.close()
+            self._bar = None
+        metrics = [f"{_short(name)}: {value:.4f}" for name, value in record.items() if "/" in name]
+        self.print(" - ".join([f"Epoch {record['epoch']}/{trainer.max_epochs}", f"{record['seconds']:.1f}s", *metrics]))
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say how it ended and what to do next."""
+        best = self.history.best()
+        epochs = len(self.history.epochs)
+        self.print()
+        if epochs == self._epochs_before:
+            self.print(f"Nothing left to train: {epochs} epochs are done; ask for more with --trainer.max_epochs")
+        if best:
+            self.print(f"Best val/acc {best['val/acc']:.4f} in epoch {best['epoch']}: {self.run.best}")
+        else:
+            self.print(f"No validation split, so no best.ckpt; the last epoch is {self.run.last}")
+        self.print(f"Trained {epochs} epochs in {sum(record['seconds'] for record in self.history.epochs):.1f}s")
+        self.print(f"Look at it:  tensorboard --logdir {self.run.path.parent}")
+
+
+def _short(name: str) -> str:
+    """Name a metric as Keras' log does: train/loss -> loss, val/loss -> val_loss."""
+    return name.removeprefix("train/").replace("/", "_")
+
+
+def parameter_table(module: nn.Module) -> str:
+    """Return a table of the layers that have parameters, with exact counts."""
+    rows = []
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            count = sum(parameter.numel() for parameter in layer.parameters())
+            rows.append((f"Linear {layer.in_features} -> {layer.out_features}", f"{count:,}"))
+    rows.append(("Parameters", f"{sum(parameter.numel() for parameter in module.parameters()):,}"))
+    width = max(len(name) for name, _ in rows) + 4
+    digits = max(len(count) for _, count in rows)
+    return "\n".join(f"{name:<{width}}{count:>{digits}}" for name, count in rows)

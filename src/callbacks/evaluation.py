@@ -1,0 +1,51 @@
+"""The result of validate and test, printed and kept in the run of the checkpoint."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from src.files import write_atomic
+from src.model.classifier import MLPClassifier, Stage
+from src.runs import Run
+
+
+class EvaluationResult(Callback):
+    """Writes ``validate.json`` or ``test.json`` into the run that the checkpoint belongs to.
+
+    Args:
+        checkpoint: The checkpoint that is evaluated.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint = checkpoint
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report ``validate``."""
+        self._report(trainer, pl_module, "val", "validate.json")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report ``test``."""
+        self._report(trainer, pl_module, "test", "test.json")
+
+    def _report(self, trainer: Trainer, pl_module: LightningModule, stage: Stage, file_name: str) -> None:
+        assert isinstance(pl_module, MLPClassifier)
+        accuracy: Any = pl_module.metrics(stage)[f"{stage}/acc"]
+        with accuracy.sync_context():  # the counts of all ranks
+            correct = int(accuracy.tp.sum())
+            samples = correct + int(accuracy.fn.sum())
+        if not trainer.is_global_zero:
+            return
+        metrics = {name: float(trainer.callback_metrics[name]) for name in (f"{stage}/acc", f"{stage}/loss")}
+        content = {
+            **metrics,
+            "samples": samples,
+            "correct": correct,
+            "checkpoint": str(self.checkpoint),
+            "devices": trainer.world_size,
+        }
+        path = Run.of_checkpoint(self.checkpoint).path / file_name
+        write_atomic(path, json.dumps(content, indent=2).encode())
+        shown = " - ".join(f"{name}: {value:.4f}" for name, value in metrics.items())
+        print(f"{shown} - {correct:,} of {samples:,} right\n{path}")

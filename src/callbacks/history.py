@@ -1,0 +1,137 @@
+"""What each epoch did: TensorBoard's scalars and HParams, and result.json."""
+
+import json
+import platform
+import subprocess
+import time
+from importlib.metadata import version
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from src.data.datamodule import MNISTDataModule
+from src.files import write_atomic
+from src.model.classifier import MLPClassifier
+from src.runs import Run
+
+PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "tensorboard", "jsonargparse")
+OVERLAYS = {
+    "train and val": {name: ["Multiline", [f"train/{name}", f"val/{name}"]] for name in ("loss", "acc")},
+}
+
+
+class History(Callback):
+    """Records every epoch and writes it where people look.
+
+    After each epoch the scalars are in the logger, flushed, before any checkpoint of that epoch is saved, so that a
+    kill never leaves a checkpoint whose curves have a gap. The step of a scalar is its epoch, counted from 1.
+
+    Args:
+        run: The run folder; ``result.json`` goes there when training has ended.
+        config: The request as plain values, for HParams and ``result.json``.
+        datamodule: The data that is trained on.
+
+    Attributes:
+        epochs: One record per finished epoch: its number, the metrics by name, lr, seconds and samples_per_second.
+    """
+
+    def __init__(self, run: Run, config: dict[str, Any], datamodule: MNISTDataModule) -> None:
+        self.run = run
+        self.config = config
+        self.datamodule = datamodule
+        self.epochs: list[dict[str, float]] = []
+        self._started = 0.0
+        self._validation: dict[str, Tensor] = {}
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the logger the hyperparameters and the layout that overlays train and val."""
+        (self.run.path / "hparams.yaml").unlink(missing_ok=True)  # the logger writes it once only, a resume changes it
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self._hyperparameters())
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_custom_scalars(OVERLAYS)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock for an epoch that is resumed in its middle."""
+        self._started = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._started = time.perf_counter()
+        self._validation = {}
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the result for the epoch's record."""
+        assert isinstance(pl_module, MLPClassifier)
+        self._validation = pl_module.epoch_metrics("val")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record the epoch, validation included."""
+        assert isinstance(pl_module, MLPClassifier)
+        metrics = {**pl_module.epoch_metrics("train"), **self._validation}
+        record = {name: float(value) for name, value in metrics.items()}
+        seconds = time.perf_counter() - self._started
+        record["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        record["samples_per_second"] = len(self.datamodule.splits["train"][0]) / seconds
+        epoch = trainer.current_epoch + 1
+        for logger in trainer.loggers:
+            logger.log_metrics(record, step=epoch)
+            logger.save()
+        self.epochs.append({"epoch": epoch, "seconds": seconds, **record})
+
+    def best(self) -> dict[str, float] | None:
+        """Return the record with the highest val/acc, the earliest of equals; None without validation."""
+        validated = [record for record in self.epochs if "val/acc" in record]
+        return max(validated, key=lambda record: record["val/acc"]) if validated else None
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write HParams with the result of the best epoch, then result.json; not again if nothing was left to train."""
+        if not trainer.is_global_zero or not self.epochs or self._is_written():
+            return
+        best = self.best()
+        if best:
+            result = {f"best/{name}": best[name] for name in ("val/acc", "val/loss")}
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.log_hyperparams(self._hyperparameters(), result, step=int(self.epochs[-1]["epoch"]))
+                    logger.save()
+        content = {
+            "config": self.config,
+            "seed": self.config["seed_everything"],
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+            "git_commit": git_commit(),
+            "data": self.datamodule.describe(),
+            "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
+            "epochs": self.epochs,
+            "best": {**best, "checkpoint": str(self.run.best)} if best else None,
+            "total_seconds": sum(record["seconds"] for record in self.epochs),
+        }
+        write_atomic(self.run.path / "result.json", json.dumps(content, indent=2).encode())
+
+    def _is_written(self) -> bool:
+        path = self.run.path / "result.json"
+        return path.exists() and json.loads(path.read_bytes())["epochs"] == self.epochs
+
+    def _hyperparameters(self) -> dict[str, Any]:
+        config = self.config
+        values = {"seed": config["seed_everything"], "max_epochs": config["trainer"]["max_epochs"]}
+        return {**values, **config["model"], **config["data"]}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the epochs so far."""
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the epochs so far from a checkpoint."""
+        self.epochs = list(state_dict["epochs"])
+
+
+def git_commit() -> str | None:
+    """Return the commit of the working folder, or None outside of a repository."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,308 @@
+"""The command line: ``python -m src.cli fit | validate | test``."""
+
+import errno
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jsonargparse import Namespace
+from jsonargparse.typing import restricted_number_type
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from src.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from src.callbacks.console import Console
+from src.callbacks.evaluation import EvaluationResult
+from src.callbacks.history import History
+from src.data.datamodule import MNISTDataModule
+from src.errors import RunError, UsageError, explain_parser_message
+from src.files import write_atomic
+from src.model.classifier import MLPClassifier
+from src.runs import RUNS_FOLDER, Run, find_checkpoint, read_checkpoint
+
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
+
+TRAINER_DEFAULTS = {
+    "max_epochs": 10,
+    "enable_model_summary": False,  # the console shows the network with exact counts
+    "num_sanity_val_steps": 0,  # data and model are checked before; two batches would only cost start-up time
+}
+# The Trainer's settings that decide what is learned, not where and how it is computed: a resumed run keeps them.
+RECIPE = (
+    "max_epochs",
+    "max_steps",
+    "max_time",
+    "min_epochs",
+    "min_steps",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "precision",
+    "limit_train_batches",
+    "limit_val_batches",
+    "check_val_every_n_epoch",
+)
+
+
+class Parser(LightningArgumentParser):
+    """Reports a mistake as an exception, so that main() prints it in one sentence instead of a page of usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise UsageError."""
+        raise UsageError(message) from ex
+
+
+class CLI(LightningCLI):
+    """LightningCLI with run folders, and checkpoints that know the request they came from.
+
+    A checkpoint's own settings take the place of the defaults, so that config files and flags still win over them.
+    """
+
+    def __init__(self, args: ArgsType = None) -> None:
+        self.parsers: list[LightningArgumentParser] = []
+        self.checkpoint: Path | None = None
+        self.epochs_done = 0
+        self.run: Run | None = None
+        super().__init__(
+            MLPClassifier,
+            MNISTDataModule,
+            save_config_callback=None,
+            trainer_defaults=TRAINER_DEFAULTS,
+            parser_class=Parser,
+            parser_kwargs={"allow_abbrev": False},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=args,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Name the Trainer's methods on offer, and their arguments that are not flags."""
+        evaluation = {"model", "dataloaders", "datamodule", "ckpt_path", "verbose", "weights_only"}
+        training = {"model", "train_dataloaders", "val_dataloaders", "datamodule", "ckpt_path", "weights_only"}
+        return {"fit": training, "validate": evaluation, "test": evaluation}
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the seed; Lightning's flag also takes booleans, which mean something else than they say."""
+        parser.add_argument(
+            "--seed_everything",
+            type=Seed,
+            default=42,
+            help="Decides the initial weights, the order of the training images and dropout.",
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add ``--ckpt_path`` and link the seed to the order of the images."""
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            help="A checkpoint file, a run folder (fit takes its last checkpoint, validate and test its best), or "
+            "best or last of the newest run that has one. fit continues the run of a last.ckpt in its folder and "
+            "starts a new run from any other checkpoint.",
+        )
+        parser.link_arguments("seed_everything", "data.seed")
+        self.parsers.append(parser)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse the request; with a checkpoint once more, its settings then being the defaults."""
+        try:
+            super().parse_arguments(parser, args)
+            if self.request.ckpt_path is not None:
+                saved = self._read_checkpoint()
+                super().parse_arguments(parser, args)
+                self._refuse_what_the_checkpoint_decides(saved)
+                self.request.ckpt_path = None  # Lightning would load the file again and let it win over flags
+            elif self.config.subcommand != "fit":
+                raise UsageError("--ckpt_path is missing: give a checkpoint, a run folder, best or last.")
+        except UsageError as error:
+            keys = {key for subparser in self.parsers for key in subparser.get_defaults().keys()}  # noqa: SIM118
+            raise UsageError(explain_parser_message(str(error), keys)) from error
+
+    def _read_checkpoint(self) -> dict[str, Any]:
+        """Find the checkpoint asked for and make its settings the defaults; return them."""
+        training = self.config.subcommand == "fit"
+        root = Path(self.request.trainer.default_root_dir or ".")
+        self.checkpoint = find_checkpoint(self.request.ckpt_path, root, "last" if training else "best")
+        checkpoint = read_checkpoint(self.checkpoint)
+        saved: dict[str, Any] = checkpoint["config"]
+        self.epochs_done = len(checkpoint["callbacks"]["History"]["epochs"])
+        for subparser in self.parsers:
+            subparser.set_defaults(flatten(saved if training else {part: saved[part] for part in ("model", "data")}))
+        return saved
+
+    def _refuse_what_the_checkpoint_decides(self, saved: dict[str, Any]) -> None:
+        training = self.config.subcommand == "fit"
+        for name in ("hidden_units", "num_classes", *(["lr"] if training else [])):
+            if plain(self.request.model[name]) != saved["model"][name]:
+                raise UsageError(
+                    f"--model.{name} {self.request.model[name]} cannot be honoured: {self.checkpoint} has "
+                    f"{saved['model'][name]}; leave out the flag, or the config file that sets it."
+                )
+        max_epochs = self.request.trainer.max_epochs
+        if training and 0 <= max_epochs < self.epochs_done:
+            raise UsageError(
+                f"--trainer.max_epochs {max_epochs} is below the {self.epochs_done} epochs that {self.checkpoint} has: "
+                "ask for more."
+            )
+
+    @property
+    def request(self) -> Namespace:
+        """The parsed arguments of the chosen subcommand."""
+        chosen: Namespace = self.config[self.config.subcommand]
+        return chosen
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Check the data, then make the run folder, and the Trainer with the callbacks that fill it."""
+        self.datamodule.prepare_data()
+        self.datamodule.setup(self.subcommand)
+        asked = self.config_init[self.subcommand].trainer
+        if asked.fast_dev_run or asked.barebones:
+            return super().instantiate_trainer(**kwargs)
+        if self.checkpoint is not None and self.subcommand != "fit":
+            callbacks = [EvaluationResult(self.checkpoint), *as_list(asked.callbacks)]
+            warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # those of the training
+            off: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
+            return super().instantiate_trainer(callbacks=callbacks, **off, **kwargs)
+        self.run = self._open_run(Path(asked.default_root_dir or "."))
+        try:
+            return super().instantiate_trainer(**self._fit_settings(asked, self.run), **kwargs)
+        except BaseException:
+            self.run.discard()
+            raise
+
+    def _open_run(self, root: Path) -> Run:
+        if not is_first_rank():
+            return Run(root / RUNS_FOLDER)  # only the first rank writes
+        if self.checkpoint is not None:
+            run = Run.of_checkpoint(self.checkpoint)
+            if run.continues_from(self.checkpoint):
+                run.lock()
+                return run
+        return Run.create(root)
+
+    def _fit_settings(self, asked: Namespace, run: Run) -> dict[str, Any]:
+        """Return the Trainer's arguments that tie it to a run folder."""
+        config = self.recipe()
+        history = History(run, config, self.datamodule)
+        callbacks: list[Callback] = [history, *as_list(asked.callbacks)]
+        if asked.enable_progress_bar is not False:
+            callbacks.append(Console(run, history))
+        if asked.enable_checkpointing is not False:
+            callbacks.append(Checkpoints(run, config))
+        logger = asked.logger
+        if logger is None or logger is True:
+            logger = TensorBoardLogger(
+                run.path.parent,
+                name="",
+                version=run.path.name,
+                default_hp_metric=False,
+                purge_step=self.epochs_done + 1,
+            )
+        settings = {
+            "callbacks": callbacks,
+            "logger": logger,
+            "plugins": [AtomicCheckpointIO(), *as_list(asked.plugins)],
+            "log_every_n_steps": min(asked.log_every_n_steps or 50, len(self.datamodule.train_dataloader())),
+        }
+        return settings if self.datamodule.val_size else {**settings, "limit_val_batches": 0}
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the request as plain values: seed, model, data, and the Trainer's settings that shape the result."""
+        request = self.request
+        return {
+            "seed_everything": plain(request.seed_everything),
+            "model": plain(request.model),
+            "data": {name: value for name, value in plain(request.data).items() if name != "seed"},
+            "trainer": {name: plain(request.trainer[name]) for name in RECIPE},
+        }
+
+    def fit(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
+        """Train."""
+        if self.run is not None and is_first_rank():
+            content = self.parsers[0].dump(self.request, skip_unset=False)
+            write_atomic(self.run.path / "config.yaml", content.encode())
+        try:
+            self.trainer.fit(model, datamodule=datamodule, ckpt_path=self.checkpoint, weights_only=True)
+        except (UsageError, MisconfigurationException):
+            if self.run is not None:
+                self.run.discard()
+            raise
+
+    def validate(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
+        """Evaluate a checkpoint on the validation split."""
+        self.trainer.validate(model, datamodule, ckpt_path=self.checkpoint, verbose=False, weights_only=True)
+
+    def test(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
+        """Evaluate a checkpoint on the official test images."""
+        self.trainer.test(model, datamodule, ckpt_path=self.checkpoint, verbose=False, weights_only=True)
+
+
+def is_first_rank() -> bool:
+    """Say whether this process writes, before there is a Trainer to ask."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return the value of a flag that takes one or several objects as a list."""
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
+
+
+def plain(value: Any) -> Any:
+    """Return a parsed value with nothing in it but dicts, lists, text, numbers, booleans and None."""
+    if isinstance(value, Namespace):
+        return {name: plain(item) for name, item in vars(value).items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    for kind in (int, float):
+        if isinstance(value, kind) and not isinstance(value, bool):
+            return kind(value)  # the parser's restricted numbers are classes of their own
+    return value if value is None or isinstance(value, bool) else str(value)
+
+
+def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings with dotted keys."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        args: The words after ``python -m src.cli``; left out, those of this process.
+
+    Returns:
+        The exit code: 0, 2 for a request that cannot be met, 1 for a failure while running.
+    """
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # hardware found, seed set, tips: nothing to act on
+    # torch 2.12 deprecated what Lightning 2.6 asks it for every batch
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    try:
+        CLI(list(args) if args is not None else None)
+    except (UsageError, RunError) as error:
+        return _fail(str(error), error.exit_code)
+    except MisconfigurationException as error:
+        return _fail(" ".join(str(error).split()), UsageError.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        return _fail(f"{error.filename or 'a file'} could not be written: {error.strerror}; free some space.", 1)
+    return 0
+
+
+def _fail(message: str, exit_code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""Files that are either complete or not there."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, a kill or a power cut never sees half of it.
+
+    The content goes to a temporary file in the same folder, is flushed to the disk and renamed; the folder is
+    flushed too, so that the new name survives a power cut. Whatever stood at ``path`` stays until the rename.
+
+    Args:
+        path: The file to write; its folder is made when it is missing.
+        content: The whole content.
+
+    Raises:
+        OSError: If the folder is not writable or the disk is full. ``path`` is then as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,150 @@
+"""The LightningModule: loss, metrics and optimizer around the MLP."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics import MeanMetric, Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from src.errors import UsageError
+from src.model.mlp import MLP
+
+Stage = Literal["train", "val", "test"]
+Batch = tuple[Tensor, Tensor, Tensor, int]
+"""images ``(B, 28, 28)`` float32, labels ``(B,)`` int64, positions ``(B,)`` int64, size of the global batch."""
+
+
+class MLPClassifier(LightningModule):
+    """Classifies images with an MLP, trained by Adam on softmax cross-entropy.
+
+    Args:
+        hidden_units: Units of each hidden layer, such as [256] or [1000, 1000].
+        dropout: Probability with which a hidden unit is dropped in training, at least 0 and below 1.
+        lr: Learning rate of Adam, above 0.
+        num_classes: Number of classes.
+
+    Raises:
+        UsageError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        hidden_units: Sequence[int] = (256,),
+        dropout: float = 0.0,
+        lr: float = 1e-3,
+        num_classes: int = 10,
+    ) -> None:
+        super().__init__()
+        if not 0 < lr < float("inf"):
+            raise UsageError(f"--model.lr must be a positive number, got {lr}.")
+        self.save_hyperparameters(logger=False)
+        self.lr = lr
+        self.net = MLP(hidden_units=hidden_units, num_classes=num_classes, dropout=dropout)
+        # The sums stay on the device and are read once per epoch; the checks switched off would read them every step.
+        for stage in ("train", "val", "test"):
+            setattr(self, f"{stage}_loss", MeanMetric(nan_strategy="disable"))
+            setattr(self, f"{stage}_acc", MulticlassAccuracy(num_classes, average="micro", validate_args=False))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits.
+
+        Args:
+            images: ``(B, 28, 28)`` float32, normalized by the data module.
+
+        Returns:
+            ``(B, num_classes)`` float32.
+        """
+        logits: Tensor = self.net(images)
+        return logits
+
+    def metrics(self, stage: Stage) -> dict[str, Metric]:
+        """Return the metrics of a stage by the names under which they are logged."""
+        return {f"{stage}/{name}": getattr(self, f"{stage}_{name}") for name in ("loss", "acc")}
+
+    def epoch_metrics(self, stage: Stage) -> dict[str, Tensor]:
+        """Compute the epoch's means of a stage over all devices; every rank must call this.
+
+        Returns:
+            Scalars named ``{stage}/loss`` (mean cross-entropy in nats) and ``{stage}/acc`` (between 0 and 1).
+        """
+        return {name: metric.compute() for name, metric in self.metrics(stage).items()}
+
+    def running_metrics(self, stage: Stage) -> dict[str, Tensor]:
+        """Return the same for this rank's samples so far, without talking to other ranks."""
+        loss: Any = getattr(self, f"{stage}_loss")
+        acc: Any = getattr(self, f"{stage}_acc")
+        return {
+            f"{stage}/loss": loss.mean_value / loss.weight,
+            f"{stage}/acc": acc.tp.sum() / (acc.tp + acc.fn).sum(),
+        }
+
+    def _step(self, batch: Batch, stage: Stage) -> Tensor:
+        """Count a batch into the metrics of a stage and return the sum of its losses."""
+        images, labels, _, _ = batch
+        logits = self(images)
+        loss_sum = functional.cross_entropy(logits, labels, reduction="sum")
+        if len(labels):  # with more devices than samples in a batch, some have none
+            getattr(self, f"{stage}_loss").update(loss_sum.detach() / len(labels), len(labels))
+            getattr(self, f"{stage}_acc").update(logits.detach(), labels)
+        return loss_sum
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return this rank's part of the global batch's mean loss.
+
+        Gradients are averaged over ranks, so the part is multiplied by their number: the average is then the
+        gradient of the global mean, however unevenly the batch was split.
+        """
+        global_size = batch[3]
+        return self._step(batch, "train") * (self.trainer.world_size / global_size)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count a validation batch."""
+        self._step(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count a test batch."""
+        self._step(batch, "test")
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's sums."""
+        self._reset("train")
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the epoch's sums."""
+        self._reset("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Start the epoch's sums."""
+        self._reset("test")
+
+    def on_train_epoch_end(self) -> None:
+        """Publish ``train/loss`` and ``train/acc`` to callbacks."""
+        self._publish("train")
+
+    def on_validation_epoch_end(self) -> None:
+        """Publish ``val/loss`` and ``val/acc`` to callbacks."""
+        self._publish("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Publish ``test/loss`` and ``test/acc`` to callbacks."""
+        self._publish("test")
+
+    def _reset(self, stage: Stage) -> None:
+        for metric in self.metrics(stage).values():
+            metric.reset()
+
+    def _publish(self, stage: Stage) -> None:
+        # not to the logger: Lightning would write train/* after the checkpoint, with the step count as its x-axis
+        self.log_dict(self.epoch_metrics(stage), logger=False)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam as Keras has it: eps 1e-7 instead of torch's 1e-8."""
+        return torch.optim.Adam(self.parameters(), lr=self.lr, betas=(0.9, 0.999), eps=1e-7, fused=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the hyperparameters plain, so that the file loads with ``weights_only=True``."""
+        checkpoint["hyper_parameters"]["hidden_units"] = list(checkpoint["hyper_parameters"]["hidden_units"])

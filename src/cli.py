@@ -24,6 +24,7 @@ from src.data.datamodule import MNISTDataModule
 from src.errors import RunError, UsageError, explain_parser_message
 from src.files import write_atomic
 from src.model.classifier import MLPClassifier
+from src.recipe import dotted, recipe_of, refuse_conflicts
 from src.runs import RUNS_FOLDER, Run, find_checkpoint, read_checkpoint
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
@@ -33,21 +34,6 @@ TRAINER_DEFAULTS = {
     "enable_model_summary": False,  # the console shows the network with exact counts
     "num_sanity_val_steps": 0,  # data and model are checked before; two batches would only cost start-up time
 }
-# The Trainer's settings that decide what is learned, not where and how it is computed: a resumed run keeps them.
-RECIPE = (
-    "max_epochs",
-    "max_steps",
-    "max_time",
-    "min_epochs",
-    "min_steps",
-    "accumulate_grad_batches",
-    "gradient_clip_val",
-    "gradient_clip_algorithm",
-    "precision",
-    "limit_train_batches",
-    "limit_val_batches",
-    "check_val_every_n_epoch",
-)
 
 
 class Parser(LightningArgumentParser):
@@ -116,7 +102,9 @@ class CLI(LightningCLI):
             if self.request.ckpt_path is not None:
                 saved = self._read_checkpoint()
                 super().parse_arguments(parser, args)
-                self._refuse_what_the_checkpoint_decides(saved)
+                assert self.checkpoint is not None
+                refuse_conflicts(self.request, saved, self.checkpoint, self.config.subcommand == "fit")
+                self._refuse_fewer_epochs()
                 self.request.ckpt_path = None  # Lightning would load the file again and let it win over flags
             elif self.config.subcommand != "fit":
                 raise UsageError("--ckpt_path is missing: give a checkpoint, a run folder, best or last.")
@@ -133,19 +121,12 @@ class CLI(LightningCLI):
         saved: dict[str, Any] = checkpoint["config"]
         self.epochs_done = len(checkpoint["callbacks"]["History"]["epochs"])
         for subparser in self.parsers:
-            subparser.set_defaults(flatten(saved if training else {part: saved[part] for part in ("model", "data")}))
+            subparser.set_defaults(dotted(saved if training else {part: saved[part] for part in ("model", "data")}))
         return saved
 
-    def _refuse_what_the_checkpoint_decides(self, saved: dict[str, Any]) -> None:
-        training = self.config.subcommand == "fit"
-        for name in ("hidden_units", "num_classes", *(["lr"] if training else [])):
-            if plain(self.request.model[name]) != saved["model"][name]:
-                raise UsageError(
-                    f"--model.{name} {self.request.model[name]} cannot be honoured: {self.checkpoint} has "
-                    f"{saved['model'][name]}; leave out the flag, or the config file that sets it."
-                )
+    def _refuse_fewer_epochs(self) -> None:
         max_epochs = self.request.trainer.max_epochs
-        if training and 0 <= max_epochs < self.epochs_done:
+        if self.config.subcommand == "fit" and 0 <= max_epochs < self.epochs_done:
             raise UsageError(
                 f"--trainer.max_epochs {max_epochs} is below the {self.epochs_done} epochs that {self.checkpoint} has: "
                 "ask for more."
@@ -161,6 +142,8 @@ class CLI(LightningCLI):
         """Check the data, then make the run folder, and the Trainer with the callbacks that fill it."""
         self.datamodule.prepare_data()
         self.datamodule.setup(self.subcommand)
+        if self.subcommand == "validate" and self.datamodule.val_size == 0:
+            raise UsageError("--data.val_size is 0: there is nothing to validate on; name a size, or use test.")
         asked = self.config_init[self.subcommand].trainer
         if asked.fast_dev_run or asked.barebones:
             return super().instantiate_trainer(**kwargs)
@@ -188,7 +171,7 @@ class CLI(LightningCLI):
 
     def _fit_settings(self, asked: Namespace, run: Run) -> dict[str, Any]:
         """Return the Trainer's arguments that tie it to a run folder."""
-        config = self.recipe()
+        config = recipe_of(self.request)
         history = History(run, config, self.datamodule)
         callbacks: list[Callback] = [history, *as_list(asked.callbacks)]
         if asked.enable_progress_bar is not False:
@@ -212,16 +195,6 @@ class CLI(LightningCLI):
         }
         return settings if self.datamodule.val_size else {**settings, "limit_val_batches": 0}
 
-    def recipe(self) -> dict[str, Any]:
-        """Return the request as plain values: seed, model, data, and the Trainer's settings that shape the result."""
-        request = self.request
-        return {
-            "seed_everything": plain(request.seed_everything),
-            "model": plain(request.model),
-            "data": {name: value for name, value in plain(request.data).items() if name != "seed"},
-            "trainer": {name: plain(request.trainer[name]) for name in RECIPE},
-        }
-
     def fit(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
         """Train."""
         if self.run is not None and is_first_rank():
@@ -233,6 +206,9 @@ class CLI(LightningCLI):
             if self.run is not None:
                 self.run.discard()
             raise
+        finally:
+            if self.run is not None:
+                self.run.unlock()
 
     def validate(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
         """Evaluate a checkpoint on the validation split."""
@@ -251,26 +227,6 @@ def is_first_rank() -> bool:
 def as_list(value: Any) -> list[Any]:
     """Return the value of a flag that takes one or several objects as a list."""
     return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
-
-
-def plain(value: Any) -> Any:
-    """Return a parsed value with nothing in it but dicts, lists, text, numbers, booleans and None."""
-    if isinstance(value, Namespace):
-        return {name: plain(item) for name, item in vars(value).items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    for kind in (int, float):
-        if isinstance(value, kind) and not isinstance(value, bool):
-            return kind(value)  # the parser's restricted numbers are classes of their own
-    return value if value is None or isinstance(value, bool) else str(value)
-
-
-def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings with dotted keys."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -79,6 +79,10 @@ class Run:
         except Timeout:
             raise UsageError(f"{self.path} is being trained by another process: wait until it has ended.") from None
 
+    def unlock(self) -> None:
+        """Give the run back."""
+        self._lock.release()
+
     def discard(self) -> None:
         """Remove the folder if this process made it and saved no checkpoint: a refused request leaves no trace."""
         if self._created and not self.last.exists():

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.nn import functional
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from src.errors import UsageError
@@ -16,6 +16,32 @@ from src.model.mlp import MLP
 Stage = Literal["train", "val", "test"]
 Batch = tuple[Tensor, Tensor, Tensor, int]
 """images ``(B, 28, 28)`` float32, labels ``(B,)`` int64, positions ``(B,)`` int64, size of the global batch."""
+
+
+class MeanLoss(Metric):
+    """Mean of a loss over samples, exact for batches of any size.
+
+    torchmetrics 1.9's ``MeanMetric`` ignores weights when its check for NaN is off, and with the check on it reads
+    every batch back from the device.
+    """
+
+    full_state_update = False
+    total: Tensor
+    samples: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("samples", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, loss_sum: Tensor, samples: int) -> None:
+        """Add a batch: the sum of its losses, a float32 scalar, and how many they are."""
+        self.total += loss_sum
+        self.samples += samples
+
+    def compute(self) -> Tensor:
+        """Return the mean, a float32 scalar."""
+        return self.total / self.samples
 
 
 class MLPClassifier(LightningModule):
@@ -44,9 +70,9 @@ class MLPClassifier(LightningModule):
         self.save_hyperparameters(logger=False)
         self.lr = lr
         self.net = MLP(hidden_units=hidden_units, num_classes=num_classes, dropout=dropout)
-        # The sums stay on the device and are read once per epoch; the checks switched off would read them every step.
+        # The sums stay on the device and are read once per epoch; validate_args would read them every step.
         for stage in ("train", "val", "test"):
-            setattr(self, f"{stage}_loss", MeanMetric(nan_strategy="disable"))
+            setattr(self, f"{stage}_loss", MeanLoss())
             setattr(self, f"{stage}_acc", MulticlassAccuracy(num_classes, average="micro", validate_args=False))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -78,7 +104,7 @@ class MLPClassifier(LightningModule):
         loss: Any = getattr(self, f"{stage}_loss")
         acc: Any = getattr(self, f"{stage}_acc")
         return {
-            f"{stage}/loss": loss.mean_value / loss.weight,
+            f"{stage}/loss": loss.total / loss.samples,
             f"{stage}/acc": acc.tp.sum() / (acc.tp + acc.fn).sum(),
         }
 
@@ -88,7 +114,7 @@ class MLPClassifier(LightningModule):
         logits = self(images)
         loss_sum = functional.cross_entropy(logits, labels, reduction="sum")
         if len(labels):  # with more devices than samples in a batch, some have none
-            getattr(self, f"{stage}_loss").update(loss_sum.detach() / len(labels), len(labels))
+            getattr(self, f"{stage}_loss").update(loss_sum.detach(), len(labels))
             getattr(self, f"{stage}_acc").update(logits.detach(), labels)
         return loss_sum
 

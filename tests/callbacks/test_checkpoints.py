@@ -1,0 +1,62 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+from src.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from src.runs import Run
+
+
+class FakeTrainer(SimpleNamespace):
+    """Saves the number of its epoch."""
+
+    is_global_zero = True
+
+    def save_checkpoint(self, path: Path) -> None:
+        AtomicCheckpointIO().save_checkpoint({"epoch": self.epoch}, path)
+
+
+def saved(run: Run) -> dict[str, int]:
+    paths = run.path.glob("checkpoints/*")
+    return {path.name: torch.load(path, weights_only=True)["epoch"] for path in paths}
+
+
+def train(run: Run, scores: list[float | None], callback: Checkpoints | None = None) -> Checkpoints:
+    callback = callback or Checkpoints(run, {})
+    for epoch, score in enumerate(scores, start=1):
+        metrics = {} if score is None else {"val/acc": torch.tensor(score)}
+        callback.on_train_epoch_end(FakeTrainer(epoch=epoch, callback_metrics=metrics), None)
+    return callback
+
+
+def test_best_is_the_first_of_the_highest_and_last_the_newest(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    train(run, [0.5, 0.9, 0.9, 0.7])
+
+    assert saved(run) == {"best.ckpt": 2, "last.ckpt": 4, "last.prev.ckpt": 3}
+
+
+def test_without_validation_there_is_no_best(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    train(run, [None, None])
+
+    assert saved(run) == {"last.ckpt": 2, "last.prev.ckpt": 1}
+
+
+def test_a_resumed_run_remembers_its_best_score(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    state = train(run, [0.5, 0.9]).state_dict()
+    resumed = Checkpoints(run, {})
+    resumed.load_state_dict(state)
+    train(run, [0.8], resumed)
+
+    assert saved(run)["best.ckpt"] == 2
+
+
+def test_a_run_that_branches_off_finds_its_own_best(tmp_path: Path) -> None:
+    state = train(Run(tmp_path / "old"), [0.9]).state_dict()
+    branch = Checkpoints(Run(tmp_path / "new"), {})
+    branch.load_state_dict(state)
+    train(branch.run, [0.8], branch)
+
+    assert saved(branch.run)["best.ckpt"] == 1

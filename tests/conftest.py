@@ -1,0 +1,102 @@
+"""Small synthetic data sets, and ways to run the command line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from src.cli import main
+from src.data.idx import write_idx
+from src.data.sources import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+
+REPOSITORY = Path(__file__).parents[1]
+TRAIN_SIZE, TEST_SIZE = 230, 70
+
+
+def synthetic_digits(size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Noise with one bright row per class: learnable in an epoch or two, but not at once."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 10, (size,), generator=generator, dtype=torch.uint8)
+    images = torch.randint(0, 120, (size, 28, 28), generator=generator, dtype=torch.uint8)
+    images[torch.arange(size), 2 * labels.long() + 4] += 100
+    return images, labels
+
+
+def write_digits(folder: Path) -> Path:
+    for seed, (images_name, labels_name, size) in enumerate(
+        ((TRAIN_IMAGES, TRAIN_LABELS, TRAIN_SIZE), (TEST_IMAGES, TEST_LABELS, TEST_SIZE))
+    ):
+        images, labels = synthetic_digits(size, seed)
+        write_idx(folder / images_name, images)
+        write_idx(folder / labels_name, labels)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_words_of_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["src.cli"])  # LightningCLI warns when it gets arguments beside these
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with small IDX files, not to be changed."""
+    return write_digits(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture
+def own_digits(tmp_path: Path) -> Path:
+    """A folder with small IDX files of the test's own, to break."""
+    return write_digits(tmp_path / "digits")
+
+
+@dataclass
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Answer]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run a command in this process, on small data, with its runs under tmp_path/lightning_logs."""
+
+    def run(command: str, *words: str) -> Answer:
+        data = ["--data.data_dir", str(digits), "--data.val_size", "60", "--data.batch_size", "32"]
+        place = ["--trainer.default_root_dir", str(tmp_path), "--trainer.accelerator", "cpu"]
+        capsys.readouterr()
+        code = main([command, *place, *(data if command == "fit" and "--ckpt_path" not in words else []), *words])
+        out, err = capsys.readouterr()
+        return Answer(code, out, err)
+
+    return run
+
+
+def run_process(*words: str, cwd: Path = REPOSITORY, timeout: int = 300) -> Answer:
+    """Run ``python -m src.cli`` as a user does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "src.cli", *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Path:
+    """The folder that holds data/MNIST/raw with the real files, placed from the packaged copy."""
+    from src.data.sources import place_mnist
+
+    place_mnist(REPOSITORY / "data")
+    return REPOSITORY / "data"

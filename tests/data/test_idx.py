@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.data.idx import read_idx, write_idx
+from src.errors import UsageError
+
+HEADER = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3])
+VALUES = bytes([1, 2, 3, 4, 5, 6])
+
+
+def test_values_come_back_in_row_major_order(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(HEADER + VALUES)
+
+    assert read_idx(tmp_path / "file").tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_a_written_file_has_the_published_layout(tmp_path: Path) -> None:
+    write_idx(tmp_path / "file", torch.tensor([[1, 2, 3], [4, 5, 6]], dtype=torch.uint8))
+
+    assert (tmp_path / "file").read_bytes() == HEADER + VALUES
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "not an IDX file"),
+        (b"\x89PNG\r\n", "not an IDX file"),
+        (bytes([0, 0, 0x0D, 1, 0, 0, 0, 1, 0, 0, 0, 0]), "not an IDX file of unsigned bytes"),
+        (bytes([0, 0, 8, 0]), "truncated inside its header"),
+        (HEADER[:9], "truncated inside its header"),
+        (HEADER + VALUES[:-1], "promises 18 bytes, it has 17"),
+        (HEADER + VALUES + b"x", "bytes after its end"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "is truncated"),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_problem(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(content)
+
+    with pytest.raises(UsageError, match=problem) as error:
+        read_idx(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_idx(tmp_path)

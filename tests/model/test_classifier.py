@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from src.errors import UsageError
+from src.model.classifier import MLPClassifier
+
+
+def gradients(model: MLPClassifier, images: Tensor, labels: Tensor) -> list[np.ndarray]:
+    model.zero_grad()
+    functional.cross_entropy(model(images), labels).backward()
+    return [parameter.grad.numpy().astype(np.float64) for parameter in model.parameters()]
+
+
+def test_two_steps_are_adam_with_keras_epsilon() -> None:
+    torch.manual_seed(0)
+    model = MLPClassifier(hidden_units=[4], lr=1e-3)
+    # pixels this small give gradients around 1e-7, where eps 1e-7 and torch's 1e-8 part
+    images, labels = torch.rand(8, 28, 28) * 1e-6, torch.randint(0, 10, (8,))
+    optimizer = model.configure_optimizers()
+    weights = [parameter.detach().numpy().astype(np.float64) for parameter in model.parameters()]
+    first, second = [[np.zeros_like(weight) for weight in weights] for _ in range(2)]
+
+    for step in (1, 2):
+        for index, gradient in enumerate(gradients(model, images, labels)):
+            first[index] = 0.9 * first[index] + 0.1 * gradient
+            second[index] = 0.999 * second[index] + 0.001 * gradient**2
+            mean, square = first[index] / (1 - 0.9**step), second[index] / (1 - 0.999**step)
+            weights[index] = weights[index] - 1e-3 * mean / (np.sqrt(square) + 1e-7)
+        optimizer.step()
+
+    for parameter, expected in zip(model.parameters(), weights, strict=True):
+        np.testing.assert_allclose(parameter.detach().numpy(), expected, atol=2e-6)
+
+
+def test_the_epochs_metrics_are_a_plain_count_however_batches_are_cut() -> None:
+    torch.manual_seed(0)
+    model = MLPClassifier(hidden_units=[16])
+    images, labels = torch.rand(103, 28, 28), torch.randint(0, 10, (103,))
+    with torch.no_grad():
+        logits = model(images).numpy().astype(np.float64)
+        for start in range(0, 103, 20):
+            shard = slice(start, start + 20)
+            model.validation_step((images[shard], labels[shard], labels[shard], 20), 0)
+        model.validation_step((images[:0], labels[:0], labels[:0], 20), 0)  # an empty shard counts nothing
+    metrics = model.epoch_metrics("val")
+
+    log_sum = np.log(np.exp(logits).sum(axis=1))
+    losses = log_sum - logits[np.arange(103), labels.numpy()]
+    assert float(metrics["val/acc"]) == pytest.approx((logits.argmax(axis=1) == labels.numpy()).mean(), abs=1e-7)
+    assert float(metrics["val/loss"]) == pytest.approx(losses.mean(), rel=1e-6)
+    assert model.running_metrics("val").keys() == metrics.keys()
+    assert float(model.running_metrics("val")["val/acc"]) == pytest.approx(float(metrics["val/acc"]))
+
+
+@pytest.mark.parametrize("lr", [0.0, -1.0, float("nan"), float("inf")])
+def test_an_impossible_lr_is_refused(lr: float) -> None:
+    with pytest.raises(UsageError, match=r"--model\.lr must be"):
+        MLPClassifier(lr=lr)

@@ -1,0 +1,296 @@
+"""Whole commands on small synthetic data, in this process."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from src.cli import main
+from src.data.idx import read_idx
+from src.data.sources import TRAIN_IMAGES, TRAIN_LABELS
+from src.model.classifier import MLPClassifier
+from tests.conftest import TEST_SIZE, Cli, run_process
+
+METRICS = ("train/loss", "train/acc", "val/loss", "val/acc")
+EPOCHS = ("--trainer.max_epochs", "3")
+
+
+def run_folder(tmp_path: Path, number: int = 0) -> Path:
+    return tmp_path / "lightning_logs" / f"version_{number}"
+
+
+def checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+    return content
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    names = events.Tags()["scalars"]
+    return {name: [(point.step, point.value) for point in events.Scalars(name)] for name in names}
+
+
+def results(folder: Path) -> list[dict[str, float]]:
+    epochs: list[dict[str, float]] = json.loads((folder / "result.json").read_text())["epochs"]
+    return [{name: epoch[name] for name in ("epoch", *METRICS)} for epoch in epochs]
+
+
+def same_training(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Compare weights and Adam's state bit for bit."""
+    states = [
+        [*each["state_dict"].values()]
+        + [value for state in each["optimizer_states"][0]["state"].values() for value in state.values()]
+        for each in (one, other)
+    ]
+    return all(first.equal(second) for first, second in zip(*states, strict=True))
+
+
+def test_fit_leaves_the_run_folder_that_is_promised(cli: Cli, tmp_path: Path) -> None:
+    answer = cli("fit", *EPOCHS)
+    run = run_folder(tmp_path)
+    result = json.loads((run / "result.json").read_text())
+
+    assert (answer.code, answer.err) == (0, "")
+    names = {path.name for path in run.iterdir() if not path.name.startswith("events.")}
+    assert names == {".lock", "checkpoints", "config.yaml", "hparams.yaml", "result.json"}
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "last.prev.ckpt"}
+    assert result["seed"] == 42
+    assert result["parameters"] == 203_530
+    assert result["data"]["split"] == {"train": 170, "val": 60}
+    assert len(result["data"]["sha256"][TRAIN_IMAGES]) == 64
+    assert result["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert [epoch["epoch"] for epoch in result["epochs"]] == [1, 2, 3]
+    assert result["best"]["val/acc"] == max(epoch["val/acc"] for epoch in result["epochs"])
+    assert result["best"]["checkpoint"] == str(run / "checkpoints" / "best.ckpt")
+    assert result["total_seconds"] == pytest.approx(sum(epoch["seconds"] for epoch in result["epochs"]))
+    assert yaml.safe_load((run / "hparams.yaml").read_text())["hidden_units"] == [256]
+
+
+def test_a_pipe_gets_a_line_an_epoch_and_the_way_on(cli: Cli, tmp_path: Path) -> None:
+    out = cli("fit", *EPOCHS).out
+
+    number = r"\d+\.\d{4}"
+    line = rf"^Epoch (\d)/3 - \d+\.\ds - loss: {number} - acc: {number} - val_loss: {number} - val_acc: {number}$"
+    assert re.findall(line, out, re.MULTILINE) == ["1", "2", "3"]
+    assert re.search(r"784 -> 256 +200,960\n.*256 -> 10 +2,570\nParameters +203,530\n", out)
+    assert re.search(rf"Best val/acc {number} in epoch \d: .*best\.ckpt", out)
+    assert f"tensorboard --logdir {tmp_path / 'lightning_logs'}" in out
+
+
+def test_a_terminal_gets_a_bar_with_loss_and_accuracy(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("src.callbacks.console.REFRESH_SECONDS", 0)
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda self: True)
+    out = cli("fit", *EPOCHS).out
+
+    assert re.search(r"Epoch 2/3 +\d+% \|.*\| .*loss: \d\.\d{4} - acc: \d\.\d{4}", out)
+    assert re.search(r"Epoch 2/3 - \d+\.\ds - loss", out)
+
+
+def test_tensorboard_has_each_epoch_once_at_its_number_with_the_metrics_of_the_weights(
+    cli: Cli, tmp_path: Path, digits: Path
+) -> None:
+    cli("fit", *EPOCHS)
+    points = curves(run_folder(tmp_path))
+    model = MLPClassifier.load_from_checkpoint(run_folder(tmp_path) / "checkpoints" / "last.ckpt", weights_only=True)
+    images = read_idx(digits / TRAIN_IMAGES)[-60:].numpy() / 255.0
+    labels = read_idx(digits / TRAIN_LABELS)[-60:].numpy()
+    with torch.no_grad():
+        logits = model(torch.from_numpy(images).float()).double().numpy()
+    losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(60), labels]
+
+    for name in (*METRICS, "lr", "samples_per_second"):
+        assert [step for step, _ in points[name]] == [1, 2, 3]
+    assert points["val/acc"][-1][1] == pytest.approx((logits.argmax(axis=1) == labels).mean(), abs=1e-6)
+    assert points["val/loss"][-1][1] == pytest.approx(losses.mean(), rel=1e-5)
+    assert points["lr"][0][1] == pytest.approx(1e-3)
+    assert points["best/val/acc"] == [(3, pytest.approx(max(value for _, value in points["val/acc"])))]
+
+
+def test_train_metrics_are_means_over_the_epochs_batches(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[float, int, int]] = []
+    step = MLPClassifier._step
+
+    def spy(self: MLPClassifier, batch: Any, stage: Any) -> torch.Tensor:
+        loss_sum = step(self, batch, stage)
+        if stage == "train":
+            with torch.no_grad():
+                logits = self(batch[0])
+                correct = int((logits.argmax(dim=1) == batch[1]).sum())
+            seen.append((float(loss_sum.detach()), correct, len(batch[1])))
+        return loss_sum
+
+    monkeypatch.setattr(MLPClassifier, "_step", spy)
+    cli("fit", "--trainer.max_epochs", "1")
+    losses, correct, sizes = map(np.array, zip(*seen, strict=True))
+    record = results(run_folder(tmp_path))[0]
+
+    assert sizes.tolist() == [32, 32, 32, 32, 32, 10]
+    assert record["train/loss"] == pytest.approx(losses.sum() / 170, rel=1e-6)
+    assert record["train/acc"] == pytest.approx(correct.sum() / 170, rel=1e-6)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(cli: Cli, tmp_path: Path) -> None:
+    for seed in ("3", "3", "4"):
+        cli("fit", *EPOCHS, "--seed_everything", seed, "--model.dropout", "0.5")
+    one, same, other = (checkpoint(run_folder(tmp_path, number)) for number in range(3))
+
+    assert same_training(one, same)
+    assert not same_training(one, other)
+
+
+def test_a_resumed_run_equals_the_uninterrupted_one(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", "--trainer.max_epochs", "5")
+    cli("fit", "--trainer.max_epochs", "2")
+    place = ["--trainer.default_root_dir", str(tmp_path), "--trainer.accelerator", "cpu"]
+    answer = run_process("fit", "--ckpt_path", "last", "--trainer.max_epochs", "5", *place)
+    whole, resumed = run_folder(tmp_path, 0), run_folder(tmp_path, 1)
+
+    assert (answer.code, answer.err) == (0, "")
+    assert len(list((tmp_path / "lightning_logs").iterdir())) == 2
+    assert same_training(checkpoint(whole), checkpoint(resumed))
+    assert results(whole) == results(resumed)
+    for name in METRICS:
+        assert curves(resumed)[name] == curves(whole)[name]
+    assert yaml.safe_load((resumed / "config.yaml").read_text())["trainer"]["max_epochs"] == 5
+    assert yaml.safe_load((resumed / "hparams.yaml").read_text())["max_epochs"] == 5
+
+
+def test_resuming_a_finished_run_changes_nothing_and_says_so(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS)
+    before = curves(run_folder(tmp_path))
+    answer = cli("fit", "--ckpt_path", "last")
+
+    assert answer.code == 0
+    assert "Nothing left to train: 3 epochs are done" in answer.out
+    assert curves(run_folder(tmp_path)) == before
+
+
+def test_training_on_from_best_starts_a_run_of_its_own(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS)
+    before = (run_folder(tmp_path) / "checkpoints" / "last.ckpt").read_bytes()
+    cli("fit", "--ckpt_path", "best", "--trainer.max_epochs", "6")
+
+    assert (run_folder(tmp_path) / "checkpoints" / "last.ckpt").read_bytes() == before
+    assert [epoch["epoch"] for epoch in results(run_folder(tmp_path, 1))] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_runs_config_runs_it_again_to_the_same_weights(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS, "--seed_everything", "9", "--model.lr", "0.01", "--data.normalization", "standard")
+    cli("fit", "--config", str(run_folder(tmp_path) / "config.yaml"))
+
+    assert same_training(checkpoint(run_folder(tmp_path)), checkpoint(run_folder(tmp_path, 1)))
+
+
+def test_every_checkpoint_loads_without_running_code_and_holds_plain_hyperparameters(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS)
+    for name in ("best", "last", "last.prev"):
+        content = checkpoint(run_folder(tmp_path), name)
+        assert content["hyper_parameters"] == {"hidden_units": [256], "dropout": 0.0, "lr": 0.001, "num_classes": 10}
+        assert content["config"]["data"]["batch_size"] == 32
+
+
+def test_evaluation_writes_into_the_run_and_makes_no_other(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS)
+    run = run_folder(tmp_path)
+    assert cli("validate", "--ckpt_path", str(run)).code == 0
+    answer = cli("test", "--ckpt_path", "best")
+    validated, tested = (json.loads((run / name).read_text()) for name in ("validate.json", "test.json"))
+    best = json.loads((run / "result.json").read_text())["best"]
+
+    assert (answer.code, answer.err) == (0, "")
+    assert f"test/acc: {tested['test/acc']:.4f}" in answer.out
+    assert validated["val/acc"] == pytest.approx(best["val/acc"])
+    assert validated["val/loss"] == pytest.approx(best["val/loss"])
+    assert tested.keys() == {"test/acc", "test/loss", "samples", "correct", "checkpoint", "devices"}
+    assert tested["samples"] == TEST_SIZE
+    assert tested["correct"] / TEST_SIZE == pytest.approx(tested["test/acc"])
+    assert tested["checkpoint"] == str(run / "checkpoints" / "best.ckpt")
+    assert [path.name for path in (tmp_path / "lightning_logs").iterdir()] == ["version_0"]
+
+
+def test_a_checkpoint_brings_its_network_data_and_normalization(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS, "--model.hidden_units", "[12,7]", "--data.normalization", "standard", "--data.val_size", "50")
+    cli("validate", "--ckpt_path", "best")
+    best = json.loads((run_folder(tmp_path) / "result.json").read_text())["best"]
+    validated = json.loads((run_folder(tmp_path) / "validate.json").read_text())
+
+    assert validated["samples"] == 50
+    assert validated["val/loss"] == pytest.approx(best["val/loss"])
+
+
+def test_flags_beat_the_checkpoint_where_they_can(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS)
+    cli("validate", "--ckpt_path", "best", "--data.val_size", "40")
+
+    assert json.loads((run_folder(tmp_path) / "validate.json").read_text())["samples"] == 40
+
+
+def test_later_configs_and_flags_win(cli: Cli, tmp_path: Path) -> None:
+    for name, lr in (("a", 0.5), ("b", 0.25)):
+        (tmp_path / f"{name}.yaml").write_text(f"model:\n  lr: {lr}\n  dropout: 0.1\n")
+    configs = ["--config", str(tmp_path / "a.yaml"), "--config", str(tmp_path / "b.yaml")]
+    cli("fit", "--trainer.max_epochs", "1", *configs, "--model.dropout", "0.2")
+    config = yaml.safe_load((run_folder(tmp_path) / "config.yaml").read_text())
+
+    assert config["model"]["lr"] == 0.25
+    assert config["model"]["dropout"] == 0.2
+
+
+def test_without_a_validation_split_there_is_no_best_and_it_says_so(cli: Cli, tmp_path: Path) -> None:
+    answer = cli("fit", *EPOCHS, "--data.val_size", "0")
+
+    assert answer.code == 0
+    assert "no best.ckpt" in answer.out
+    assert not (run_folder(tmp_path) / "checkpoints" / "best.ckpt").exists()
+    assert "val/acc" not in curves(run_folder(tmp_path))
+    assert cli("validate", "--ckpt_path", "last").code == 2
+
+
+EXPLANATIONS = {
+    "model.hidden_units": "Units of each hidden layer",
+    "model.dropout": "Probability with which",
+    "model.lr": "Learning rate of Adam",
+    "model.num_classes": "Number of classes",
+    "data.data_dir": "A folder that holds",
+    "data.batch_size": "Samples in a training batch",
+    "data.val_size": "How many of the last training images",
+    "data.normalization": "``unit`` divides pixels by 255",
+    "seed_everything": "Decides the initial weights",
+    "ckpt_path": "A checkpoint file, a run folder",
+}
+
+
+@pytest.mark.parametrize("subcommand", ["fit", "validate", "test"])
+def test_help_explains_every_own_option(subcommand: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([subcommand, "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    described = out[out.index("options:") :]
+
+    assert stop.value.code == 0
+    own = set(re.findall(r"--((?:model|data)\.\w+)[ ,]", described)) | {"seed_everything", "ckpt_path"}
+    assert own == EXPLANATIONS.keys()
+    for flag, words in EXPLANATIONS.items():
+        assert re.search(rf"--{flag}[ ,][^()]*{words}", described), flag
+    assert "--weights_only" not in described
+
+
+def test_print_config_prints_the_whole_request(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "configs/mlp.yaml", "--print_config"])
+    config = yaml.safe_load(capsys.readouterr().out)
+
+    assert config["model"]["hidden_units"] == [256]
+    assert config["trainer"]["max_epochs"] == 10

@@ -1,4 +1,5 @@
 PYTHON ?= python3
+PORT ?= 6006
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -26,8 +27,8 @@ lint: .venv/installed  ## Check format, style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-tensorboard: .venv/installed  ## Look at the runs on http://localhost:6006
-	$(BIN)/tensorboard --logdir lightning_logs --reload_multifile true
+tensorboard: .venv/installed  ## Look at the runs on http://localhost:$(PORT)
+	$(BIN)/tensorboard --logdir lightning_logs --port $(PORT) --reload_multifile true
 
 clean:  ## Remove .venv and the tools' caches; runs and data stay
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache

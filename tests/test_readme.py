@@ -1,0 +1,105 @@
+"""What the README says is true: its commands run as written, its tables are the recorded results."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from benchmarks import parity
+from benchmarks.readme import replace_table
+from tests.conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+BY_CI = {"make test", "make lint"}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory, mnist: Path) -> Path:
+    """The files that git tracks, times of change included, with this environment and the placed data."""
+    folder = tmp_path_factory.mktemp("clone")
+    names = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    for name in names.splitlines():
+        if (REPOSITORY / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "data").symlink_to(mnist)
+    return folder
+
+
+def run(command: str, folder: Path) -> None:
+    if command == "make tensorboard":
+        look_at_tensorboard(folder)
+        return
+    done = subprocess.run(["bash", "-ec", command], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, ""), f"{command}\n{done.stderr}"
+
+
+def look_at_tensorboard(folder: Path) -> None:
+    server = subprocess.Popen(
+        ["make", "tensorboard"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        for _ in range(240):
+            try:
+                with urllib.request.urlopen("http://localhost:6006/data/runs", timeout=5) as answer:
+                    if json.load(answer) == ["version_0"]:
+                        return
+            except OSError:
+                assert server.poll() is None, server.stderr.read()
+            time.sleep(0.25)
+        pytest.fail("TensorBoard did not show the run within a minute")
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+        server.stderr.close()
+
+
+def test_every_command_runs_as_written(clone: Path) -> None:
+    commands = [command for block in BLOCKS for command in block.splitlines() if command not in BY_CI]
+    assert commands[:2] == ["make train", "make tensorboard"]
+    environment = ""
+    for command in commands:
+        if command.startswith("source "):
+            environment = f"{command}; "
+        else:
+            run(command if command.startswith("make ") else environment + command, clone)
+
+
+def test_ci_runs_the_other_commands() -> None:
+    assert f"make {' '.join(sorted(command.removeprefix('make ') for command in BY_CI))}" in (
+        (REPOSITORY / ".ci" / "run").read_text()
+    )
+
+
+def test_the_shown_epochs_are_a_real_log(clone: Path) -> None:
+    shown = re.findall(r"^Epoch (\d+)/10 - [\d.]+s - (loss: .*)$", README, re.MULTILINE)
+    epochs = json.loads((clone / "lightning_logs" / "version_0" / "result.json").read_text())["epochs"]
+
+    assert len(shown) == 3
+    for number, metrics in shown:
+        figures = [float(figure) for figure in re.findall(r"\d\.\d+", metrics)]
+        epoch = epochs[int(number) - 1]
+        names = ("train/loss", "train/acc", "val/loss", "val/acc")
+        # other processors sum in another order
+        assert figures == pytest.approx([epoch[name] for name in names], abs=0.01)
+
+
+def test_the_parity_table_is_made_from_the_recorded_results() -> None:
+    results = json.loads((parity.RESULTS / "parity.json").read_text())
+
+    assert replace_table("parity", parity.table(results), README) == README
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(((?!http)[^)]+)\)", README):
+        assert (REPOSITORY / target).exists(), target

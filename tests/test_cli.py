@@ -258,6 +258,28 @@ def test_without_a_validation_split_there_is_no_best_and_it_says_so(cli: Cli, tm
     assert cli("validate", "--ckpt_path", "last").code == 2
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--trainer.accumulate_grad_batches 2 --trainer.gradient_clip_val 1",
+        "--trainer.precision 64-true",
+        "--trainer.precision bf16-mixed",
+        "--trainer.logger false",
+        "--trainer.enable_checkpointing false",
+        "--trainer.check_val_every_n_epoch 2",
+        "--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping --trainer.callbacks.monitor=train/loss",
+        "--trainer.callbacks+=lightning.pytorch.callbacks.ModelCheckpoint --trainer.callbacks.monitor=val/acc",
+    ],
+)
+def test_the_trainers_own_flags_keep_working(cli: Cli, tmp_path: Path, flags: str) -> None:
+    answer = cli("fit", *EPOCHS, *flags.split())
+
+    assert (answer.code, answer.err) == (0, "")
+    epochs = json.loads((run_folder(tmp_path) / "result.json").read_text())["epochs"]
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
+    assert ["val/acc" in epoch for epoch in epochs] == ([False, True, False] if "check_val" in flags else [True] * 3)
+
+
 EXPLANATIONS = {
     "model.hidden_units": "Units of each hidden layer",
     "model.dropout": "Probability with which",

@@ -2,6 +2,7 @@
 
 import io
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write ``checkpoint`` to ``path`` by way of a temporary file, flushed to the disk."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        write_atomic(path, buffer.getvalue())
+        write_atomic(Path(path), buffer.getvalue())
 
 
 class Checkpoints(Checkpoint):

@@ -74,7 +74,10 @@ class History(Callback):
         record = {name: float(value) for name, value in metrics.items()}
         seconds = time.perf_counter() - self._started
         record["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
-        record["samples_per_second"] = len(self.datamodule.splits["train"][0]) / seconds
+        samples = min(
+            len(self.datamodule.splits["train"][0]), self.datamodule.batch_size * trainer.num_training_batches
+        )
+        record["samples_per_second"] = samples / seconds
         epoch = trainer.current_epoch + 1
         for logger in trainer.loggers:
             logger.log_metrics(record, step=epoch)

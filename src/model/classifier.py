@@ -84,7 +84,7 @@ class MLPClassifier(LightningModule):
         Returns:
             ``(B, num_classes)`` float32.
         """
-        logits: Tensor = self.net(images)
+        logits: Tensor = self.net(images.to(self.dtype))  # float64 with --trainer.precision 64-true
         return logits
 
     def metrics(self, stage: Stage) -> dict[str, Metric]:
@@ -165,7 +165,8 @@ class MLPClassifier(LightningModule):
 
     def _publish(self, stage: Stage) -> None:
         # not to the logger: Lightning would write train/* after the checkpoint, with the step count as its x-axis
-        self.log_dict(self.epoch_metrics(stage), logger=False)
+        # (sync_dist changes nothing, all ranks have the same means; without it Lightning warns)
+        self.log_dict(self.epoch_metrics(stage), logger=False, sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam as Keras has it: eps 1e-7 instead of torch's 1e-8."""

@@ -1,4 +1,4 @@
-"""The command line: ``python -m src.cli fit | validate | test``."""
+"""The command line: ``python -m src.cli fit | validate | test | data``."""
 
 import errno
 import logging
@@ -21,6 +21,8 @@ from src.callbacks.console import Console
 from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.history import History
 from src.data.datamodule import MNISTDataModule
+from src.data.datasets import DATASETS, DatasetName
+from src.data.report import report
 from src.errors import RunError, UsageError, explain_parser_message
 from src.files import write_atomic
 from src.model.classifier import MLPClassifier
@@ -29,6 +31,8 @@ from src.runs import RUNS_FOLDER, Run, find_checkpoint, read_checkpoint
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
 
+DESCRIPTION = """Train and evaluate an MLP on MNIST. Beside the subcommands below there is
+`data`, which describes a data set and draws samples of it (python -m src.cli data --help)."""
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
     "enable_model_summary": False,  # the console shows the network with exact counts
@@ -61,7 +65,7 @@ class CLI(LightningCLI):
             save_config_callback=None,
             trainer_defaults=TRAINER_DEFAULTS,
             parser_class=Parser,
-            parser_kwargs={"allow_abbrev": False},
+            parser_kwargs={"allow_abbrev": False, "description": DESCRIPTION},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             args=args,
@@ -93,6 +97,7 @@ class CLI(LightningCLI):
             "starts a new run from any other checkpoint.",
         )
         parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("data.dataset", "model.num_classes", compute_fn=number_of_classes)
         self.parsers.append(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -142,7 +147,7 @@ class CLI(LightningCLI):
         """Check the data, then make the run folder, and the Trainer with the callbacks that fill it."""
         self.datamodule.prepare_data()
         self.datamodule.setup(self.subcommand)
-        if self.subcommand == "validate" and self.datamodule.val_size == 0:
+        if self.subcommand == "validate" and not len(self.datamodule.splits["val"].members):
             raise UsageError("--data.val_size is 0: there is nothing to validate on; name a size, or use test.")
         asked = self.config_init[self.subcommand].trainer
         if asked.fast_dev_run or asked.barebones:
@@ -193,7 +198,7 @@ class CLI(LightningCLI):
             "plugins": [AtomicCheckpointIO(), *as_list(asked.plugins)],
             "log_every_n_steps": min(asked.log_every_n_steps or 50, len(self.datamodule.train_dataloader())),
         }
-        return settings if self.datamodule.val_size else {**settings, "limit_val_batches": 0}
+        return settings if len(self.datamodule.splits["val"].members) else {**settings, "limit_val_batches": 0}
 
     def fit(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
         """Train."""
@@ -217,6 +222,23 @@ class CLI(LightningCLI):
     def test(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
         """Evaluate a checkpoint on the official test images."""
         self.trainer.test(model, datamodule, ckpt_path=self.checkpoint, verbose=False, weights_only=True)
+
+
+def look_at_data(args: Sequence[str]) -> None:
+    """Run ``data``: print sizes, class counts, statistics and files of a data set, and draw samples of it."""
+    parser = Parser(prog="cli.py data", description="Describe a data set and draw samples of it.", allow_abbrev=False)
+    parser.add_class_arguments(MNISTDataModule, "data")
+    parser.add_argument("--output", type=str, default="data.png", help="The PNG file for ten samples of each class.")
+    try:
+        request = parser.instantiate(parser.parse_args(args))
+    except UsageError as error:
+        raise UsageError(explain_parser_message(str(error), list(parser.get_defaults().keys()))) from error
+    print(report(request.data, Path(request.output)))
+
+
+def number_of_classes(dataset: DatasetName) -> int:
+    """Return what the network's output size is linked to."""
+    return len(DATASETS[dataset].classes)
 
 
 def is_first_rank() -> bool:
@@ -243,7 +265,11 @@ def main(args: Sequence[str] | None = None) -> int:
     # torch 2.12 deprecated what Lightning 2.6 asks it for every batch
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
     try:
-        CLI(list(args) if args is not None else None)
+        words = list(sys.argv[1:] if args is None else args)
+        if words[:1] == ["data"]:
+            look_at_data(words[1:])
+        else:
+            CLI(words if args is not None else None)
     except (UsageError, RunError) as error:
         return _fail(str(error), error.exit_code)
     except MisconfigurationException as error:

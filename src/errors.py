@@ -19,12 +19,14 @@ class RunError(RuntimeError):
 
 # what jsonargparse says -> what a person needs
 REWORDINGS = (
+    (r"\(choose from (.*)\)", r"(choose from \1, 'data')"),
     (r'Parser key "([\w.]+)":', r"--\1:"),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
     (r"Expected a Sequence", r"Expected a list such as [256]"),
-    (r"Expected a typing.Literal(\[.*?\])", r"Expected one of \1"),
+    (r"Expected a typing\.Literal(\[.*?\])", r"Expected one of \1"),
     (r"Not of type Seed: .*", r"Expected a whole number from 0 to 4294967295."),
-    (r"Does not validate against any of the Union subtypes.* Given value: (.*)", r"\1 is not accepted, see --help."),
+    (r"Does not validate .* Subtypes: \[(.*)\] Errors: .* Given value: (.*)", r"\2 is not one of \1."),
+    (r"typing\.Literal", ""),
 )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from src.data.datasets import DATASETS
 from src.errors import UsageError
 
 # the Trainer's settings that decide what is learned, not where and how it is computed: a resumed run keeps them
@@ -31,11 +32,12 @@ def recipe_of(request: Namespace) -> dict[str, Any]:
         request: The parsed arguments of a subcommand.
 
     Returns:
-        Nothing but dicts, lists, text, numbers, booleans and None: it goes into JSON, YAML and checkpoints.
+        Nothing but dicts, lists, text, numbers, booleans and None, for JSON, YAML and checkpoints. What follows from
+        the rest (``data.seed``, ``model.num_classes``) is left out.
     """
     return {
         "seed_everything": plain(request.seed_everything),
-        "model": plain(request.model),
+        "model": {name: value for name, value in plain(request.model).items() if name != "num_classes"},
         "data": {name: value for name, value in plain(request.data).items() if name != "seed"},
         "trainer": {name: plain(request.trainer[name]) for name in TRAINER_KEYS},
     }
@@ -71,12 +73,13 @@ def refuse_conflicts(request: Namespace, recipe: dict[str, Any], checkpoint: Pat
         training: Whether training goes on, so that the optimizer's state is restored too.
 
     Raises:
-        UsageError: If the request asks for another network, or another lr for a restored optimizer.
+        UsageError: If the request asks for another network, other classes, or another lr for a restored optimizer.
     """
-    for name in ("hidden_units", "num_classes", *(["lr"] if training else [])):
-        asked, saved = plain(request.model[name]), recipe["model"][name]
-        if asked != saved:
+    for key in ("data.dataset", "model.hidden_units", *(["model.lr"] if training else [])):
+        asked, saved = plain(request[key]), dotted(recipe)[key]
+        same_classes = key == "data.dataset" and DATASETS[asked].classes == DATASETS[saved].classes
+        if asked != saved and not same_classes:
             raise UsageError(
-                f"--model.{name} {asked} cannot be honoured: {checkpoint} has {saved}; "
+                f"--{key} {asked} cannot be honoured: {checkpoint} has {saved}; "
                 "leave out the flag, or the config file that sets it."
             )

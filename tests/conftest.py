@@ -13,7 +13,7 @@ from torch import Tensor
 
 from src.cli import main
 from src.data.idx import write_idx
-from src.data.sources import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from src.data.sources import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, place_files
 
 REPOSITORY = Path(__file__).parents[1]
 TRAIN_SIZE, TEST_SIZE = 230, 70
@@ -95,8 +95,6 @@ def run_process(*words: str, cwd: Path = REPOSITORY, timeout: int = 300) -> Answ
 
 @pytest.fixture(scope="session")
 def mnist() -> Path:
-    """The folder that holds data/MNIST/raw with the real files, placed from the packaged copy."""
-    from src.data.sources import place_mnist
-
-    place_mnist(REPOSITORY / "data")
+    """The folder that holds MNIST/raw with the real files, placed from the packaged copy."""
+    place_files("MNIST", REPOSITORY / "data")
     return REPOSITORY / "data"

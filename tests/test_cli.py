@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from lightning.pytorch import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.cli import main
@@ -65,7 +66,7 @@ def test_fit_leaves_the_run_folder_that_is_promised(cli: Cli, tmp_path: Path) ->
     assert result["seed"] == 42
     assert result["parameters"] == 203_530
     assert result["data"]["split"] == {"train": 170, "val": 60}
-    assert len(result["data"]["sha256"][TRAIN_IMAGES]) == 64
+    assert [len(digest) for digest in result["data"]["sha256"].values()] == [64] * 4
     assert result["versions"]["torch"] == torch.__version__.split("+")[0]
     assert [epoch["epoch"] for epoch in result["epochs"]] == [1, 2, 3]
     assert result["best"]["val/acc"] == max(epoch["val/acc"] for epoch in result["epochs"])
@@ -165,6 +166,28 @@ def test_a_resumed_run_equals_the_uninterrupted_one(cli: Cli, tmp_path: Path) ->
         assert curves(resumed)[name] == curves(whole)[name]
     assert yaml.safe_load((resumed / "config.yaml").read_text())["trainer"]["max_epochs"] == 5
     assert yaml.safe_load((resumed / "hparams.yaml").read_text())["max_epochs"] == 5
+
+
+class SaveAt(Callback):
+    """Saves and stops in the middle of an epoch."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: Trainer, *arguments: Any) -> None:
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / "middle.ckpt")
+
+
+@pytest.mark.parametrize("flags", ["", "--data.split stratified", "--data.memory_map true"])
+def test_a_checkpoint_in_the_middle_of_an_epoch_resumes_at_the_next_batch(cli: Cli, tmp_path: Path, flags: str) -> None:
+    save = ["--trainer.callbacks+=tests.test_cli.SaveAt", "--trainer.callbacks.step", "9"]  # the third of epoch 2's six
+    cli("fit", *EPOCHS, *flags.split(), *save)
+    answer = cli("fit", "--ckpt_path", str(tmp_path / "middle.ckpt"))
+
+    assert (answer.code, answer.err) == (0, "")
+    assert same_training(checkpoint(run_folder(tmp_path)), checkpoint(run_folder(tmp_path, 1)))
+    assert results(run_folder(tmp_path)) == results(run_folder(tmp_path, 1))
 
 
 def test_resuming_a_finished_run_changes_nothing_and_says_so(cli: Cli, tmp_path: Path) -> None:
@@ -284,10 +307,12 @@ EXPLANATIONS = {
     "model.hidden_units": "Units of each hidden layer",
     "model.dropout": "Probability with which",
     "model.lr": "Learning rate of Adam",
-    "model.num_classes": "Number of classes",
+    "data.dataset": "The data set",
     "data.data_dir": "A folder that holds",
     "data.batch_size": "Samples in a training batch",
-    "data.val_size": "How many of the last training images",
+    "data.val_size": "How many of the training images",
+    "data.split": "``tail`` validates on the last",
+    "data.memory_map": "Leave the training images on the disk",
     "data.normalization": "``unit`` divides pixels by 255",
     "seed_everything": "Decides the initial weights",
     "ckpt_path": "A checkpoint file, a run folder",

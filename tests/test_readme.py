@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import parity
+from benchmarks import data, parity
 from benchmarks.readme import replace_table
 from tests.conftest import REPOSITORY
 
@@ -98,6 +98,12 @@ def test_the_parity_table_is_made_from_the_recorded_results() -> None:
     results = json.loads((parity.RESULTS / "parity.json").read_text())
 
     assert replace_table("parity", parity.table(results), README) == README
+
+
+def test_the_data_table_is_made_from_the_recorded_results() -> None:
+    results = json.loads(data.RESULTS.read_text())
+
+    assert replace_table("data", data.table(results), README) == README
 
 
 def test_links_lead_somewhere() -> None:

@@ -47,7 +47,7 @@ class Console(ProgressBar):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the network and where the run is kept."""
         self._epochs_before = len(self.history.epochs)
-        sizes = {name: len(labels) for name, (_, labels) in self.history.datamodule.splits.items()}
+        sizes = {name: len(split.members) for name, split in self.history.datamodule.splits.items()}
         self.print(parameter_table(pl_module))
         self.print(f"Data     {sizes['train']:,} images to train, {sizes['val']:,} to validate")
         self.print(f"Device   {trainer.world_size} x {pl_module.device.type}")

@@ -75,7 +75,7 @@ class History(Callback):
         seconds = time.perf_counter() - self._started
         record["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         samples = min(
-            len(self.datamodule.splits["train"][0]), self.datamodule.batch_size * trainer.num_training_batches
+            len(self.datamodule.splits["train"].members), self.datamodule.batch_size * trainer.num_training_batches
         )
         record["samples_per_second"] = samples / seconds
         epoch = trainer.current_epoch + 1

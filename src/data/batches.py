@@ -14,7 +14,7 @@ class Batch(NamedTuple):
     Attributes:
         images: ``(B, 28, 28)``; uint8 as loaded, float32 after the data module normalized them.
         labels: ``(B,)`` int64 class numbers.
-        positions: ``(B,)`` int64 positions of the samples in their split.
+        positions: ``(B,)`` int64 positions of the samples in their file.
         global_size: The number of samples in the batch over all ranks.
     """
 
@@ -22,6 +22,20 @@ class Batch(NamedTuple):
     labels: Tensor
     positions: Tensor
     global_size: int
+
+
+class Split(NamedTuple):
+    """Some of the samples of a pair of files.
+
+    Attributes:
+        images: All images of the file, ``(N, 28, 28)`` uint8, in memory or mapped.
+        labels: All labels of the file, ``(N,)`` uint8.
+        members: The positions in the file that belong to the split: a range, or a tensor of int64.
+    """
+
+    images: Tensor
+    labels: Tensor
+    members: range | Tensor
 
 
 class EpochOrder:
@@ -43,8 +57,8 @@ class EpochOrder:
         """Choose the epoch, counted from 0."""
         self.epoch = epoch
 
-    def positions(self) -> Tensor:
-        """Return all positions of the chosen epoch, ``(size,)`` int64."""
+    def order(self) -> Tensor:
+        """Return the numbers from 0 to ``size - 1`` in the order of the chosen epoch, int64."""
         # torch keeps 32 bits of a generator's seed, so both numbers are hashed instead of added or shifted
         digest = hashlib.sha256(f"{self.seed}/{self.epoch}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:4]))
@@ -52,51 +66,65 @@ class EpochOrder:
 
 
 class BatchLoader:
-    """Iterates over a split that lies in memory; the last batch may be short, nothing is dropped or repeated.
+    """Iterates over a split; the last batch may be short, nothing is dropped or repeated.
 
-    Each rank takes its own slice of every global batch; slices differ by at most one sample.
+    Each rank takes its own slice of every global batch; slices differ by at most one sample. The position inside the
+    epoch is the loader's state: Lightning keeps it in checkpoints, and a loader that was given one starts there.
 
     Args:
-        images: ``(N, 28, 28)`` uint8.
-        labels: ``(N,)`` int64.
+        split: The samples.
         batch_size: Samples in a global batch.
-        sampler: The order of the samples, or None for the order of the split.
+        sampler: The order of the samples, or None for that of the file.
         rank: This process among ``world_size``.
         world_size: The number of processes that share each batch.
     """
 
     def __init__(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        batch_size: int,
-        sampler: EpochOrder | None = None,
-        rank: int = 0,
-        world_size: int = 1,
+        self, split: Split, batch_size: int, sampler: EpochOrder | None = None, rank: int = 0, world_size: int = 1
     ) -> None:
-        self.images = images
-        self.labels = labels
+        self.split = split
         self.batch_size = batch_size
         self.sampler = sampler
         self.batch_sampler = None  # Lightning asks for it wherever there is a sampler
         self.rank = rank
         self.world_size = world_size
+        self._batches_done = 0
+        self._start = 0
 
     def __len__(self) -> int:
-        return -(-len(self.images) // self.batch_size)
+        return -(-len(self.split.members) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         # a generator: the order is drawn at the first batch, because Lightning may call iter() before set_epoch()
-        size = len(self.images)
-        positions = torch.arange(size) if self.sampler is None else self.sampler.positions()
-        for start in range(0, size, self.batch_size):
+        order = None if self.sampler is None else self.sampler.order()
+        first_batch, self._start = self._start, 0
+        size = len(self.split.members)
+        for number in range(first_batch, len(self)):
+            start = number * self.batch_size
             global_size = min(self.batch_size, size - start)
             first = start + global_size * self.rank // self.world_size
             last = start + global_size * (self.rank + 1) // self.world_size
-            chosen = positions[first:last]
-            yield Batch(
-                images=self.images[first:last] if self.sampler is None else self.images.index_select(0, chosen),
-                labels=self.labels[first:last] if self.sampler is None else self.labels.index_select(0, chosen),
-                positions=chosen,
-                global_size=global_size,
-            )
+            self._batches_done = number + 1
+            yield self._gather(slice(first, last) if order is None else order[first:last], global_size)
+
+    def _gather(self, chosen: slice | Tensor, global_size: int) -> Batch:
+        images, labels, members = self.split
+        if isinstance(members, range) and isinstance(chosen, slice):
+            here = slice(members.start + chosen.start, members.start + chosen.stop)  # a view: nothing is copied
+            return Batch(images[here], labels[here].long(), torch.arange(here.start, here.stop), global_size)
+        if isinstance(members, range):
+            assert isinstance(chosen, Tensor)
+            positions = chosen + members.start
+        else:
+            positions = members[chosen]
+        return Batch(
+            images.index_select(0, positions), labels.index_select(0, positions).long(), positions, global_size
+        )
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many batches of the epoch are done; 0 at its end, where the next one starts."""
+        return {"batches_done": self._batches_done % len(self)}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Start the next epoch behind the batches that are done."""
+        self._start = self._batches_done = state_dict["batches_done"]

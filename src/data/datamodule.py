@@ -1,4 +1,4 @@
-"""MNIST for Lightning: placement, split, normalization and loaders."""
+"""MNIST and its family for Lightning: placement, split, normalization and loaders."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -7,36 +7,35 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from src.data.batches import Batch, BatchLoader, EpochOrder
+from src.data.batches import Batch, BatchLoader, EpochOrder, Split
+from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import read_idx
-from src.data.sources import (
-    OFFICIAL_SHA256,
-    TEST_IMAGES,
-    TEST_LABELS,
-    TRAIN_IMAGES,
-    TRAIN_LABELS,
-    find_folder,
-    place_mnist,
-    sha256,
-)
+from src.data.sources import find_files, place_files, sha256
+from src.data.splits import mean_and_std, split_positions
 from src.errors import UsageError
 
-DEFAULT_ROOT = Path("data")
 EVAL_BATCH_SIZE = 2_000  # no gradients are kept, so a few large batches cost less than many small ones
-NUM_CLASSES = 10
+MAP_FROM_BYTES = 1 << 30
 IMAGE_SHAPE = (28, 28)
 
 
 class MNISTDataModule(LightningDataModule):
-    """MNIST in memory as uint8; the first images train, the last ones validate, as in Keras.
+    """MNIST or a relative of it, as uint8; the first images train, the last ones validate, as in Keras.
 
     Args:
-        data_dir: A folder that holds the four IDX files (or torchvision's ``MNIST/raw`` with them); it is only
-            read. Left out, the official MNIST is placed under ``data/MNIST/raw`` and checked by its SHA-256.
+        dataset: The data set; it decides the files' names and the classes.
+        data_dir: A folder that holds the four IDX files, plain or as .gz (or torchvision's ``DATASET/raw`` with
+            them); it is only read. Left out, the data set is placed under ``data/``: MNIST from the installed package,
+            checked by its SHA-256, the others by torchvision's download.
         batch_size: Samples in a training batch, over all devices together. The last batch of an epoch may be short.
-        val_size: How many of the last training images validate instead; 0 trains on all of them.
+        val_size: How many of the training images validate instead, as a number or as a fraction below 1; 0 trains
+            on all of them.
+        split: ``tail`` validates on the last images, as Keras does; ``stratified`` draws the same share of every
+            class, to within one sample, the same in all runs.
         normalization: ``unit`` divides pixels by 255; ``standard`` also subtracts the mean of the training split
-            and divides by its standard deviation.
+            and divides by its standard deviation; [mean, std] does so with these numbers, in units of pixel / 255.
+        memory_map: Leave the training images on the disk, for sets larger than the memory. Left out, files from
+            1 GiB up are mapped.
         seed: The order of the training images is a function of this and the epoch.
 
     Raises:
@@ -45,78 +44,100 @@ class MNISTDataModule(LightningDataModule):
 
     def __init__(
         self,
+        dataset: DatasetName = "MNIST",
         data_dir: str | None = None,
         batch_size: int = 200,
-        val_size: int = 12_000,
-        normalization: Literal["unit", "standard"] = "unit",
+        val_size: int | float = 12_000,
+        split: Literal["tail", "stratified"] = "tail",
+        normalization: Literal["unit", "standard"] | list[float] = "unit",
+        memory_map: bool | None = None,
         seed: int = 42,
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise UsageError(f"--data.batch_size must be at least 1, got {batch_size}.")
-        if val_size < 0:
-            raise UsageError(f"--data.val_size must be 0 or more, got {val_size}.")
+        if val_size < 0 or (isinstance(val_size, float) and val_size >= 1):
+            raise UsageError(f"--data.val_size must be a whole number from 0 up or a fraction below 1, got {val_size}.")
+        if isinstance(normalization, list) and (len(normalization) != 2 or not normalization[1] > 0):
+            raise UsageError(f"--data.normalization [mean, std] needs two numbers, std above 0, got {normalization}.")
+        self.dataset: DatasetName = dataset
         self.data_dir = data_dir
         self.batch_size = batch_size
         self.val_size = val_size
+        self.split = split
         self.normalization = normalization
+        self.memory_map = memory_map
         self.seed = seed
-        self.mean_std: tuple[float, float] | None = None
-        self.folder: Path | None = None
-        self.splits: dict[str, tuple[Tensor, Tensor]] = {}
+        self.mean_std = (normalization[0], normalization[1]) if isinstance(normalization, list) else None
+        self.files: list[Path] = []
+        self.splits: dict[str, Split] = {}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names; a label is a position in them."""
+        return DATASETS[self.dataset].classes
+
+    @property
+    def origin(self) -> str:
+        """Where the files come from, in words."""
+        if self.data_dir:
+            return "a folder of your own, as it is"
+        return "the official MNIST, checked" if self.dataset == "MNIST" else "torchvision's download"
 
     def prepare_data(self) -> None:
-        """Place the official files unless a folder was named; safe to run in several processes at once."""
-        if self.folder is None:
-            self.folder = find_folder(Path(self.data_dir)) if self.data_dir else place_mnist(DEFAULT_ROOT)
+        """Place the files unless a folder was named; safe to run in several processes at once."""
+        if not self.files:
+            self.files = find_files(Path(self.data_dir), self.dataset) if self.data_dir else place_files(self.dataset)
 
     def setup(self, stage: str) -> None:
-        """Read what the stage needs: ``fit`` and ``validate`` the training file, ``test`` the test file.
+        """Read what the stage needs: ``fit`` and ``validate`` the training files, ``test`` the test files.
 
-        The splits are kept in ``splits`` as ``{"train", "val", "test"}`` -> (images ``(N, 28, 28)`` uint8, labels
-        ``(N,)`` int64).
+        The result is in ``splits``: ``train`` and ``val``, or ``test``.
         """
+        self.prepare_data()  # Lightning leaves it out on all ranks of a node but the first
         if stage == "test":
             if "test" not in self.splits:
-                self.splits["test"] = self._read(TEST_IMAGES, TEST_LABELS)
+                images, labels = self._read(*self.files[2:])
+                self.splits["test"] = Split(images, labels, range(len(labels)))
         elif "train" not in self.splits:
-            images, labels = self._read(TRAIN_IMAGES, TRAIN_LABELS)
-            train_size = len(images) - self.val_size
-            if train_size < 1:
-                raise UsageError(
-                    f"--data.val_size {self.val_size:,} leaves nothing to train on: "
-                    f"it must be below the {len(images):,} training images."
-                )
-            if self.batch_size > train_size:
+            images, labels = self._read(*self.files[:2])
+            train, val = split_positions(labels, self.val_size, self.split)
+            if self.batch_size > len(train):
                 raise UsageError(
                     f"--data.batch_size {self.batch_size:,} is larger than the training split: "
-                    f"choose at most {train_size:,}, or a smaller --data.val_size."
+                    f"choose at most {len(train):,}, or a smaller --data.val_size."
                 )
-            self.splits["train"] = images[:train_size], labels[:train_size]
-            self.splits["val"] = images[train_size:], labels[train_size:]
+            self.splits["train"], self.splits["val"] = Split(images, labels, train), Split(images, labels, val)
             if self.normalization == "standard" and self.mean_std is None:
-                self.mean_std = mean_and_std(self.splits["train"][0])
+                self.mean_std = mean_and_std(self.splits["train"])
 
-    def _read(self, images_name: str, labels_name: str) -> tuple[Tensor, Tensor]:
-        if self.folder is None:  # on the nodes and ranks where Lightning leaves prepare_data out
-            self.prepare_data()
-        assert self.folder is not None
-        images_path, labels_path = self.folder / images_name, self.folder / labels_name
-        images, labels = read_idx(images_path), read_idx(labels_path)
-        if images.shape[1:] != IMAGE_SHAPE or len(images) == 0:
+    def _read(self, images_path: Path, labels_path: Path) -> tuple[Tensor, Tensor]:
+        """Return images ``(N, 28, 28)`` and labels ``(N,)``, both uint8."""
+        dataset = DATASETS[self.dataset]
+        large = images_path.suffix != ".gz" and images_path.stat().st_size >= MAP_FROM_BYTES
+        images = read_idx(images_path, large if self.memory_map is None else self.memory_map)
+        labels = read_idx(labels_path)
+        if images.dtype != torch.uint8 or images.shape[1:] != IMAGE_SHAPE or len(images) == 0:
             raise UsageError(f"{images_path} holds {tuple(images.shape)} values, not images of 28 x 28.")
+        if labels.dim() == 2 and labels.dtype == torch.int32 and labels.shape[1]:
+            labels = labels[:, 0]  # QMNIST: the class, then who wrote it and where
         if labels.dim() != 1 or len(labels) != len(images):
             raise UsageError(
                 f"{images_path} has {len(images):,} images but {labels_path} {labels.numel():,} labels: "
                 "replace the one that does not belong."
             )
-        if labels.max() >= NUM_CLASSES:
-            raise UsageError(f"{labels_path} has the label {int(labels.max())}: classes go from 0 to 9.")
-        return images, labels.long()
+        lowest, highest = int(labels.min()), int(labels.max())
+        first, last = dataset.first_label, dataset.first_label + len(dataset.classes) - 1
+        if lowest < first or highest > last:
+            wrong = lowest if lowest < first else highest
+            raise UsageError(
+                f"{labels_path} has the label {wrong}: the classes of {self.dataset} go from {first} to {last}."
+            )
+        return images.transpose(1, 2) if dataset.transposed else images, (labels - first).to(torch.uint8)
 
     def train_dataloader(self) -> BatchLoader:
         """Return the training batches, reshuffled every epoch."""
-        return self._loader("train", self.batch_size, EpochOrder(len(self.splits["train"][0]), self.seed))
+        return self._loader("train", self.batch_size, EpochOrder(len(self.splits["train"].members), self.seed))
 
     def val_dataloader(self) -> BatchLoader:
         """Return the validation batches in file order."""
@@ -128,7 +149,7 @@ class MNISTDataModule(LightningDataModule):
 
     def _loader(self, split: str, batch_size: int, sampler: EpochOrder | None = None) -> BatchLoader:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return BatchLoader(*self.splits[split], batch_size, sampler, rank, world_size)
+        return BatchLoader(self.splits[split], batch_size, sampler, rank, world_size)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move the batch as uint8: a quarter of the bytes of float32."""
@@ -141,14 +162,7 @@ class MNISTDataModule(LightningDataModule):
         return batch._replace(images=self.normalize(batch.images))
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Turn uint8 pixels of any shape into what the network takes.
-
-        Args:
-            images: uint8, 0 = background.
-
-        Returns:
-            float32 of the same shape.
-        """
+        """Turn uint8 pixels of any shape, 0 = background, into float32 as the network takes it."""
         pixels = images.float().div_(255)
         if self.mean_std is None:
             return pixels
@@ -160,36 +174,16 @@ class MNISTDataModule(LightningDataModule):
         return {"normalization": self.normalization, "mean_std": list(self.mean_std) if self.mean_std else None}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the normalization of a checkpoint, unless another kind was asked for."""
+        """Take the statistics of a checkpoint, unless another normalization was asked for."""
         if state_dict["normalization"] == self.normalization and state_dict["mean_std"]:
             self.mean_std = tuple(state_dict["mean_std"])
 
     def describe(self) -> dict[str, Any]:
-        """Say which data a run saw: the folder, the SHA-256 of each file, and the size of each split."""
-        assert self.folder is not None
+        """Say which data a run saw: the SHA-256 of each file by its path, and the size of each split."""
         return {
-            "folder": str(self.folder),
-            "sha256": {name: sha256(self.folder / name) for name in OFFICIAL_SHA256},
-            "split": {name: len(labels) for name, (_, labels) in self.splits.items()},
+            "dataset": self.dataset,
+            "origin": self.origin,
+            "sha256": {str(path): sha256(path) for path in self.files},
+            "split": {name: len(split.members) for name, split in self.splits.items()},
+            "mean_std": self.mean_std,
         }
-
-
-def mean_and_std(images: Tensor) -> tuple[float, float]:
-    """Compute mean and standard deviation of pixels / 255 exactly, from a histogram.
-
-    Args:
-        images: uint8 of any shape.
-
-    Returns:
-        Mean and (population) standard deviation in units of pixel / 255.
-
-    Raises:
-        UsageError: If all pixels are equal, so that nothing can be divided by the standard deviation.
-    """
-    counts = torch.bincount(images.flatten(), minlength=256).double()
-    values = torch.arange(256, dtype=torch.float64) / 255
-    mean = (counts * values).sum() / counts.sum()
-    std = ((counts * (values - mean) ** 2).sum() / counts.sum()).sqrt()
-    if std == 0:
-        raise UsageError("--data.normalization standard needs pixels that differ: all training pixels are equal.")
-    return float(mean), float(std)

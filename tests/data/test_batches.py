@@ -1,21 +1,27 @@
 import pytest
 import torch
 
-from src.data.batches import Batch, BatchLoader, EpochOrder
+from src.data.batches import Batch, BatchLoader, EpochOrder, Split
 
 SIZE, BATCH = 103, 20  # the last batch has 3 samples
 
 
-def loader(sampler: EpochOrder | None = None, rank: int = 0, world_size: int = 1) -> BatchLoader:
-    images = torch.arange(SIZE, dtype=torch.uint8).view(SIZE, 1, 1).expand(SIZE, 28, 28).contiguous()
-    return BatchLoader(images, torch.arange(SIZE), BATCH, sampler, rank, world_size)
+FILE = torch.arange(SIZE + 40, dtype=torch.uint8)
+MEMBERS = {"range": range(10, SIZE + 10), "tensor": torch.arange(17, SIZE + 17)}
+
+
+def loader(
+    sampler: EpochOrder | None = None, rank: int = 0, world_size: int = 1, members: range | torch.Tensor = range(SIZE)
+) -> BatchLoader:
+    images = FILE.view(-1, 1, 1).expand(-1, 28, 28).contiguous()
+    return BatchLoader(Split(images, FILE, members), BATCH, sampler, rank, world_size)
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     def order(seed: int, epoch: int) -> list[int]:
         sampler = EpochOrder(SIZE, seed)
         sampler.set_epoch(epoch)
-        return sampler.positions().tolist()
+        return sampler.order().tolist()
 
     torch.manual_seed(1)
     first = order(7, 3)
@@ -35,11 +41,16 @@ def test_an_epoch_visits_every_sample_once_and_keeps_the_short_batch() -> None:
     assert sorted(torch.cat([batch.positions for batch in batches]).tolist()) == list(range(SIZE))
 
 
+@pytest.mark.parametrize("members", MEMBERS.values(), ids=MEMBERS)
 @pytest.mark.parametrize("shuffled", [True, False])
-def test_images_labels_and_positions_belong_together(shuffled: bool) -> None:
-    for batch in loader(EpochOrder(SIZE, 0) if shuffled else None):
+def test_images_labels_and_positions_belong_together(shuffled: bool, members: range | torch.Tensor) -> None:
+    seen = []
+    for batch in loader(EpochOrder(SIZE, 0) if shuffled else None, members=members):
         assert batch.images[:, 0, 0].tolist() == batch.labels.tolist() == batch.positions.tolist()
-        assert batch.images.dtype == torch.uint8
+        assert (batch.images.dtype, batch.labels.dtype) == (torch.uint8, torch.int64)
+        seen += batch.positions.tolist()
+    assert sorted(seen) == [int(member) for member in members]
+    assert (seen == sorted(seen)) is not shuffled
 
 
 def test_without_a_sampler_the_order_is_the_files() -> None:
@@ -64,4 +75,26 @@ def test_the_epoch_may_be_set_after_iter() -> None:
     iterator = iter(loader(sampler))
     sampler.set_epoch(4)
 
-    assert next(iterator).positions.equal(sampler.positions()[:BATCH])
+    assert next(iterator).positions.equal(sampler.order()[:BATCH])
+
+
+def test_a_loader_goes_on_at_the_very_next_batch() -> None:
+    whole = list(loader(EpochOrder(SIZE, 3)))
+    interrupted = loader(EpochOrder(SIZE, 3))
+    iterator = iter(interrupted)
+    for _ in range(2):
+        next(iterator)
+    resumed = loader(EpochOrder(SIZE, 3))
+    resumed.load_state_dict(interrupted.state_dict())
+
+    rest = [batch.positions.tolist() for batch in resumed]
+    assert rest == [batch.positions.tolist() for batch in whole[2:]]
+    assert [batch.positions.tolist() for batch in resumed] == [batch.positions.tolist() for batch in whole]
+
+
+def test_at_the_end_of_an_epoch_the_position_is_the_start_of_the_next() -> None:
+    finished = loader(EpochOrder(SIZE, 3))
+    for number, _ in enumerate(finished, start=1):
+        if number == len(finished):
+            break  # Lightning counts and does not run into the end
+    assert finished.state_dict() == {"batches_done": 0}

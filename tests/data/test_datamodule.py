@@ -1,3 +1,6 @@
+import gzip
+import itertools
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -5,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from src.data.datamodule import MNISTDataModule, mean_and_std
+from src.data.batches import Split
+from src.data.datamodule import MNISTDataModule
+from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import read_idx, write_idx
 from src.data.sources import TRAIN_IMAGES, TRAIN_LABELS
+from src.data.splits import mean_and_std, split_positions
 from src.errors import UsageError
 from tests.conftest import TEST_SIZE, TRAIN_SIZE
 
@@ -23,10 +29,12 @@ def test_the_first_images_train_and_the_last_validate(digits: Path) -> None:
     images, labels = read_idx(digits / TRAIN_IMAGES), read_idx(digits / TRAIN_LABELS)
     splits = ready(digits).splits
 
-    assert splits["train"][0].equal(images[:-60])
-    assert splits["train"][1].equal(labels[:-60].long())
-    assert splits["val"][0].equal(images[-60:])
-    assert splits["val"][1].equal(labels[-60:].long())
+    assert splits["train"].images.equal(images)
+    assert splits["train"].labels.equal(labels)
+    assert (splits["train"].members, splits["val"].members) == (
+        range(TRAIN_SIZE - 60),
+        range(TRAIN_SIZE - 60, TRAIN_SIZE),
+    )
 
 
 def test_the_real_split_is_the_notebooks(mnist: Path) -> None:
@@ -34,12 +42,12 @@ def test_the_real_split_is_the_notebooks(mnist: Path) -> None:
     data.setup("fit")
     data.setup("test")
 
-    assert {name: len(labels) for name, (_, labels) in data.splits.items()} == {
+    assert {name: len(split.members) for name, split in data.splits.items()} == {
         "train": 48_000,
         "val": 12_000,
         "test": 10_000,
     }
-    assert data.splits["train"][1][:5].tolist() == [5, 0, 4, 1, 9]
+    assert data.splits["train"].labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert len(data.train_dataloader()) == 240
 
 
@@ -60,13 +68,13 @@ def test_unit_normalization_is_pixels_over_255(digits: Path) -> None:
     data = ready(digits)
     batch = data.on_after_batch_transfer(next(iter(data.val_dataloader())), 0)
 
-    expected = data.splits["val"][0].numpy().astype(np.float32) / 255
+    expected = data.splits["val"].images[-60:].numpy().astype(np.float32) / 255
     assert batch.images.numpy().tobytes() == expected.tobytes()
 
 
 def test_standard_normalization_uses_the_training_split_alone(digits: Path) -> None:
     data = ready(digits, normalization="standard")
-    train = data.splits["train"][0]
+    train = data.splits["train"].images[:-60]
     pixels = train.numpy().astype(np.float64) / 255
 
     assert data.mean_std == pytest.approx((pixels.mean(), pixels.std()), rel=1e-12)
@@ -85,7 +93,7 @@ def test_the_normalization_travels_in_the_state(digits: Path) -> None:
 
 def test_equal_pixels_cannot_be_standardised() -> None:
     with pytest.raises(UsageError, match="normalization standard"):
-        mean_and_std(torch.full((3, 28, 28), 7, dtype=torch.uint8))
+        mean_and_std(Split(torch.full((3, 28, 28), 7, dtype=torch.uint8), torch.zeros(3), range(3)))
 
 
 @pytest.mark.parametrize(
@@ -93,11 +101,14 @@ def test_equal_pixels_cannot_be_standardised() -> None:
     [
         ({"batch_size": 0}, "--data.batch_size must be at least 1"),
         ({"batch_size": 171}, "choose at most 170"),
-        ({"val_size": -1}, "--data.val_size must be 0 or more"),
+        ({"val_size": -1}, "--data.val_size must be"),
+        ({"val_size": 1.0}, "fraction below 1"),
+        ({"normalization": [0.5]}, "needs two numbers"),
+        ({"normalization": [0.5, 0.0]}, "std above 0"),
         ({"val_size": 230}, "below the 230 training images"),
     ],
 )
-def test_impossible_sizes_are_refused(digits: Path, settings: dict[str, int], problem: str) -> None:
+def test_impossible_sizes_are_refused(digits: Path, settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         ready(digits, **settings)
 
@@ -124,3 +135,86 @@ def test_a_label_that_is_no_digit_is_refused(own_digits: Path) -> None:
     write_idx(own_digits / TRAIN_LABELS, torch.full((230,), 11, dtype=torch.uint8))
     with pytest.raises(UsageError, match="label 11"):
         ready(own_digits)
+
+
+@pytest.mark.parametrize("val_size", [60, 0.3, 1])
+def test_a_stratified_split_has_each_classs_share_to_within_one(digits: Path, val_size: float) -> None:
+    labels = read_idx(digits / TRAIN_LABELS)
+    train, val = split_positions(labels, val_size, "stratified")
+    count = round(val_size * TRAIN_SIZE) if val_size < 1 else int(val_size)
+
+    assert len(val) == count
+    assert sorted([*train.tolist(), *val.tolist()]) == list(range(TRAIN_SIZE))
+    for label in range(10):
+        share = int((labels == label).sum()) * count / TRAIN_SIZE
+        assert abs(int((labels[val] == label).sum()) - share) < 1
+    assert split_positions(labels, val_size, "stratified")[1].equal(val)
+
+
+def test_a_fraction_validates_on_that_share_of_the_tail(digits: Path) -> None:
+    assert ready(digits, val_size=0.2).splits["val"].members == range(184, 230)
+
+
+def test_given_statistics_are_used(digits: Path) -> None:
+    data = ready(digits, normalization=[0.25, 0.5])
+
+    assert data.normalize(torch.tensor([255], dtype=torch.uint8)).tolist() == [1.5]
+
+
+@pytest.mark.parametrize("split", ["tail", "stratified"])
+def test_a_mapped_file_gives_the_same_batches_as_memory(digits: Path, split: Any) -> None:
+    loaders = [
+        ready(digits, memory_map=mapped, split=split, normalization="standard").train_dataloader()
+        for mapped in (True, False)
+    ]
+    for mapped, read in zip(*loaders, strict=True):
+        assert mapped.images.equal(read.images)
+        assert mapped.labels.equal(read.labels)
+
+
+def test_large_files_are_mapped_by_themselves(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("src.data.datamodule.read_idx", lambda path, *mapped: asked.append(mapped) or read_idx(path))
+    ready(digits)
+    monkeypatch.setattr("src.data.datamodule.MAP_FROM_BYTES", 1000)
+    ready(digits)
+
+    assert asked == [(False,), (), (True,), ()]
+
+
+def test_compressed_files_are_read_and_cannot_be_mapped(own_digits: Path) -> None:
+    expected = ready(own_digits).splits["train"].images
+    for path in list(own_digits.iterdir()):
+        (own_digits / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+
+    assert ready(own_digits).splits["train"].images.equal(expected)
+    with pytest.raises(UsageError, match="cannot be memory-mapped"):
+        ready(own_digits, memory_map=True)
+
+
+def family(folder: Path, dataset: DatasetName, labels: bytes) -> None:
+    images = bytes(range(16)) * 49 * 4
+    for number, name in enumerate(DATASETS[dataset].files):
+        content = labels if number % 2 else bytes([0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 28, 0, 0, 0, 28]) + images
+        (folder / name).write_bytes(content)
+
+
+def test_qmnist_labels_are_the_first_of_eight_numbers(tmp_path: Path) -> None:
+    rows = [[label, 99, 1, 2, 3, 4, 5, 6] for label in (7, 2, 1, 0)]
+    family(tmp_path, "QMNIST", struct.pack(">4B2I32i", 0, 0, 12, 2, 4, 8, *itertools.chain(*rows)))
+
+    data = ready(tmp_path, dataset="QMNIST", val_size=1, batch_size=1)
+    assert data.splits["train"].labels.tolist() == [7, 2, 1, 0]
+
+
+def test_emnist_stands_upright_and_letters_start_at_a(tmp_path: Path) -> None:
+    family(tmp_path, "EMNIST/letters", struct.pack(">4BI4B", 0, 0, 8, 1, 4, 1, 2, 26, 1))
+    data = ready(tmp_path, dataset="EMNIST/letters", val_size=1, batch_size=1)
+    batch = next(iter(data.train_dataloader()))
+
+    assert [data.classes[label] for label in data.splits["train"].labels] == ["a", "b", "z", "a"]
+    assert batch.images[0].T.flatten().tolist() == list(range(16)) * 49
+    family(tmp_path, "EMNIST/letters", struct.pack(">4BI4B", 0, 0, 8, 1, 4, 1, 0, 26, 1))
+    with pytest.raises(UsageError, match="label 0: the classes of EMNIST/letters go from 1 to 26"):
+        ready(tmp_path, dataset="EMNIST/letters", val_size=1, batch_size=1)

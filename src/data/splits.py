@@ -1,0 +1,85 @@
+"""Which samples train and which validate, and the statistics of the ones that train."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from src.data.batches import Split
+from src.errors import UsageError
+
+CHUNK = 10_000
+
+
+def split_positions(
+    labels: Tensor, val_size: int | float, split: Literal["tail", "stratified"]
+) -> tuple[range | Tensor, range | Tensor]:
+    """Split the positions of a file into training and validation.
+
+    Args:
+        labels: ``(N,)`` uint8.
+        val_size: How many validate, as a number or as a fraction below 1.
+        split: ``tail`` takes the last ones, ``stratified`` the same share of each class.
+
+    Returns:
+        Both splits' positions, ascending.
+
+    Raises:
+        UsageError: If nothing would be left to train on.
+    """
+    size = len(labels)
+    count = round(val_size * size) if isinstance(val_size, float) else val_size
+    if count >= size:
+        raise UsageError(
+            f"--data.val_size {val_size:,} leaves nothing to train on: it must be below the {size:,} training images."
+        )
+    if split == "tail":
+        return range(size - count), range(size - count, size)
+    chosen = _stratified(labels, count)
+    validates = torch.zeros(size, dtype=torch.bool)
+    validates[chosen] = True
+    return (~validates).nonzero().flatten(), validates.nonzero().flatten()
+
+
+def _stratified(labels: Tensor, count: int) -> Tensor:
+    """Draw ``count`` positions so that each class has its share, by the method of the largest remainder."""
+    # one seed for all runs: seeds and hyperparameters are then compared on the same images
+    generator = torch.Generator().manual_seed(0)
+    sizes = torch.bincount(labels, minlength=256)
+    shares = sizes.double() * count / len(labels)
+    counts = shares.floor().long()
+    missing = count - int(counts.sum())
+    counts[(shares - counts).argsort(descending=True, stable=True)[:missing]] += 1
+    chosen = []
+    for label in sizes.nonzero().flatten().tolist():
+        members = (labels == label).nonzero().flatten()
+        chosen.append(members[torch.randperm(len(members), generator=generator)[: counts[label]]])
+    return torch.cat(chosen)
+
+
+def pixel_counts(split: Split) -> Tensor:
+    """Count how often each pixel value occurs in a split: ``(256,)`` int64, whatever its size in memory."""
+    counts = torch.zeros(256, dtype=torch.int64)
+    for start in range(0, len(split.members), CHUNK):
+        members = split.members[start : start + CHUNK]
+        here = slice(members.start, members.stop) if isinstance(members, range) else members
+        counts += torch.bincount(split.images[here].flatten(), minlength=256)
+    return counts
+
+
+def mean_and_std(split: Split) -> tuple[float, float]:
+    """Compute mean and standard deviation of a split's pixels / 255 exactly, from their histogram.
+
+    Returns:
+        Mean and (population) standard deviation in units of pixel / 255.
+
+    Raises:
+        UsageError: If all pixels are equal, so that nothing can be divided by the standard deviation.
+    """
+    counts = pixel_counts(split).double()
+    values = torch.arange(256, dtype=torch.float64) / 255
+    mean = (counts * values).sum() / counts.sum()
+    std = ((counts * (values - mean) ** 2).sum() / counts.sum()).sqrt()
+    if std == 0:
+        raise UsageError("--data.normalization standard needs pixels that differ: all training pixels are equal.")
+    return float(mean), float(std)

@@ -1,0 +1,21 @@
+"""Another member of the family, end to end, from Debian's package of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run_process
+
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+
+
+@pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
+def test_fashion_mnist_reaches_87_percent_in_ten_epochs(tmp_path: Path) -> None:
+    data = ["--data.dataset", "FashionMNIST", "--data.data_dir", str(FASHION)]
+    fit = run_process("fit", "--config", "configs/mlp.yaml", *data, "--trainer.default_root_dir", str(tmp_path))
+    result = json.loads((tmp_path / "lightning_logs" / "version_0" / "result.json").read_text())
+
+    assert (fit.code, fit.err) == (0, "")
+    assert result["data"]["dataset"] == "FashionMNIST"
+    assert result["best"]["val/acc"] >= 0.87

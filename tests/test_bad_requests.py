@@ -1,5 +1,6 @@
 """Each bad request ends with exit code 2, one sentence that names the culprit, no traceback, and nothing written."""
 
+import gzip
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -146,6 +147,12 @@ def test_a_bad_request_gets_one_sentence_and_writes_nothing(
 TRAINED = {
     "another lr on a restored optimizer": Request("fit --ckpt_path last --model.lr 0.5", ("--model.lr 0.5", "0.001")),
     "another network": Request("test --ckpt_path best --model.hidden_units [3]", ("--model.hidden_units [3]", "[256]")),
+    "other classes": Request(
+        "test --ckpt_path best --data.dataset FashionMNIST", ("--data.dataset FashionMNIST", "MNIST")
+    ),
+    "a mapped file that is compressed": Request(
+        "test --ckpt_path best --data.data_dir packed --data.memory_map true", (".gz", "--data.memory_map false")
+    ),
     "fewer epochs than there are": Request(
         "fit --ckpt_path last --trainer.max_epochs 1", ("--trainer.max_epochs 1", "2 epochs")
     ),
@@ -159,6 +166,9 @@ def test_requests_that_do_not_fit_the_checkpoint(
     write_digits(tmp_path / "digits")
     monkeypatch.chdir(tmp_path)
     assert main([*FIT.split(), "--trainer.max_epochs", "2"]) == 0
+    (tmp_path / "packed").mkdir()
+    for path in (tmp_path / "digits").iterdir():
+        (tmp_path / "packed" / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
     before = files(tmp_path)
     for request_ in TRAINED.values():
         capsys.readouterr()

@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.cli import main
+from src.data.datasets import DATASETS
 from src.data.idx import read_idx
 from src.data.sources import TRAIN_IMAGES, TRAIN_LABELS
 from src.model.classifier import MLPClassifier
@@ -279,6 +280,18 @@ def test_without_a_validation_split_there_is_no_best_and_it_says_so(cli: Cli, tm
     assert not (run_folder(tmp_path) / "checkpoints" / "best.ckpt").exists()
     assert "val/acc" not in curves(run_folder(tmp_path))
     assert cli("validate", "--ckpt_path", "last").code == 2
+
+
+def test_the_networks_outputs_follow_the_data_set(cli: Cli, tmp_path: Path, digits: Path) -> None:
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    for ours, theirs in zip(DATASETS["MNIST"].files, DATASETS["EMNIST/balanced"].files, strict=True):
+        (letters / theirs).write_bytes((digits / ours).read_bytes())
+    data = ["--data.dataset", "EMNIST/balanced", "--data.data_dir", str(letters)]
+
+    assert cli("fit", *EPOCHS, *data).code == 0
+    assert checkpoint(run_folder(tmp_path))["state_dict"]["net.linear2.weight"].shape == (47, 256)
+    assert cli("test", "--ckpt_path", "best").code == 0
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
+import errno
 import hashlib
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,16 @@ def test_the_second_source_is_used_when_the_first_fails(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(sources, "SOURCES", {"first": fail, "second": sources.SOURCES["the packaged copy"]})
     assert all(path.is_file() for path in place_files("MNIST", tmp_path))
+
+
+def test_a_full_disk_is_named_and_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UsageError, match=r"MNIST/raw cannot be written \(No space left on device\)"):
+        place_files("MNIST", tmp_path)
+    assert [path.name for path in (tmp_path / "MNIST" / "raw").iterdir()] == [".lock"]
 
 
 def test_the_family_comes_from_torchvision_under_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,6 +169,18 @@ def test_a_resumed_run_equals_the_uninterrupted_one(cli: Cli, tmp_path: Path) ->
     assert yaml.safe_load((resumed / "hparams.yaml").read_text())["max_epochs"] == 5
 
 
+def test_going_back_one_epoch_repeats_no_point_of_the_curves(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS)
+    before = curves(run_folder(tmp_path))
+    place = ["--trainer.default_root_dir", str(tmp_path), "--trainer.accelerator", "cpu"]
+    previous = run_folder(tmp_path) / "checkpoints" / "last.prev.ckpt"
+    answer = run_process("fit", "--ckpt_path", str(previous), *place)
+
+    assert (answer.code, answer.err) == (0, "")
+    assert [epoch["epoch"] for epoch in results(run_folder(tmp_path))] == [1, 2, 3]
+    assert {name: curves(run_folder(tmp_path))[name] for name in METRICS} == {name: before[name] for name in METRICS}
+
+
 class SaveAt(Callback):
     """Saves and stops in the middle of an epoch."""
 

@@ -1,3 +1,7 @@
+from itertools import pairwise
+from types import SimpleNamespace
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +57,23 @@ def test_the_epochs_metrics_are_a_plain_count_however_batches_are_cut() -> None:
     assert float(metrics["val/loss"]) == pytest.approx(losses.mean(), rel=1e-6)
     assert model.running_metrics("val").keys() == metrics.keys()
     assert float(model.running_metrics("val")["val/acc"]) == pytest.approx(float(metrics["val/acc"]))
+
+
+@pytest.mark.parametrize("cuts", [[0, 7], [0, 3, 5, 7], [0, 0, 7]], ids=["one rank", "three ranks", "an empty shard"])
+def test_the_ranks_mean_gradient_is_that_of_the_global_batch(cuts: list[int]) -> None:
+    torch.manual_seed(0)
+    model = MLPClassifier(hidden_units=[4])
+    images, labels = torch.rand(7, 28, 28), torch.randint(0, 10, (7,))
+    expected = gradients(model, images, labels)
+    ranks = list(pairwise(cuts))
+    model.zero_grad()
+    with patch.object(MLPClassifier, "trainer", SimpleNamespace(world_size=len(ranks))):
+        for start, stop in ranks:
+            shard = (images[start:stop], labels[start:stop], labels[start:stop], 7)
+            (model.training_step(shard, 0) / len(ranks)).backward()
+
+    for parameter, gradient in zip(model.parameters(), expected, strict=True):
+        np.testing.assert_allclose(parameter.grad.numpy(), gradient, atol=1e-7)
 
 
 @pytest.mark.parametrize("lr", [0.0, -1.0, float("nan"), float("inf")])

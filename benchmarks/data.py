@@ -145,6 +145,7 @@ def train_epoch(folder: str, batches: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         flags = ["--data.data_dir", folder, "--trainer.max_epochs", "2", "--trainer.default_root_dir", place]
         limit = ["--trainer.limit_train_batches", str(batches), "--trainer.limit_val_batches", "0"]
+        limit += ["--model.steps_per_execution", "1"]  # the limit counts batches
         if main(["fit", "--config", "configs/mlp.yaml", *flags, *limit, "--trainer.enable_progress_bar", "false"]):
             raise SystemExit("training failed")
         result = json.loads((Path(place) / "lightning_logs" / "version_0" / "result.json").read_text())

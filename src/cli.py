@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 from jsonargparse.typing import restricted_number_type
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -26,7 +27,7 @@ from src.data.report import report
 from src.errors import RunError, UsageError, explain_parser_message
 from src.files import write_atomic
 from src.model.classifier import MLPClassifier
-from src.recipe import dotted, recipe_of, refuse_conflicts
+from src.recipe import dotted, recipe_of, refuse_conflicts, refuse_with_several_steps
 from src.runs import RUNS_FOLDER, Run, find_checkpoint, read_checkpoint
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
@@ -97,6 +98,7 @@ class CLI(LightningCLI):
             "starts a new run from any other checkpoint.",
         )
         parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("model.steps_per_execution", "data.steps_per_execution")
         parser.link_arguments("data.dataset", "model.num_classes", compute_fn=number_of_classes)
         self.parsers.append(parser)
 
@@ -113,6 +115,8 @@ class CLI(LightningCLI):
                 self.request.ckpt_path = None  # Lightning would load the file again and let it win over flags
             elif self.config.subcommand != "fit":
                 raise UsageError("--ckpt_path is missing: give a checkpoint, a run folder, best or last.")
+            if self.config.subcommand == "fit":
+                refuse_with_several_steps(self.request)
         except UsageError as error:
             keys = {key for subparser in self.parsers for key in subparser.get_defaults().keys()}  # noqa: SIM118
             raise UsageError(explain_parser_message(str(error), keys)) from error
@@ -179,6 +183,10 @@ class CLI(LightningCLI):
         config = recipe_of(self.request)
         history = History(run, config, self.datamodule)
         callbacks: list[Callback] = [history, *as_list(asked.callbacks)]
+        if self.request.model.steps_per_execution > 1 and any(isinstance(each, WeightAveraging) for each in callbacks):
+            raise UsageError(
+                "--trainer.callbacks: averaging weights after every step needs --model.steps_per_execution 1."
+            )
         if asked.enable_progress_bar is not False:
             callbacks.append(Console(run, history))
         if asked.enable_checkpointing is not False:

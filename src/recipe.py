@@ -23,6 +23,16 @@ TRAINER_KEYS = (
     "limit_val_batches",
     "check_val_every_n_epoch",
 )
+# arguments of model and data that follow from the rest of the request
+LINKED = ("data.seed", "data.steps_per_execution", "model.num_classes")
+# the Trainer's settings that need one optimizer step per batch, with the values that ask for nothing
+PER_BATCH: dict[str, tuple[object, ...]] = {
+    "accumulate_grad_batches": (1,),
+    "gradient_clip_val": (None, 0),
+    "limit_train_batches": (None, 1.0),
+    "overfit_batches": (0,),
+    "val_check_interval": (None, 1.0),
+}
 
 
 def recipe_of(request: Namespace) -> dict[str, Any]:
@@ -33,12 +43,12 @@ def recipe_of(request: Namespace) -> dict[str, Any]:
 
     Returns:
         Nothing but dicts, lists, text, numbers, booleans and None, for JSON, YAML and checkpoints. What follows from
-        the rest (``data.seed``, ``model.num_classes``) is left out.
+        the rest (``data.seed``, ``data.steps_per_execution``, ``model.num_classes``) is left out.
     """
     return {
         "seed_everything": plain(request.seed_everything),
-        "model": {name: value for name, value in plain(request.model).items() if name != "num_classes"},
-        "data": {name: value for name, value in plain(request.data).items() if name != "seed"},
+        "model": {name: value for name, value in plain(request.model).items() if f"model.{name}" not in LINKED},
+        "data": {name: value for name, value in plain(request.data).items() if f"data.{name}" not in LINKED},
         "trainer": {name: plain(request.trainer[name]) for name in TRAINER_KEYS},
     }
 
@@ -73,13 +83,34 @@ def refuse_conflicts(request: Namespace, recipe: dict[str, Any], checkpoint: Pat
         training: Whether training goes on, so that the optimizer's state is restored too.
 
     Raises:
-        UsageError: If the request asks for another network, other classes, or another lr for a restored optimizer.
+        UsageError: If the request asks for another network, other classes, or another lr for a restored optimizer, or
+            other executions than those that the checkpoint counts.
     """
-    for key in ("data.dataset", "model.hidden_units", *(["model.lr"] if training else [])):
+    restored = ("model.lr", "model.steps_per_execution") if training else ()
+    for key in ("data.dataset", "model.hidden_units", *restored):
         asked, saved = plain(request[key]), dotted(recipe)[key]
         same_classes = key == "data.dataset" and DATASETS[asked].classes == DATASETS[saved].classes
         if asked != saved and not same_classes:
             raise UsageError(
                 f"--{key} {asked} cannot be honoured: {checkpoint} has {saved}; "
                 "leave out the flag, or the config file that sets it."
+            )
+
+
+def refuse_with_several_steps(request: Namespace) -> None:
+    """Refuse what Lightning cannot do when one of its batches holds several optimizer steps.
+
+    Args:
+        request: The parsed arguments of ``fit``.
+
+    Raises:
+        UsageError: If a flag counts Lightning's batches or belongs to its automatic optimization.
+    """
+    steps = request.model.steps_per_execution
+    for name, allowed in PER_BATCH.items():
+        value = request.trainer[name]
+        if steps > 1 and value not in allowed:
+            raise UsageError(
+                f"--trainer.{name} {value} does not go with {steps} steps per execution: "
+                "add --model.steps_per_execution 1."
             )

@@ -86,6 +86,19 @@ REQUESTS = {
     "negative dropout": Request(f"{FIT} --model.dropout -0.5", ("--model.dropout", "at least 0")),
     "no hidden layer": Request(f"{FIT} --model.hidden_units []", ("--model.hidden_units", "[256]")),
     "an empty hidden layer": Request(f"{FIT} --model.hidden_units [8,0]", ("--model.hidden_units", "[8, 0]")),
+    "an execution of no steps": Request(f"{FIT} --model.steps_per_execution 0", ("--model.steps_per_execution", "1")),
+    "a graph of one step": Request(f"{FIT} --model.cuda_graph true", ("--model.cuda_graph", "steps_per_execution 48")),
+    "clipping within an execution": Request(
+        f"{FIT} --model.steps_per_execution 3 --trainer.gradient_clip_val 1",
+        ("--trainer.gradient_clip_val 1", "--model.steps_per_execution 1."),
+    ),
+    "averaging within an execution": Request(
+        f"{FIT} --model.steps_per_execution 3 --trainer.callbacks+=EMAWeightAveraging",
+        ("--trainer.callbacks", "--model.steps_per_execution 1."),
+    ),
+    "a mapped file on the device": Request(
+        f"{FIT} --data.memory_map true --data.on_device true", ("--data.memory_map", "--data.on_device")
+    ),
     "batch size of zero": Request(f"{FIT} --data.batch_size 0", ("--data.batch_size", "at least 1")),
     "a batch larger than the split": Request(f"{FIT} --data.batch_size 171", ("--data.batch_size", "at most 170")),
     "val_size of everything": Request(f"{FIT} --data.val_size 230", ("--data.val_size", "below the 230")),
@@ -146,6 +159,10 @@ def test_a_bad_request_gets_one_sentence_and_writes_nothing(
 
 TRAINED = {
     "another lr on a restored optimizer": Request("fit --ckpt_path last --model.lr 0.5", ("--model.lr 0.5", "0.001")),
+    "other executions": Request(
+        "fit --ckpt_path last --model.steps_per_execution 3 --trainer.max_epochs 4",
+        ("--model.steps_per_execution 3", "last.ckpt has 1"),
+    ),
     "another network": Request("test --ckpt_path best --model.hidden_units [3]", ("--model.hidden_units [3]", "[256]")),
     "other classes": Request(
         "test --ckpt_path best --data.dataset FashionMNIST", ("--data.dataset FashionMNIST", "MNIST")

@@ -22,6 +22,7 @@ from tests.conftest import TEST_SIZE, Cli, run_process
 
 METRICS = ("train/loss", "train/acc", "val/loss", "val/acc")
 EPOCHS = ("--trainer.max_epochs", "3")
+ONE_STEP = {"steps_per_execution": 1, "cuda_graph": False}
 
 
 def run_folder(tmp_path: Path, number: int = 0) -> Path:
@@ -233,7 +234,13 @@ def test_every_checkpoint_loads_without_running_code_and_holds_plain_hyperparame
     cli("fit", *EPOCHS)
     for name in ("best", "last", "last.prev"):
         content = checkpoint(run_folder(tmp_path), name)
-        assert content["hyper_parameters"] == {"hidden_units": [256], "dropout": 0.0, "lr": 0.001, "num_classes": 10}
+        assert content["hyper_parameters"] == {
+            "hidden_units": [256],
+            "dropout": 0.0,
+            "lr": 0.001,
+            "num_classes": 10,
+            **ONE_STEP,
+        }
         assert content["config"]["data"]["batch_size"] == 32
 
 
@@ -332,12 +339,15 @@ EXPLANATIONS = {
     "model.hidden_units": "Units of each hidden layer",
     "model.dropout": "Probability with which",
     "model.lr": "Learning rate of Adam",
+    "model.steps_per_execution": "Optimizer steps that run in one batch of Lightning's",
+    "model.cuda_graph": "Run the steps of an execution as one CUDA graph",
     "data.dataset": "The data set",
     "data.data_dir": "A folder that holds",
     "data.batch_size": "Samples in a training batch",
     "data.val_size": "How many of the training images",
     "data.split": "``tail`` validates on the last",
     "data.memory_map": "Leave the training images on the disk",
+    "data.on_device": "Keep the images in the memory of the device",
     "data.normalization": "``unit`` divides pixels by 255",
     "seed_everything": "Decides the initial weights",
     "ckpt_path": "A checkpoint file, a run folder",

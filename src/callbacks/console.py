@@ -95,7 +95,7 @@ class Console(ProgressBar):
         if best:
             self.print(f"Best val/acc {best['val/acc']:.4f} in epoch {best['epoch']}: {self.run.best}")
         else:
-            self.print(f"No validation split, so no best.ckpt; the last epoch is {self.run.last}")
+            self.print(f"No validation, so no best.ckpt; the last epoch is {self.run.last}")
         self.print(f"Trained {epochs} epochs in {sum(record['seconds'] for record in self.history.epochs):.1f}s")
         self.print(f"Look at it:  tensorboard --logdir {self.run.path.parent}")
 

@@ -74,9 +74,9 @@ class History(Callback):
         record = {name: float(value) for name, value in metrics.items()}
         seconds = time.perf_counter() - self._started
         record["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
-        samples = min(
-            len(self.datamodule.splits["train"].members), self.datamodule.batch_size * trainer.num_training_batches
-        )
+        data = self.datamodule
+        limit = data.batch_size * data.steps_per_execution * trainer.num_training_batches
+        samples = min(len(data.splits["train"].members), limit)
         record["samples_per_second"] = samples / seconds
         epoch = trainer.current_epoch + 1
         for logger in trainer.loggers:

@@ -9,19 +9,21 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """One rank's share of a global batch.
+    """One rank's share of a global batch, or of several that follow each other.
 
     Attributes:
         images: ``(B, 28, 28)``; uint8 as loaded, float32 after the data module normalized them.
         labels: ``(B,)`` int64 class numbers.
         positions: ``(B,)`` int64 positions of the samples in their file.
-        global_size: The number of samples in the batch over all ranks.
+        sizes: How many of the samples belong to each global batch; they sum to B.
+        global_sizes: The number of samples in each global batch over all ranks.
     """
 
     images: Tensor
     labels: Tensor
     positions: Tensor
-    global_size: int
+    sizes: list[int]
+    global_sizes: list[int]
 
 
 class Split(NamedTuple):
@@ -77,10 +79,18 @@ class BatchLoader:
         sampler: The order of the samples, or None for that of the file.
         rank: This process among ``world_size``.
         world_size: The number of processes that share each batch.
+        steps_per_execution: Global batches handed over at once, where there is a sampler; the last time it may be
+            fewer.
     """
 
     def __init__(
-        self, split: Split, batch_size: int, sampler: EpochOrder | None = None, rank: int = 0, world_size: int = 1
+        self,
+        split: Split,
+        batch_size: int,
+        sampler: EpochOrder | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        steps_per_execution: int = 1,
     ) -> None:
         self.split = split
         self.batch_size = batch_size
@@ -88,42 +98,54 @@ class BatchLoader:
         self.batch_sampler = None  # Lightning asks for it wherever there is a sampler
         self.rank = rank
         self.world_size = world_size
+        self.steps_per_execution = steps_per_execution
         self._batches_done = 0
         self._start = 0
 
-    def __len__(self) -> int:
+    @property
+    def batches(self) -> int:
+        """Global batches in an epoch."""
         return -(-len(self.split.members) // self.batch_size)
+
+    def __len__(self) -> int:
+        return -(-self.batches // self.steps_per_execution)
 
     def __iter__(self) -> Iterator[Batch]:
         # a generator: the order is drawn at the first batch, because Lightning may call iter() before set_epoch()
-        order = None if self.sampler is None else self.sampler.order()
+        order = None if self.sampler is None else self.sampler.order().to(self.split.images.device)
         first_batch, self._start = self._start, 0
-        size = len(self.split.members)
-        for number in range(first_batch, len(self)):
-            start = number * self.batch_size
-            global_size = min(self.batch_size, size - start)
-            first = start + global_size * self.rank // self.world_size
-            last = start + global_size * (self.rank + 1) // self.world_size
-            self._batches_done = number + 1
-            yield self._gather(slice(first, last) if order is None else order[first:last], global_size)
+        for number in range(first_batch, self.batches, self.steps_per_execution):
+            self._batches_done = min(number + self.steps_per_execution, self.batches)
+            shards = [self._shard(batch) for batch in range(number, self._batches_done)]
+            yield self._gather(shards, order)
 
-    def _gather(self, chosen: slice | Tensor, global_size: int) -> Batch:
+    def _shard(self, number: int) -> tuple[slice, int]:
+        """Return which samples of the epoch this rank has in a global batch, and how many all ranks have."""
+        start = number * self.batch_size
+        global_size = min(self.batch_size, len(self.split.members) - start)
+        first, last = (start + global_size * rank // self.world_size for rank in (self.rank, self.rank + 1))
+        return slice(first, last), global_size
+
+    def _gather(self, shards: list[tuple[slice, int]], order: Tensor | None) -> Batch:
         images, labels, members = self.split
+        sizes = [shard.stop - shard.start for shard, _ in shards]
+        global_sizes = [global_size for _, global_size in shards]
+        chosen = shards[0][0] if order is None else torch.cat([order[shard] for shard, _ in shards])
         if isinstance(members, range) and isinstance(chosen, slice):
             here = slice(members.start + chosen.start, members.start + chosen.stop)  # a view: nothing is copied
-            return Batch(images[here], labels[here].long(), torch.arange(here.start, here.stop), global_size)
+            positions = torch.arange(here.start, here.stop)
+            return Batch(images[here], labels[here].long(), positions, sizes, global_sizes)
         if isinstance(members, range):
             assert isinstance(chosen, Tensor)
             positions = chosen + members.start
         else:
             positions = members[chosen]
-        return Batch(
-            images.index_select(0, positions), labels.index_select(0, positions).long(), positions, global_size
-        )
+        images, labels = images.index_select(0, positions), labels.index_select(0, positions).long()
+        return Batch(images, labels, positions, sizes, global_sizes)
 
     def state_dict(self) -> dict[str, int]:
         """Return how many batches of the epoch are done; 0 at its end, where the next one starts."""
-        return {"batches_done": self._batches_done % len(self)}
+        return {"batches_done": self._batches_done % self.batches}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Start the next epoch behind the batches that are done."""

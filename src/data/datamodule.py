@@ -36,7 +36,9 @@ class MNISTDataModule(LightningDataModule):
             and divides by its standard deviation; [mean, std] does so with these numbers, in units of pixel / 255.
         memory_map: Leave the training images on the disk, for sets larger than the memory. Left out, files from
             1 GiB up are mapped.
+        on_device: Keep the images in the memory of the device that trains, as uint8, and gather batches there.
         seed: The order of the training images is a function of this and the epoch.
+        steps_per_execution: Training batches that the loader hands over at once.
 
     Raises:
         UsageError: If an argument is out of its range, or the files are missing, damaged or do not fit together.
@@ -51,7 +53,9 @@ class MNISTDataModule(LightningDataModule):
         split: Literal["tail", "stratified"] = "tail",
         normalization: Literal["unit", "standard"] | list[float] = "unit",
         memory_map: bool | None = None,
+        on_device: bool = False,
         seed: int = 42,
+        steps_per_execution: int = 1,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -60,6 +64,8 @@ class MNISTDataModule(LightningDataModule):
             raise UsageError(f"--data.val_size must be a whole number from 0 up or a fraction below 1, got {val_size}.")
         if isinstance(normalization, list) and (len(normalization) != 2 or not normalization[1] > 0):
             raise UsageError(f"--data.normalization [mean, std] needs two numbers, std above 0, got {normalization}.")
+        if memory_map and on_device:
+            raise UsageError("--data.memory_map and --data.on_device exclude each other: leave one of them out.")
         self.dataset: DatasetName = dataset
         self.data_dir = data_dir
         self.batch_size = batch_size
@@ -67,7 +73,9 @@ class MNISTDataModule(LightningDataModule):
         self.split = split
         self.normalization = normalization
         self.memory_map = memory_map
+        self.on_device = on_device
         self.seed = seed
+        self.steps_per_execution = steps_per_execution
         self.mean_std = (normalization[0], normalization[1]) if isinstance(normalization, list) else None
         self.files: list[Path] = []
         self.splits: dict[str, Split] = {}
@@ -137,7 +145,8 @@ class MNISTDataModule(LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Return the training batches, reshuffled every epoch."""
-        return self._loader("train", self.batch_size, EpochOrder(len(self.splits["train"].members), self.seed))
+        order = EpochOrder(len(self.splits["train"].members), self.seed)
+        return self._loader("train", self.batch_size, order, self.steps_per_execution)
 
     def val_dataloader(self) -> BatchLoader:
         """Return the validation batches in file order."""
@@ -147,9 +156,21 @@ class MNISTDataModule(LightningDataModule):
         """Return the test batches in file order."""
         return self._loader("test", EVAL_BATCH_SIZE)
 
-    def _loader(self, split: str, batch_size: int, sampler: EpochOrder | None = None) -> BatchLoader:
+    def _loader(
+        self, name: str, batch_size: int, sampler: EpochOrder | None = None, steps_per_execution: int = 1
+    ) -> BatchLoader:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return BatchLoader(self.splits[split], batch_size, sampler, rank, world_size)
+        if self.on_device and self.trainer:
+            self._move_to(self.trainer.strategy.root_device)
+        return BatchLoader(self.splits[name], batch_size, sampler, rank, world_size, steps_per_execution)
+
+    def _move_to(self, device: torch.device) -> None:
+        """Move the images to a device, once; the splits of a file share them."""
+        placed: dict[int, Split] = {}
+        for name, split in self.splits.items():
+            first = placed.setdefault(id(split.images), Split(split.images.to(device), split.labels.to(device), range(0)))
+            members = split.members if isinstance(split.members, range) else split.members.to(device)
+            self.splits[name] = first._replace(members=members)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move the batch as uint8: a quarter of the bytes of float32."""

@@ -12,11 +12,13 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from src.errors import UsageError
+from src.model.execution import Execution
 from src.model.mlp import MLP
 
 Stage = Literal["train", "val", "test"]
-Batch = tuple[Tensor, Tensor, Tensor, int]
-"""images ``(B, 28, 28)`` float32, labels ``(B,)`` int64, positions ``(B,)`` int64, size of the global batch."""
+Batch = tuple[Tensor, Tensor, Tensor, list[int], list[int]]
+"""images ``(B, 28, 28)`` float32, labels ``(B,)`` int64, positions ``(B,)`` int64; for each of the optimizer steps
+that it holds how many of the samples are for it, and how many that step has on all ranks together."""
 
 
 class MeanLoss(Metric):
@@ -53,6 +55,11 @@ class MLPClassifier(LightningModule):
         dropout: Probability with which a hidden unit is dropped in training, at least 0 and below 1.
         lr: Learning rate of Adam, above 0.
         num_classes: Number of classes.
+        steps_per_execution: Optimizer steps that run in one batch of Lightning's, as in Keras. The weights are the
+            same to the last bit; with more than one, Lightning's own cost per batch is paid less often, and callbacks,
+            checkpoints and the progress bar come between executions only.
+        cuda_graph: Run the steps of an execution as one CUDA graph, for networks whose kernels take less time than
+            their launches. Needs one GPU and several steps_per_execution.
 
     Raises:
         UsageError: If an argument is out of its range.
@@ -64,12 +71,21 @@ class MLPClassifier(LightningModule):
         dropout: float = 0.0,
         lr: float = 1e-3,
         num_classes: int = 10,
+        steps_per_execution: int = 1,
+        cuda_graph: bool = False,
     ) -> None:
         super().__init__()
+        if steps_per_execution < 1:
+            raise UsageError(f"--model.steps_per_execution must be at least 1, got {steps_per_execution}.")
         if not 0 < lr < float("inf"):
             raise UsageError(f"--model.lr must be a positive number, got {lr}.")
+        if cuda_graph and steps_per_execution == 1:
+            raise UsageError("--model.cuda_graph needs several steps to capture: give --model.steps_per_execution 48.")
         self.save_hyperparameters(logger=False)
         self.lr = lr
+        self.automatic_optimization = steps_per_execution == 1  # else Lightning would take one step for all of them
+        self.cuda_graph = cuda_graph
+        self._execution: Execution | None = None
         self.net = MLP(hidden_units=hidden_units, num_classes=num_classes, dropout=dropout)
         # The sums stay on the device and are read once per epoch; validate_args would read them every step.
         for stage in ("train", "val", "test"):
@@ -111,22 +127,39 @@ class MLPClassifier(LightningModule):
 
     def _step(self, batch: Batch, stage: Stage) -> Tensor:
         """Count a batch into the metrics of a stage and return the sum of its losses."""
-        images, labels, _, _ = batch
+        images, labels = batch[:2]
         logits = self(images)
         loss_sum = functional.cross_entropy(logits, labels, reduction="sum")
+        self._count(stage, loss_sum, logits, labels)
+        return loss_sum
+
+    def _count(self, stage: Stage, loss_sum: Tensor, logits: Tensor, labels: Tensor) -> None:
         if len(labels):  # with more devices than samples in a batch, some have none
             getattr(self, f"{stage}_loss").update(loss_sum.detach(), len(labels))
             getattr(self, f"{stage}_acc").update(logits.detach(), labels)
-        return loss_sum
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return this rank's part of the global batch's mean loss.
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """Return this rank's part of the global batch's mean loss, or take all steps of an execution.
 
         Gradients are averaged over ranks, so the part is multiplied by their number: the average is then the
         gradient of the global mean, however unevenly the batch was split.
         """
-        global_size = batch[3]
-        return self._step(batch, "train") * (self.trainer.world_size / global_size)
+        if self.automatic_optimization:
+            global_size = batch[4][0]
+            return self._step(batch, "train") * (self.trainer.world_size / global_size)
+        self._execute(batch)
+        return None
+
+    def _execute(self, batch: Batch) -> None:
+        """Take the optimizer steps of a batch and count their metrics at once."""
+        images, labels, _, sizes, global_sizes = batch
+        if self.trainer.max_steps >= 0:
+            left = self.trainer.max_steps - self.trainer.global_step
+            sizes, global_sizes = sizes[:left], global_sizes[:left]
+            images, labels = images[: sum(sizes)], labels[: sum(sizes)]
+        assert self._execution is not None
+        loss_sum, logits = self._execution(images, labels, sizes, global_sizes)
+        self._count("train", loss_sum, logits, labels)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a validation batch."""
@@ -135,6 +168,11 @@ class MLPClassifier(LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a test batch."""
         self._step(batch, "test")
+
+    def on_train_start(self) -> None:
+        """Get ready to run several steps at once, the optimizer being restored by now."""
+        if not self.automatic_optimization:
+            self._execution = Execution(self, self.cuda_graph)
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's sums."""
@@ -177,6 +215,9 @@ class MLPClassifier(LightningModule):
         """Add the epoch's sums so far, over all ranks, for a checkpoint in the middle of an epoch."""
         # plain values, so that the file loads with weights_only=True
         checkpoint["hyper_parameters"]["hidden_units"] = list(checkpoint["hyper_parameters"]["hidden_units"])
+        for state in checkpoint.get("optimizer_states", []):
+            for group in state["param_groups"]:  # a CUDA graph holds lr in a tensor; the file must not need a GPU
+                group.update(lr=float(group["lr"]), capturable=False)
         checkpoint["train_sums"] = {}
         for name, metric in self.metrics("train").items():
             with metric.sync_context():

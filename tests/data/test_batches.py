@@ -11,10 +11,14 @@ MEMBERS = {"range": range(10, SIZE + 10), "tensor": torch.arange(17, SIZE + 17)}
 
 
 def loader(
-    sampler: EpochOrder | None = None, rank: int = 0, world_size: int = 1, members: range | torch.Tensor = range(SIZE)
+    sampler: EpochOrder | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+    members: range | torch.Tensor = range(SIZE),
+    steps: int = 1,
 ) -> BatchLoader:
     images = FILE.view(-1, 1, 1).expand(-1, 28, 28).contiguous()
-    return BatchLoader(Split(images, FILE, members), BATCH, sampler, rank, world_size)
+    return BatchLoader(Split(images, FILE, members), BATCH, sampler, rank, world_size, steps)
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:
@@ -67,7 +71,26 @@ def test_the_shards_of_a_batch_are_the_batch(world_size: int) -> None:
         sizes = [len(part.labels) for part in parts]
         assert torch.cat([part.labels for part in parts]).equal(batch.labels)
         assert max(sizes) - min(sizes) <= 1
-        assert {part.global_size for part in parts} == {len(batch.labels)}
+        assert [part.sizes for part in parts] == [[size] for size in sizes]
+        assert {tuple(part.global_sizes) for part in parts} == {(len(batch.labels),)}
+
+
+@pytest.mark.parametrize("world_size", [1, 3])
+@pytest.mark.parametrize("steps", [2, 4, 6, 100])
+def test_an_execution_is_the_batches_one_behind_the_other(steps: int, world_size: int) -> None:
+    for rank in range(world_size):
+        singles = list(loader(EpochOrder(SIZE, 5), rank, world_size))
+        several = loader(EpochOrder(SIZE, 5), rank, world_size, steps=steps)
+        executions = list(several)
+
+        assert len(several) == len(executions)
+        assert [size for batch in executions for size in batch.sizes] == [len(batch.labels) for batch in singles]
+        assert [size for batch in executions for size in batch.global_sizes] == [20, 20, 20, 20, 20, 3]
+        for batch in executions[:-1]:
+            assert len(batch.sizes) == steps
+        for field in ("images", "labels", "positions"):
+            one, other = (torch.cat([getattr(batch, field) for batch in each]) for each in (singles, executions))
+            assert one.equal(other)
 
 
 def test_the_epoch_may_be_set_after_iter() -> None:
@@ -78,22 +101,23 @@ def test_the_epoch_may_be_set_after_iter() -> None:
     assert next(iterator).positions.equal(sampler.order()[:BATCH])
 
 
-def test_a_loader_goes_on_at_the_very_next_batch() -> None:
-    whole = list(loader(EpochOrder(SIZE, 3)))
-    interrupted = loader(EpochOrder(SIZE, 3))
+@pytest.mark.parametrize("steps", [1, 4])
+def test_a_loader_goes_on_at_the_very_next_batch(steps: int) -> None:
+    whole = list(loader(EpochOrder(SIZE, 3), steps=steps))
+    interrupted = loader(EpochOrder(SIZE, 3), steps=steps)
     iterator = iter(interrupted)
-    for _ in range(2):
-        next(iterator)
-    resumed = loader(EpochOrder(SIZE, 3))
+    next(iterator)
+    resumed = loader(EpochOrder(SIZE, 3), steps=steps)
     resumed.load_state_dict(interrupted.state_dict())
 
     rest = [batch.positions.tolist() for batch in resumed]
-    assert rest == [batch.positions.tolist() for batch in whole[2:]]
+    assert rest == [batch.positions.tolist() for batch in whole[1:]]
     assert [batch.positions.tolist() for batch in resumed] == [batch.positions.tolist() for batch in whole]
 
 
-def test_at_the_end_of_an_epoch_the_position_is_the_start_of_the_next() -> None:
-    finished = loader(EpochOrder(SIZE, 3))
+@pytest.mark.parametrize("steps", [1, 4])
+def test_at_the_end_of_an_epoch_the_position_is_the_start_of_the_next(steps: int) -> None:
+    finished = loader(EpochOrder(SIZE, 3), steps=steps)
     for number, _ in enumerate(finished, start=1):
         if number == len(finished):
             break  # Lightning counts and does not run into the end

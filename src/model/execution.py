@@ -1,0 +1,122 @@
+"""Several optimizer steps in one batch of Lightning's, one by one or as a CUDA graph."""
+
+import logging
+from functools import partial
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from torch import Tensor
+from torch.nn import functional
+
+from src.model.graph import CapturedFunction, CaptureError
+
+log = logging.getLogger(__name__)
+
+PRECISIONS_WITHOUT_SCALER = ("32-true", "64-true", "bf16-true", "bf16-mixed")
+
+
+class Execution:
+    """Takes the optimizer steps of a batch one after the other.
+
+    Args:
+        module: The LightningModule, with manual optimization and one optimizer, when training starts.
+        cuda_graph: Capture the steps as a CUDA graph; where that is impossible, one line says why.
+    """
+
+    def __init__(self, module: LightningModule, cuda_graph: bool) -> None:
+        self.module = module
+        optimizer, schedules, trainer = module.optimizers(), module.lr_schedulers(), module.trainer
+        assert isinstance(optimizer, LightningOptimizer)
+        self.optimizer = optimizer
+        self.schedules: list[Any] = schedules if isinstance(schedules, list) else [schedules] if schedules else []
+        # Several processes and loss scaling need Lightning's backward and step. Elsewhere they only cost time, 6 % of
+        # an epoch on two cores, and a graph cannot hold them.
+        self.direct = (
+            isinstance(trainer.strategy, SingleDeviceStrategy) and trainer.precision in PRECISIONS_WITHOUT_SCALER
+        )
+        self.captured: dict[tuple[int, ...], CapturedFunction] = {}
+        self.captures = cuda_graph
+        obstacle = self.obstacle() if cuda_graph else None
+        if obstacle:
+            self._give_up_capture(obstacle)
+        elif cuda_graph:
+            for group in optimizer.optimizer.param_groups:  # as a number it would be frozen in the graph
+                group["lr"] = torch.tensor(float(group["lr"]), device=module.device)
+
+    def obstacle(self) -> str | None:
+        """Say what keeps the steps from being captured; None if nothing is known to."""
+        if self.module.device.type != "cuda":
+            return f"the network is on the {self.module.device.type}, not on a GPU"
+        if not self.direct or self.module.trainer.precision == "bf16-mixed":
+            return "it takes one device and full precision"
+        if self.schedules:
+            return "the learning rate changes at every step"
+        return None
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, sizes: list[int], global_sizes: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Take a step on each group of samples.
+
+        Args:
+            images: ``(B, 28, 28)`` float32.
+            labels: ``(B,)`` int64.
+            sizes: The samples of each step on this rank; they sum to B.
+            global_sizes: The samples of each step on all ranks.
+
+        Returns:
+            The sum of all losses, a scalar, and the logits ``(B, num_classes)``, each from its step.
+        """
+        take_steps = partial(self._take_steps, sizes=sizes, global_sizes=global_sizes)
+        try:
+            function = self.captured.setdefault(tuple(sizes), CapturedFunction(take_steps)) if self.captures else None
+            results = function(images, labels) if function else take_steps(images, labels)
+        except CaptureError as error:
+            self._give_up_capture(str(error))
+            results = take_steps(images, labels)
+        if self.direct:
+            count_steps(self.optimizer, len(sizes))
+        return results
+
+    def _take_steps(
+        self, images: Tensor, labels: Tensor, sizes: list[int], global_sizes: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        optimizer: Any = self.optimizer.optimizer if self.direct else self.optimizer
+        if self.captures:  # PyTorch warns where it is set without a capture, and refuses a capture without it
+            for group in optimizer.param_groups:
+                group["capturable"] = torch.cuda.is_current_stream_capturing()
+        losses, all_logits = [], []
+        steps = zip(torch.split(images, sizes), torch.split(labels, sizes), global_sizes, strict=True)
+        for step_images, step_labels, global_size in steps:
+            logits = self.module(step_images)
+            loss_sum = functional.cross_entropy(logits, step_labels, reduction="sum")
+            loss = loss_sum * (self.module.trainer.world_size / global_size)  # see MLPClassifier.training_step
+            optimizer.zero_grad()
+            if self.direct:
+                torch.autograd.backward(loss)
+            else:
+                self.module.manual_backward(loss)
+            optimizer.step()
+            for schedule in self.schedules:
+                schedule.step()
+            torch.clear_autocast_cache()  # mixed precision keeps cast weights until here, and they have changed
+            losses.append(loss_sum.detach())
+            all_logits.append(logits.detach())
+        return torch.stack(losses).sum(), torch.cat(all_logits)
+
+    def _give_up_capture(self, reason: str) -> None:
+        self.captures = False
+        log.warning("No CUDA graph: %s. Training goes on without, more slowly.", reason)
+
+
+def count_steps(optimizer: LightningOptimizer, steps: int) -> None:
+    """Advance ``trainer.global_step`` by steps that did not go through Lightning's optimizer.
+
+    There is no public way to; these are the two calls that ``LightningOptimizer.step`` makes around each step.
+    """
+    for _ in range(steps):
+        optimizer._on_before_step()
+        optimizer._on_after_step()

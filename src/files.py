@@ -30,7 +30,28 @@ def write_atomic(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    _flush_folder(path.parent)
+
+
+def link_atomic(path: Path, name: Path) -> None:
+    """Give a file a second name in its file system; what had the name before keeps it until that moment.
+
+    Args:
+        path: The file, which must never be written to in place.
+        name: The new name.
+
+    Raises:
+        OSError: If the folder is not writable. ``name`` is then as it was.
+    """
+    temporary = name.with_name(f".{name.name}.link.tmp")
+    temporary.unlink(missing_ok=True)
+    os.link(path, temporary)
+    temporary.replace(name)
+    _flush_folder(name.parent)
+
+
+def _flush_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

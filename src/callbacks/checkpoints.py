@@ -1,7 +1,6 @@
 """Best and last checkpoints, each always complete on the disk."""
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from src.files import write_atomic
+from src.files import link_atomic, write_atomic
 from src.runs import Run
 
 MONITOR = "val/acc"
@@ -45,15 +44,16 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save; Lightning calls this after all callbacks that are no checkpoints."""
         score = float(trainer.callback_metrics.get(MONITOR, float("-inf")))
-        if score > self.best_score:
+        improved = score > self.best_score
+        if improved:
             self.best_score = score
             trainer.save_checkpoint(self.run.best)
         if trainer.is_global_zero and self.run.last.exists():
-            link = self.run.last_prev.with_suffix(".link")
-            link.unlink(missing_ok=True)
-            os.link(self.run.last, link)
-            link.replace(self.run.last_prev)
-        trainer.save_checkpoint(self.run.last)
+            link_atomic(self.run.last, self.run.last_prev)
+        if not improved:
+            trainer.save_checkpoint(self.run.last)
+        elif trainer.is_global_zero:  # the same content: one file under two names
+            link_atomic(self.run.best, self.run.last)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the request to the checkpoint."""

@@ -14,7 +14,7 @@ from src.data.sources import find_files, place_files, sha256
 from src.data.splits import mean_and_std, split_positions
 from src.errors import UsageError
 
-EVAL_BATCH_SIZE = 2_000  # no gradients are kept, so a few large batches cost less than many small ones
+EVAL_BATCH_SIZE = 4_000  # no gradients are kept, so a few large batches cost less than many small ones
 MAP_FROM_BYTES = 1 << 30
 IMAGE_SHAPE = (28, 28)
 

@@ -50,8 +50,8 @@ class Execution:
         """Say what keeps the steps from being captured; None if nothing is known to."""
         if self.module.device.type != "cuda":
             return f"the network is on the {self.module.device.type}, not on a GPU"
-        if not self.direct or self.module.trainer.precision == "bf16-mixed":
-            return "it takes one device and full precision"
+        if not self.direct:
+            return "it takes a single device and a precision without loss scaling"
         if self.schedules:
             return "the learning rate changes at every step"
         return None
@@ -102,7 +102,6 @@ class Execution:
             optimizer.step()
             for schedule in self.schedules:
                 schedule.step()
-            torch.clear_autocast_cache()  # mixed precision keeps cast weights until here, and they have changed
             losses.append(loss_sum.detach())
             all_logits.append(logits.detach())
         return torch.stack(losses).sum(), torch.cat(all_logits)

@@ -27,7 +27,7 @@ from src.data.report import report
 from src.errors import RunError, UsageError, explain_parser_message
 from src.files import write_atomic
 from src.model.classifier import MLPClassifier
-from src.recipe import dotted, recipe_of, refuse_conflicts, refuse_with_several_steps
+from src.recipe import EPOCH_END, MID_EPOCH, dotted, recipe_of, refuse_conflicts, refuse_with_several_steps
 from src.runs import RUNS_FOLDER, Run, find_checkpoint, read_checkpoint
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
@@ -107,10 +107,10 @@ class CLI(LightningCLI):
         try:
             super().parse_arguments(parser, args)
             if self.request.ckpt_path is not None:
-                saved = self._read_checkpoint()
+                saved, goes_on = self._read_checkpoint()
                 super().parse_arguments(parser, args)
                 assert self.checkpoint is not None
-                refuse_conflicts(self.request, saved, self.checkpoint, self.config.subcommand == "fit")
+                refuse_conflicts(self.request, saved, self.checkpoint, goes_on)
                 self._refuse_fewer_epochs()
                 self.request.ckpt_path = None  # Lightning would load the file again and let it win over flags
             elif self.config.subcommand != "fit":
@@ -121,8 +121,8 @@ class CLI(LightningCLI):
             keys = {key for subparser in self.parsers for key in subparser.get_defaults().keys()}  # noqa: SIM118
             raise UsageError(explain_parser_message(str(error), keys)) from error
 
-    def _read_checkpoint(self) -> dict[str, Any]:
-        """Find the checkpoint asked for and make its settings the defaults; return them."""
+    def _read_checkpoint(self) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Find the checkpoint asked for and make its settings the defaults; return them and which must stay."""
         training = self.config.subcommand == "fit"
         root = Path(self.request.trainer.default_root_dir or ".")
         self.checkpoint = find_checkpoint(self.request.ckpt_path, root, "last" if training else "best")
@@ -131,14 +131,18 @@ class CLI(LightningCLI):
         self.epochs_done = len(checkpoint["callbacks"]["History"]["epochs"])
         for subparser in self.parsers:
             subparser.set_defaults(dotted(saved if training else {part: saved[part] for part in ("model", "data")}))
-        return saved
+        goes_on = () if not training else EPOCH_END if self.epochs_done > checkpoint["epoch"] else MID_EPOCH
+        return saved, goes_on
 
     def _refuse_fewer_epochs(self) -> None:
         max_epochs = self.request.trainer.max_epochs
-        if self.config.subcommand == "fit" and 0 <= max_epochs < self.epochs_done:
+        if self.config.subcommand != "fit" or max_epochs < 0 or self.checkpoint is None:
+            return
+        branches = not Run.of_checkpoint(self.checkpoint).continues_from(self.checkpoint)
+        if max_epochs < self.epochs_done or (branches and max_epochs == self.epochs_done):
             raise UsageError(
-                f"--trainer.max_epochs {max_epochs} is below the {self.epochs_done} epochs that {self.checkpoint} has: "
-                "ask for more."
+                f"--trainer.max_epochs {max_epochs} leaves nothing to train: {self.checkpoint} has "
+                f"{self.epochs_done} epochs; ask for more."
             )
 
     @property

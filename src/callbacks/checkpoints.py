@@ -41,6 +41,10 @@ class Checkpoints(Checkpoint):
         self.config = config
         self.best_score = float("-inf")
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Agree on the best score: only the first rank knows the run's folder, and saving takes all ranks."""
+        self.best_score = trainer.strategy.broadcast(self.best_score)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save; Lightning calls this after all callbacks that are no checkpoints."""
         score = float(trainer.callback_metrics.get(MONITOR, float("-inf")))

@@ -42,6 +42,7 @@ class History(Callback):
         self.config = config
         self.datamodule = datamodule
         self.epochs: list[dict[str, float]] = []
+        self._inherited = 0  # epochs of the run that this one branched off from, whose best.ckpt is not here
         self._started = 0.0
         self._validation: dict[str, Tensor] = {}
 
@@ -85,8 +86,8 @@ class History(Callback):
         self.epochs.append({"epoch": epoch, "seconds": seconds, **record})
 
     def best(self) -> dict[str, float] | None:
-        """Return the record with the highest val/acc, the earliest of equals; None without validation."""
-        validated = [record for record in self.epochs if "val/acc" in record]
+        """Return the record that best.ckpt is of: the highest val/acc, the earliest of equals; None without one."""
+        validated = [record for record in self.epochs[self._inherited :] if "val/acc" in record]
         return max(validated, key=lambda record: record["val/acc"]) if validated else None
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -124,11 +125,12 @@ class History(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epochs so far."""
-        return {"epochs": self.epochs}
+        return {"epochs": self.epochs, "inherited": self._inherited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the epochs so far from a checkpoint."""
         self.epochs = list(state_dict["epochs"])
+        self._inherited = state_dict["inherited"] if self.run.best.exists() else len(self.epochs)
 
 
 def git_commit() -> str | None:

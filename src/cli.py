@@ -98,6 +98,9 @@ class CLI(LightningCLI):
             "starts a new run from any other checkpoint.",
         )
         parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments(
+            "seed_everything", "model.seed", compute_fn=int
+        )  # the parser's Seed is a class of its own
         parser.link_arguments("model.steps_per_execution", "data.steps_per_execution")
         parser.link_arguments("data.dataset", "model.num_classes", compute_fn=number_of_classes)
         self.parsers.append(parser)

@@ -24,7 +24,7 @@ TRAINER_KEYS = (
     "check_val_every_n_epoch",
 )
 # arguments of model and data that follow from the rest of the request
-LINKED = ("data.seed", "data.steps_per_execution", "model.num_classes")
+LINKED = ("data.seed", "data.steps_per_execution", "model.num_classes", "model.seed")
 # what a training that goes on has in its optimizer and progress, and which images it has not seen
 EPOCH_END = ("model.lr", "model.steps_per_execution", "data.val_size", "data.split")
 # within an epoch also which batches are done
@@ -48,7 +48,7 @@ def recipe_of(request: Namespace) -> dict[str, Any]:
 
     Returns:
         Nothing but dicts, lists, text, numbers, booleans and None, for JSON, YAML and checkpoints. What follows from
-        the rest (``data.seed``, ``data.steps_per_execution``, ``model.num_classes``) is left out.
+        the rest (``LINKED``) is left out.
     """
     return {
         "seed_everything": plain(request.seed_everything),

@@ -22,7 +22,7 @@ from tests.conftest import TEST_SIZE, Cli, run_process
 
 METRICS = ("train/loss", "train/acc", "val/loss", "val/acc")
 EPOCHS = ("--trainer.max_epochs", "3")
-ONE_STEP = {"steps_per_execution": 1, "cuda_graph": False}
+ONE_STEP = {"steps_per_execution": 1, "cuda_graph": False, "seed": 42}
 
 
 def run_folder(tmp_path: Path, number: int = 0) -> Path:
@@ -224,11 +224,15 @@ def test_training_on_from_best_starts_a_run_of_its_own(cli: Cli, tmp_path: Path)
     assert [epoch["epoch"] for epoch in results(run_folder(tmp_path, 1))] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_branch_that_never_gets_better_names_its_own_best(cli: Cli, tmp_path: Path) -> None:
+def test_a_branch_that_never_gets_better_names_its_own_best(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cli("fit", "--trainer.max_epochs", "6")
-    worse = ["--model.dropout", "0.99", "--trainer.max_epochs", "8"]
-    answer = cli("fit", "--ckpt_path", "best", *worse)
-    cli("fit", "--ckpt_path", "last", *worse[:-1], "9")
+    step = MLPClassifier._step
+    wrong = lambda self, batch, stage: step(self, (batch[0], 9 - batch[1], *batch[2:]), stage)  # noqa: E731
+    monkeypatch.setattr(MLPClassifier, "_step", wrong)
+    answer = cli("fit", "--ckpt_path", "best", "--trainer.max_epochs", "8")
+    cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "9")
     branch = run_folder(tmp_path, 1)
     result = json.loads((branch / "result.json").read_text())
     start = checkpoint(run_folder(tmp_path), "best")["epoch"] + 1

@@ -1,6 +1,7 @@
 """What each epoch did: TensorBoard's scalars and HParams, and result.json."""
 
 import json
+import math
 import platform
 import subprocess
 import time
@@ -12,6 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from src.data.datamodule import MNISTDataModule
+from src.errors import RunError
 from src.files import write_atomic
 from src.model.classifier import MLPClassifier
 from src.runs import Run
@@ -71,8 +73,13 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch, validation included."""
         assert isinstance(pl_module, MLPClassifier)
+        pl_module.check_finite()
         metrics = {**pl_module.epoch_metrics("train"), **self._validation}
         record = {name: float(value) for name, value in metrics.items()}
+        if not math.isfinite(record.get("val/loss", 0.0)):
+            raise RunError(
+                f"val/loss is {record['val/loss']} after epoch {trainer.current_epoch + 1}: lower --model.lr."
+            )
         seconds = time.perf_counter() - self._started
         record["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         data = self.datamodule

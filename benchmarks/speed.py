@@ -29,7 +29,7 @@ US = next(iter(OURS))
 BARE, NOTEBOOK = "bare PyTorch loop", "Keras on TensorFlow, as in the notebook"
 TUNED = ("Keras on TensorFlow, tuned", "Keras on JAX, tuned")
 SCAN, TUTORIAL, EXAMPLES = "JAX, an epoch as one scan", "Lightning, as in its tutorials", "PyTorch, as in its examples"
-FLOOR, IMPORTS = "the floor: matrix products and Adam alone", "importing LightningCLI"
+FLOOR, IMPORTS = "the floor: PyTorch's matrix products and Adam alone", "importing LightningCLI"
 
 
 def script(python: str, name: str, *words: str, **environment: str) -> Callable[[], Figures]:

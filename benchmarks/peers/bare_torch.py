@@ -32,7 +32,7 @@ def main() -> None:
             x, y = images.index_select(0, members).float().div_(255), labels.index_select(0, members)
             logits = net(x)
             loss = functional.cross_entropy(logits, y)
-            optimizer.zero_grad(set_to_none=False)  # into the same buffers: faster than new ones in every step
+            optimizer.zero_grad(set_to_none=False)  # keeps the buffers of the gradients
             loss.backward()
             optimizer.step()
             clock.step()

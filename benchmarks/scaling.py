@@ -23,6 +23,7 @@ SIZES, BATCH_SIZES, WIDTHS = (
 )
 VAL_SIZE = 12_000
 DEFAULT = {"samples": 48_000, "batch_size": 200, "hidden_units": 256}
+FLOAT32_UP_TO = 1_000_000  # the bare loop holds more as uint8
 EPOCHS = {12_000: 10, 48_000: 4, 480_000: 2, 4_800_000: 1}
 REPEATS = 2
 OURS, BARE, FLOOR = "this project", "bare PyTorch loop", "matrix products and Adam alone"
@@ -67,6 +68,7 @@ def measure_point(point: Point, folder: Path) -> None:
     )
     flags = [word for name, value in asked.items() for word in (f"--{name}", value)]
     script = [*flags, "--data_dir", str(folder), "--epochs", number]
+    script += ["--uint8"] if point["samples"] > FLOAT32_UP_TO else []
     bare, floor = (run([HERE, "-m", f"benchmarks.peers.{name}", *script]) for name in ("bare_torch", "floor"))
     for name, figures in ((OURS, ours), (BARE, bare), (FLOOR, floor)):
         point.setdefault(name, []).extend(epochs(figures))

@@ -52,4 +52,5 @@ def options(description: str) -> argparse.Namespace:
     parser.add_argument("--batch_size", type=int, default=200)
     parser.add_argument("--hidden_units", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--uint8", action="store_true", help="leave the images as they are in the file")
     return parser.parse_args()

@@ -8,9 +8,10 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from src.data.batches import Batch, BatchLoader, EpochOrder, Split
+from src.data.checks import sha256
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import read_idx
-from src.data.sources import find_files, place_files, sha256
+from src.data.sources import find_files, place_files
 from src.data.splits import mean_and_std, split_positions
 from src.errors import UsageError
 

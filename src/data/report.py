@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from src.data.batches import Split
+from src.data.checks import sha256
 from src.data.datamodule import MNISTDataModule
-from src.data.sources import sha256
 from src.data.splits import mean_and_std
 from src.errors import UsageError
 

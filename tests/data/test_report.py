@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from src.cli import main
+from src.data.checks import TEST_LABELS, TRAIN_LABELS, sha256
 from src.data.idx import read_idx
-from src.data.sources import TEST_LABELS, TRAIN_LABELS, sha256
 
 
 def test_a_look_at_the_data_counts_describes_and_draws(

@@ -1,5 +1,6 @@
 """MNIST and its family for Lightning: placement, split, normalization and loaders."""
 
+import contextlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,34 +9,43 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from src.data.batches import Batch, BatchLoader, EpochOrder, Split
+from src.data.checks import sha256, source_of
 from src.data.datasets import DATASETS, DatasetName
-from src.data.idx import read_idx
-from src.data.sources import find_files, place_files, sha256
+from src.data.pairs import IMAGE_SHAPE, read_pair
+from src.data.sources import find_files, place_files
 from src.data.splits import mean_and_std, split_positions
 from src.errors import UsageError
 
+__all__ = ["IMAGE_SHAPE", "MNISTDataModule"]
+
 EVAL_BATCH_SIZE = 4_000  # no gradients are kept, so a few large batches cost less than many small ones
-MAP_FROM_BYTES = 1 << 30
-IMAGE_SHAPE = (28, 28)
 
 
 class MNISTDataModule(LightningDataModule):
     """MNIST or a relative of it, as uint8; the first images train, the last ones validate, as in Keras.
 
     Args:
-        dataset: The data set; it decides the files' names and the classes.
-        data_dir: A folder that holds the four IDX files, plain or as .gz (or torchvision's ``DATASET/raw`` with
-            them); it is only read. Left out, the data set is placed under ``data/``: MNIST from the installed package,
-            checked by its SHA-256, the others by torchvision's download.
+        dataset: The data set; it decides the four files' names and the classes, whatever the files hold: labels 0 to
+            9 stand for its ten classes, in EMNIST 0 to 61 (byclass), 0 to 46 (balanced, bymerge), 1 to 26 (letters)
+            or 0 to 9 (digits, mnist), and any other is refused. Digits of your own go by MNIST's names:
+            train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, which
+            FashionMNIST and KMNIST share. QMNIST's are qmnist-train-images-idx3-ubyte, qmnist-train-labels-idx2-int
+            and so on with test, EMNIST's emnist-letters-train-images-idx3-ubyte and so on.
+        data_dir: A folder that holds all four IDX files, or torchvision's ``DATASET/raw`` with them; each plain or
+            as .gz, and plain where there are both. Images are 28 x 28 unsigned bytes, white ink (255) on black
+            (0), EMNIST's lying on their side as published. The folder is only read; headers, sizes, counts and
+            labels are checked, a SHA-256 is not. Left out, the data set is placed under ``data/``, MNIST from
+            the installed package, the others by torchvision's download, and the SHA-256 of what was placed is checked
+            at every start.
         batch_size: Samples in a training batch, over all devices together. The last batch of an epoch may be short.
         val_size: How many of the training images validate instead, as a number or as a fraction below 1; 0 trains
             on all of them.
         split: ``tail`` validates on the last images, as Keras does; ``stratified`` draws the same share of every
-            class, to within one sample, the same in all runs.
+            class, to within one sample, the same images whatever the seed.
         normalization: ``unit`` divides pixels by 255; ``standard`` also subtracts the mean of the training split
             and divides by its standard deviation; [mean, std] does so with these numbers, in units of pixel / 255.
-        memory_map: Leave the training images on the disk, for sets larger than the memory. Left out, files from
-            1 GiB up are mapped.
+        memory_map: Leave the training images on the disk, and those of the test, for sets larger than the memory;
+            .gz files are then refused. Left out, plain files from 1 GiB up are mapped.
         on_device: Keep the images in the memory of the device that trains, as uint8, and gather batches there.
         seed: The order of the training images is a function of this and the epoch.
         steps_per_execution: Training batches that the loader hands over at once.
@@ -86,11 +96,12 @@ class MNISTDataModule(LightningDataModule):
         return DATASETS[self.dataset].classes
 
     @property
-    def origin(self) -> str:
-        """Where the files come from, in words."""
-        if self.data_dir:
-            return "a folder of your own, as it is"
-        return "the official MNIST, checked" if self.dataset == "MNIST" else "torchvision's download"
+    def sources(self) -> dict[Path, str]:
+        """Where each file comes from and whether it was checked, in words."""
+        return {
+            path: "a folder of your own, not checked" if self.data_dir else source_of(path, self.dataset)
+            for path in self.files
+        }
 
     def prepare_data(self) -> None:
         """Place the files unless a folder was named; safe to run in several processes at once."""
@@ -100,48 +111,37 @@ class MNISTDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Read what the stage needs: ``fit`` and ``validate`` the training files, ``test`` the test files.
 
-        The result is in ``splits``: ``train`` and ``val``, or ``test``.
+        The result is in ``splits``: ``train`` and ``val``, or ``test``. ``fit`` checks the test files too, so that
+        ``test`` does not fail afterwards, and keeps nothing of them.
         """
         self.prepare_data()  # Lightning leaves it out on all ranks of a node but the first
         if stage == "test":
             if "test" not in self.splits:
-                images, labels = self._read(*self.files[2:])
-                self.splits["test"] = Split(images, labels, range(len(labels)))
+                images, labels = self.read("test")
+                self.splits["test"] = self.split_of(images, labels, range(len(labels)))
         elif "train" not in self.splits:
-            images, labels = self._read(*self.files[:2])
+            if stage == "fit":
+                self.read("test")  # a damaged file is found now instead of after the training
+            images, labels = self.read("train")
             train, val = split_positions(labels, self.val_size, self.split)
             if self.batch_size > len(train):
                 raise UsageError(
                     f"--data.batch_size {self.batch_size:,} is larger than the training split: "
                     f"choose at most {len(train):,}, or a smaller --data.val_size."
                 )
-            self.splits["train"], self.splits["val"] = Split(images, labels, train), Split(images, labels, val)
+            self.splits["train"] = self.split_of(images, labels, train)
+            self.splits["val"] = self.split_of(images, labels, val)
             if self.normalization == "standard" and self.mean_std is None:
                 self.mean_std = mean_and_std(self.splits["train"])
 
-    def _read(self, images_path: Path, labels_path: Path) -> tuple[Tensor, Tensor]:
-        """Return images ``(N, 28, 28)`` and labels ``(N,)``, both uint8."""
-        dataset = DATASETS[self.dataset]
-        large = images_path.suffix != ".gz" and images_path.stat().st_size >= MAP_FROM_BYTES
-        images = read_idx(images_path, large if self.memory_map is None else self.memory_map)
-        labels = read_idx(labels_path)
-        if images.dtype != torch.uint8 or images.shape[1:] != IMAGE_SHAPE or len(images) == 0:
-            raise UsageError(f"{images_path} holds {tuple(images.shape)} values, not images of 28 x 28.")
-        if labels.dim() == 2 and labels.dtype == torch.int32 and labels.shape[1]:
-            labels = labels[:, 0]  # QMNIST: the class, then who wrote it and where
-        if labels.dim() != 1 or len(labels) != len(images):
-            raise UsageError(
-                f"{images_path} has {len(images):,} images but {labels_path} {labels.numel():,} labels: "
-                "replace the one that does not belong."
-            )
-        lowest, highest = int(labels.min()), int(labels.max())
-        first, last = dataset.first_label, dataset.first_label + len(dataset.classes) - 1
-        if lowest < first or highest > last:
-            wrong = lowest if lowest < first else highest
-            raise UsageError(
-                f"{labels_path} has the label {wrong}: the classes of {self.dataset} go from {first} to {last}."
-            )
-        return images.transpose(1, 2) if dataset.transposed else images, (labels - first).to(torch.uint8)
+    def read(self, part: Literal["train", "test"]) -> tuple[Tensor, Tensor]:
+        """Read and check one part of the data set: images ``(N, 28, 28)`` and labels ``(N,)``, both uint8."""
+        images, labels = self.files[:2] if part == "train" else self.files[2:]
+        return read_pair(images, labels, self.dataset, self.memory_map)
+
+    def split_of(self, images: Tensor, labels: Tensor, members: range | Tensor) -> Split:
+        """Return some of the images of a file as a split."""
+        return Split(images, labels, members, DATASETS[self.dataset].transposed)
 
     def train_dataloader(self) -> BatchLoader:
         """Return the training batches, reshuffled every epoch."""
@@ -166,11 +166,13 @@ class MNISTDataModule(LightningDataModule):
 
     def _move_to(self, device: torch.device) -> None:
         """Move the images to a device, once; the splits of a file share them."""
-        placed: dict[int, Split] = {}
+        placed: dict[int, tuple[Tensor, Tensor]] = {}
         for name, split in self.splits.items():
-            first = placed.setdefault(id(split.images), Split(split.images.to(device), split.labels.to(device), range(0)))
+            if id(split.images) not in placed:
+                placed[id(split.images)] = split.images.to(device), split.labels.to(device)
+            images, labels = placed[id(split.images)]
             members = split.members if isinstance(split.members, range) else split.members.to(device)
-            self.splits[name] = first._replace(members=members)
+            self.splits[name] = split._replace(images=images, labels=labels, members=members)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move the batch as uint8: a quarter of the bytes of float32."""
@@ -191,8 +193,12 @@ class MNISTDataModule(LightningDataModule):
         return pixels.sub_(mean).div_(std)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint must carry to read images as they were read in training."""
-        return {"normalization": self.normalization, "mean_std": list(self.mean_std) if self.mean_std else None}
+        """Return what a checkpoint must carry to read images as in training, and to name what they show."""
+        return {
+            "normalization": self.normalization,
+            "mean_std": list(self.mean_std) if self.mean_std else None,
+            "classes": list(self.classes),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the statistics of a checkpoint, unless another normalization was asked for."""
@@ -200,11 +206,16 @@ class MNISTDataModule(LightningDataModule):
             self.mean_std = tuple(state_dict["mean_std"])
 
     def describe(self) -> dict[str, Any]:
-        """Say which data a run saw: the SHA-256 of each file by its path, and the size of each split."""
+        """Say which data a run saw: the classes' names, SHA-256 and source of each file, and the size of each split."""
+        digests = {}
+        for path in self.files:
+            with contextlib.suppress(UsageError):  # deleted since it was read: that must not cost the run's result
+                digests[str(path)] = sha256(path)
         return {
             "dataset": self.dataset,
-            "origin": self.origin,
-            "sha256": {str(path): sha256(path) for path in self.files},
+            "classes": list(self.classes),
+            "sha256": digests,
+            "source": {str(path): source for path, source in self.sources.items()},
             "split": {name: len(split.members) for name, split in self.splits.items()},
             "mean_std": self.mean_std,
         }

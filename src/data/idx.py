@@ -9,8 +9,9 @@ import gzip
 import math
 import struct
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -43,7 +44,7 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
     """
     compressed = path.suffix == ".gz"
     try:
-        with cast(BinaryIO, gzip.open(path)) if compressed else path.open("rb") as file:
+        with cast(BufferedIOBase, gzip.open(path)) if compressed else path.open("rb") as file:
             kind, shape = _read_header(file, path)
             size = math.prod(shape) * ITEM_BYTES[kind]
             start = file.tell()
@@ -65,19 +66,22 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
                     shape
                 )
             if not compressed:
-                values = bytearray(file.read(size))
+                tensor = torch.empty(size, dtype=torch.uint8)  # its promise is kept: the file has as much
+                if file.readinto(tensor.numpy().data) != size:
+                    raise UsageError(f"{path} became shorter while it was read: start again when it is complete.")
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or "its compression is damaged"
         raise UsageError(f"{path} cannot be read ({reason}): put a readable IDX file there.") from error
     if size == 0:
         return torch.empty(shape, dtype=torch.uint8 if kind == UNSIGNED_BYTE else torch.int32)
-    tensor = torch.frombuffer(values, dtype=torch.uint8)
+    if compressed:
+        tensor = torch.frombuffer(values, dtype=torch.uint8)
     if kind == INTEGER:  # big-endian in the file
         tensor = tensor.view(-1, 4).flip(1).contiguous().view(torch.int32)
     return tensor.view(shape)
 
 
-def _read_header(file: BinaryIO, path: Path) -> tuple[int, tuple[int, ...]]:
+def _read_header(file: BufferedIOBase, path: Path) -> tuple[int, tuple[int, ...]]:
     """Return the type code and the dimensions."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in ITEM_BYTES or not 0 < magic[3] <= MAX_DIMENSIONS:
@@ -88,7 +92,7 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[int, tuple[int, ...]]:
     return magic[2], struct.unpack(f">{magic[3]}I", dimensions)
 
 
-def _read_at_most(file: BinaryIO, size: int) -> bytearray:
+def _read_at_most(file: BufferedIOBase, size: int) -> bytearray:
     """Read up to ``size`` bytes, growing with what is there: a header's promise alone must not take memory."""
     values = bytearray()
     while len(values) < size:

@@ -1,46 +1,69 @@
 """A look at a data set: ``python -m src.cli data``."""
 
+import errno
+import io
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from src.data.batches import Split
+from src.data.checks import sha256
 from src.data.datamodule import MNISTDataModule
-from src.data.sources import sha256
-from src.data.splits import mean_and_std
-from src.errors import UsageError
+from src.data.splits import mean_and_std, split_positions
+from src.errors import RunError, UsageError
+from src.files import write_atomic
 
 SAMPLES = 10
 MARGIN = 2
+GREY = 77  # between the samples
+FONT_SIZE = 16
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def report(data: MNISTDataModule, sheet: Path) -> str:
     """Describe a data set and write a sheet of ten samples per class.
 
     Args:
-        data: The data module.
+        data: The data module. A ``val_size`` that does not fit the training images is said and left out.
         sheet: The PNG file to write, a row per class; samples come from the training split.
 
     Returns:
-        Sizes, counts per class and split, mean and standard deviation, and each file with its SHA-256.
+        Sizes, counts per class and split, mean and standard deviation, and each file with its SHA-256 and source.
 
     Raises:
         UsageError: If the files are missing or damaged, or the sheet cannot be written.
+        RunError: If there is no space for the sheet.
     """
-    for stage in ("fit", "test"):
-        data.setup(stage)
-    counts = {name: class_counts(split, len(data.classes)) for name, split in data.splits.items()}
+    if sheet.suffix.lower() != ".png":
+        raise UsageError(f"--output {sheet} is no PNG file: name one that ends in .png.")
+    splits, problem = _read(data)
+    counts = {name: class_counts(split, len(data.classes)) for name, split in splits.items()}
     width = max(len("class"), *map(len, data.classes)) + 2
-    mean, std = mean_and_std(data.splits["train"])
-    lines = [f"{data.dataset}: " + ", ".join(f"{int(count.sum()):,} {name}" for name, count in counts.items()), ""]
-    lines.append(f"{'class':<{width}}" + "".join(f"{name:>8}" for name in counts))
+    mean, std = mean_and_std(splits["train"])
+    lines = [f"{data.dataset}: " + ", ".join(f"{int(count.sum()):,} {name}" for name, count in counts.items())]
+    lines += [f"not split: {problem}"] if problem else []
+    lines += ["", f"{'class':<{width}}" + "".join(f"{name:>8}" for name in counts)]
     for label, name in enumerate(data.classes):
         lines.append(f"{name:<{width}}" + "".join(f"{int(count[label]):>8,}" for count in counts.values()))
     lines += ["", f"training pixels / 255: mean {mean:.6f}, std {std:.6f}", ""]
-    lines += [f"{sha256(path)}  {path}" for path in data.files]
-    _write_sheet(data.splits["train"], len(data.classes), sheet)
-    return "\n".join([*lines, f"from {data.origin}", "", f"{SAMPLES} samples of each class: {sheet}"])
+    for path, source in data.sources.items():
+        lines += [f"{sha256(path)}  {path}", f"    {source}"]
+    _write(_draw_sheet(splits["train"], data.classes), sheet)
+    return "\n".join([*lines, "", f"{SAMPLES} samples of each class: {sheet}"])
+
+
+def _read(data: MNISTDataModule) -> tuple[dict[str, Split], str]:
+    """Return the splits by name, and why there is none for validation if the asked size does not fit."""
+    data.prepare_data()
+    images, labels = data.read("train")
+    test_images, test_labels = data.read("test")
+    test = data.split_of(test_images, test_labels, range(len(test_labels)))
+    try:
+        train, val = split_positions(labels, data.val_size, data.split)
+    except UsageError as error:  # what cannot be trained on can still be looked at
+        return {"train": data.split_of(images, labels, range(len(labels))), "test": test}, str(error)
+    return {"train": data.split_of(images, labels, train), "val": data.split_of(images, labels, val), "test": test}, ""
 
 
 def class_counts(split: Split, classes: int) -> Tensor:
@@ -53,18 +76,31 @@ def _positions(split: Split) -> Tensor:
     return torch.arange(members.start, members.stop) if isinstance(members, range) else members
 
 
-def _write_sheet(split: Split, classes: int, path: Path) -> None:
-    """Write the first samples of each class as they lie in the file, white ink on black."""
-    from torchvision.utils import save_image
+def _draw_sheet(split: Split, classes: tuple[str, ...]) -> bytes:
+    """Draw the first samples of each class beside its name, upright, white ink on black; return a PNG file."""
+    from PIL import Image, ImageDraw, ImageFont  # no other command needs it
 
-    side = split.images.shape[1]
-    tiles = torch.zeros(classes, SAMPLES, 1, side, side)
+    font = ImageFont.load_default(FONT_SIZE)
+    names = MARGIN + round(max(font.getlength(name) for name in classes)) + 2 * MARGIN  # the width of their column
+    side = split.images.shape[1] + MARGIN
+    sheet = Image.new("L", (names + SAMPLES * side + MARGIN, len(classes) * side + MARGIN), GREY)
+    draw = ImageDraw.Draw(sheet)
     positions = _positions(split)
     labels = split.labels[positions]
-    for label in range(classes):
+    for label, name in enumerate(classes):
+        top = MARGIN + label * side
+        draw.text((MARGIN, top + (side - MARGIN) // 2), name, fill=255, font=font, anchor="lm")
         chosen = positions[(labels == label).nonzero().flatten()[:SAMPLES]]
-        tiles[label, : len(chosen), 0] = split.images[chosen].float() / 255
+        for column, image in enumerate(split.upright(chosen)):
+            sheet.paste(Image.fromarray(image.numpy()), (names + column * side, top))
+    content = io.BytesIO()
+    sheet.save(content, "PNG")
+    return content.getvalue()
+
+
+def _write(content: bytes, path: Path) -> None:
     try:
-        save_image(tiles.flatten(0, 1), path, nrow=SAMPLES, padding=MARGIN, pad_value=0.3)
-    except (OSError, ValueError) as error:  # Pillow does not know the extension
-        raise UsageError(f"--output {path} cannot be written ({error}): name a .png file in a folder.") from error
+        write_atomic(path, content)
+    except OSError as error:
+        kind, way_out = (RunError, "free some space") if error.errno in FULL else (UsageError, "name another .png file")
+        raise kind(f"--output {path} could not be written ({error.strerror}): {way_out}.") from error

@@ -57,6 +57,15 @@ def test_images_labels_and_positions_belong_together(shuffled: bool, members: ra
     assert (seen == sorted(seen)) is not shuffled
 
 
+@pytest.mark.parametrize("members", MEMBERS.values(), ids=MEMBERS)
+@pytest.mark.parametrize("shuffled", [True, False])
+def test_images_that_lie_on_their_side_stand_upright_in_batches(shuffled: bool, members: range | torch.Tensor) -> None:
+    images = torch.arange(len(FILE) * 4, dtype=torch.int32).view(-1, 2, 2)
+    split = Split(images, FILE, members, transposed=True)
+    for batch in BatchLoader(split, BATCH, EpochOrder(SIZE, 0) if shuffled else None):
+        assert batch.images.equal(images[batch.positions].mT)
+
+
 def test_without_a_sampler_the_order_is_the_files() -> None:
     assert torch.cat([batch.labels for batch in loader()]).tolist() == list(range(SIZE))
 

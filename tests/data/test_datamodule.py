@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from src.data.batches import Split
+from src.data.checks import sha256
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import read_idx, write_idx
-from src.data.sources import TRAIN_IMAGES, TRAIN_LABELS
+from src.data.sources import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.splits import mean_and_std, split_positions
 from src.errors import UsageError
 from tests.conftest import TEST_SIZE, TRAIN_SIZE
@@ -56,6 +57,24 @@ def test_fit_leaves_the_test_images_alone(digits: Path) -> None:
     assert set(ready(digits, "test").splits) == {"test"}
 
 
+def test_damaged_test_files_are_found_before_training(own_digits: Path) -> None:
+    labels = read_idx(own_digits / TEST_LABELS)
+    for name, content, problem in (
+        (TEST_LABELS, labels[1:], "70 images but .*69 labels"),
+        (TEST_LABELS, labels + 1, f"{TEST_LABELS} has the label 10"),
+        (TEST_IMAGES, labels, f"{TEST_IMAGES} holds 70 bytes, not images"),
+    ):
+        before = (own_digits / name).read_bytes()
+        write_idx(own_digits / name, content)
+        with pytest.raises(UsageError, match=problem):
+            ready(own_digits)
+        (own_digits / name).write_bytes(before[:-1])
+        with pytest.raises(UsageError, match=f"{name} is truncated"):
+            ready(own_digits)
+        (own_digits / name).write_bytes(before)
+    ready(own_digits)
+
+
 def test_loaders_yield_whole_splits(digits: Path) -> None:
     data, test = ready(digits), ready(digits, "test")
 
@@ -89,6 +108,21 @@ def test_the_normalization_travels_in_the_state(digits: Path) -> None:
     fresh.load_state_dict(trained.state_dict())
 
     assert fresh.mean_std == trained.mean_std
+
+
+def test_the_names_of_the_classes_travel_with_checkpoint_and_result(digits: Path) -> None:
+    data = ready(digits, dataset="FashionMNIST")
+
+    assert data.state_dict()["classes"][:2] == data.describe()["classes"][:2] == ["T-shirt", "Trouser"]
+
+
+def test_a_result_names_hash_and_source_of_each_file_that_is_still_there(own_digits: Path) -> None:
+    data = ready(own_digits)
+    assert data.describe()["sha256"] == {str(path): sha256(path) for path in data.files}
+    assert set(data.describe()["source"].values()) == {"a folder of your own, not checked"}
+
+    data.files[3].unlink()
+    assert list(data.describe()["sha256"]) == [str(path) for path in data.files[:3]]
 
 
 def test_equal_pixels_cannot_be_standardised() -> None:
@@ -128,6 +162,24 @@ def test_swapped_files_are_refused(own_digits: Path) -> None:
     (own_digits / TRAIN_LABELS).replace(own_digits / TRAIN_IMAGES)
     (own_digits / "x").replace(own_digits / TRAIN_LABELS)
     with pytest.raises(UsageError, match="not images of 28 x 28"):
+        ready(own_digits)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "says"),
+    [
+        (TRAIN_IMAGES, [12, 3, 230, 28, 28], f"{TRAIN_IMAGES} holds 230 x 28 x 28 integers, not images of 28 x 28 un"),
+        (TRAIN_IMAGES, [8, 3, 0, 28, 28], f"{TRAIN_IMAGES} holds nothing, not images of 28 x 28 unsigned bytes"),
+        (TRAIN_IMAGES, [8, 3, 230, 32, 32], f"{TRAIN_IMAGES} holds 230 x 32 x 32 bytes, not images"),
+        (TRAIN_LABELS, [8, 2, 230, 10], f"{TRAIN_LABELS} holds 230 x 10 bytes, not one class number per image"),
+        (TRAIN_LABELS, [8, 1, 0], "230 images but .*0 labels"),
+    ],
+)
+def test_files_of_something_else_are_described(own_digits: Path, name: str, values: list[int], says: str) -> None:
+    kind, dimensions, *sizes = values
+    content = bytes(int(np.prod(sizes)) * (4 if kind == 12 else 1))
+    (own_digits / name).write_bytes(struct.pack(f">4B{dimensions}I", 0, 0, kind, dimensions, *sizes) + content)
+    with pytest.raises(UsageError, match=says):
         ready(own_digits)
 
 
@@ -174,10 +226,10 @@ def test_a_mapped_file_gives_the_same_batches_as_memory(digits: Path, split: Any
 
 def test_large_files_are_mapped_by_themselves(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr("src.data.datamodule.read_idx", lambda path, *mapped: asked.append(mapped) or read_idx(path))
-    ready(digits)
-    monkeypatch.setattr("src.data.datamodule.MAP_FROM_BYTES", 1000)
-    ready(digits)
+    monkeypatch.setattr("src.data.pairs.read_idx", lambda path, *mapped: asked.append(mapped) or read_idx(path))
+    ready(digits, "validate")
+    monkeypatch.setattr("src.data.pairs.MAP_FROM_BYTES", 1000)
+    ready(digits, "validate")
 
     assert asked == [(False,), (), (True,), ()]
 
@@ -189,8 +241,9 @@ def test_compressed_files_are_read_and_cannot_be_mapped(own_digits: Path) -> Non
         path.unlink()
 
     assert ready(own_digits).splits["train"].images.equal(expected)
-    with pytest.raises(UsageError, match="cannot be memory-mapped"):
-        ready(own_digits, memory_map=True)
+    for stage in ("fit", "test"):
+        with pytest.raises(UsageError, match="cannot be memory-mapped"):
+            ready(own_digits, stage, memory_map=True)
 
 
 def family(folder: Path, dataset: DatasetName, labels: bytes) -> None:
@@ -211,10 +264,11 @@ def test_qmnist_labels_are_the_first_of_eight_numbers(tmp_path: Path) -> None:
 def test_emnist_stands_upright_and_letters_start_at_a(tmp_path: Path) -> None:
     family(tmp_path, "EMNIST/letters", struct.pack(">4BI4B", 0, 0, 8, 1, 4, 1, 2, 26, 1))
     data = ready(tmp_path, dataset="EMNIST/letters", val_size=1, batch_size=1)
-    batch = next(iter(data.train_dataloader()))
+    batch, shown = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))
 
+    assert shown.images[0].T.flatten().tolist() == list(range(16)) * 49
     assert [data.classes[label] for label in data.splits["train"].labels] == ["a", "b", "z", "a"]
     assert batch.images[0].T.flatten().tolist() == list(range(16)) * 49
     family(tmp_path, "EMNIST/letters", struct.pack(">4BI4B", 0, 0, 8, 1, 4, 1, 0, 26, 1))
-    with pytest.raises(UsageError, match="label 0: the classes of EMNIST/letters go from 1 to 26"):
+    with pytest.raises(UsageError, match=r"label 0: the classes of EMNIST/letters go from 1 to 26; .*--data.dataset"):
         ready(tmp_path, dataset="EMNIST/letters", val_size=1, batch_size=1)

@@ -1,12 +1,16 @@
+import errno
+import os
 import re
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from src.cli import main
-from src.data.idx import read_idx
-from src.data.sources import TEST_LABELS, TRAIN_LABELS, sha256
+from src.data.checks import TEST_LABELS, TRAIN_LABELS, sha256
+from src.data.datasets import DATASETS
+from src.data.idx import read_idx, write_idx
 
 
 def test_a_look_at_the_data_counts_describes_and_draws(
@@ -22,20 +26,65 @@ def test_a_look_at_the_data_counts_describes_and_draws(
     for label in range(10):
         counts = [int((labels == label).sum()) for labels in (train[:-60], train[-60:], test)]
         assert re.search(rf"^{label} +{counts[0]} +{counts[1]} +{counts[2]}$", out, re.MULTILINE)
-    assert f"{sha256(digits / TRAIN_LABELS)}  {digits / TRAIN_LABELS}" in out
+    assert f"{sha256(digits / TRAIN_LABELS)}  {digits / TRAIN_LABELS}\n    a folder of your own, not checked\n" in out
     assert re.search(r"mean 0\.\d{6}, std 0\.\d{6}", out)
     with Image.open(sheet) as image:
-        assert image.size == (10 * 30 + 2, 10 * 30 + 2)
-        first = int((train[:-60] == 0).nonzero()[0])
-        assert image.getpixel((2 + 14, 2 + 4))[0] > 90  # class 0 has its bright row at 4
-        assert first >= 0
+        names = image.width - (10 * 30 + 2)
+        assert (image.height, 10 < names < 30) == (10 * 30 + 2, True)
+        assert image.getpixel((names + 14, 2 + 4)) > 90  # class 0 has its bright row at 4
+        rows = [image.crop((0, 2 + 30 * label, names, 32 + 30 * label)) for label in range(10)]
+    assert len({row.tobytes() for row in rows}) == 10  # each row begins with another name
+    assert all(len(row.getcolors()) > 2 for row in rows)
+
+
+def letters_on_their_side(folder: Path) -> Path:
+    """EMNIST's letters as published, on their side: a bright row in the picture is a column in the file."""
+    for number, name in enumerate(DATASETS["EMNIST/letters"].files):
+        images = torch.zeros(4, 28, 28, dtype=torch.uint8)
+        images[:, :, 4] = 255
+        write_idx(folder / name, torch.arange(1, 5, dtype=torch.uint8) if number % 2 else images)
+    return folder
+
+
+def test_the_sheet_stands_upright(tmp_path: Path) -> None:
+    flags = ["--data.dataset", "EMNIST/letters", "--data.data_dir", str(letters_on_their_side(tmp_path))]
+    assert main(["data", *flags, "--output", str(tmp_path / "sheet.png")]) == 0
+    with Image.open(tmp_path / "sheet.png") as image:
+        left = image.width - (10 * 30 + 2)
+        assert [image.getpixel((left + x, 2 + 4)) for x in (0, 14, 27)] == [255] * 3
+        assert image.getpixel((left + 4, 2 + 14)) == 0
+
+
+def test_a_folder_that_is_too_small_for_the_defaults_can_be_looked_at(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "--data.data_dir", str(digits), "--output", str(tmp_path / "sheet.png")]) == 0
+    out = capsys.readouterr().out
+
+    assert out.startswith("MNIST: 230 train, 70 test\nnot split: --data.val_size 12,000 leaves nothing to train on")
+
+
+def test_a_sheet_that_finds_no_space_leaves_the_old_one(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    sheet = tmp_path / "sheet.png"
+    sheet.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["data", "--data.data_dir", str(digits), "--output", str(sheet)]) == 1
+
+    says = f"error: --output {sheet} could not be written (No space left on device): free some space.\n"
+    assert capsys.readouterr().err == says
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("sheet.png", b"old")]
 
 
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--output", "nowhere/x.png"], "--output nowhere/x.png"),
-        (["--output", "x.docx"], "--output x.docx"),
+        (["--output", "README.md/x.png"], "--output README.md/x.png could not be written"),
+        (["--output", "x.docx"], "--output x.docx is no PNG file"),
         (["--data.datasett", "MNIST"], "did you mean --data.dataset?"),
         (["--data.dataset", "MINST"], "'EMNIST/balanced'"),
     ],

@@ -1,7 +1,7 @@
 import errno
-import hashlib
 import multiprocessing
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,10 @@ import torchvision
 from torchvision.datasets import MNIST
 
 from src.data import sources
+from src.data.checks import OFFICIAL_SHA256, RECORD, TEST_LABELS, TRAIN_LABELS, sha256, source_of
 from src.data.datasets import DATASETS, DatasetName
-from src.data.sources import OFFICIAL_SHA256, TEST_LABELS, TRAIN_LABELS, find_files, place_files, sha256
+from src.data.downloads import SOURCES
+from src.data.sources import find_files, place_files
 from src.errors import UsageError
 
 
@@ -34,7 +36,49 @@ def test_a_wrong_file_is_kept_aside_and_replaced_and_right_ones_are_left_alone(
     assert sha256(folder / TEST_LABELS) == OFFICIAL_SHA256[TEST_LABELS]
     assert (folder / f"{TEST_LABELS}.wrong").read_bytes() == b"mine"
     assert (folder / TRAIN_LABELS).stat().st_mtime_ns == before
-    assert TEST_LABELS in caplog.text
+    assert f"kept as {TEST_LABELS}.wrong, replaced from the packaged copy" in caplog.text
+
+
+def test_nothing_kept_aside_is_ever_overwritten(tmp_path: Path) -> None:
+    folder = place_files("MNIST", tmp_path)[0].parent
+    path = folder / TEST_LABELS
+    (folder / f"{TEST_LABELS}.wrong").mkdir()
+    path.write_bytes(b"first")
+    place_files("MNIST", tmp_path)
+    path.unlink()
+    (path / "notes").mkdir(parents=True)
+    place_files("MNIST", tmp_path)
+
+    assert sha256(path) == OFFICIAL_SHA256[TEST_LABELS]
+    assert (folder / f"{TEST_LABELS}.wrong").is_dir()
+    assert (folder / f"{TEST_LABELS}.wrong.1").read_bytes() == b"first"
+    assert (folder / f"{TEST_LABELS}.wrong.2" / "notes").is_dir()
+
+
+def fail(folder: Path, dataset: str, names: list[str]) -> None:
+    raise RuntimeError("no\n\tnetwork")
+
+
+def test_a_wrong_file_stays_where_it_is_until_its_replacement_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = place_files("MNIST", tmp_path)[0].parent
+    (folder / TEST_LABELS).write_bytes(b"mine")
+    names = sorted(path.name for path in folder.iterdir())
+    monkeypatch.setattr(sources, "SOURCES", {"a mirror": (DATASETS, fail)})
+
+    with pytest.raises(UsageError, match=f"raw/{TEST_LABELS} is not the file that belongs there.*a mirror: no network"):
+        place_files("MNIST", tmp_path)
+    assert (folder / TEST_LABELS).read_bytes() == b"mine"
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert not caplog.text
+
+
+def test_files_that_are_not_the_official_ones_are_not_placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "SOURCES", {"a mirror": (DATASETS, fetch("other"))})
+    with pytest.raises(UsageError, match="a mirror: has other files than the official ones"):
+        place_files("MNIST", tmp_path)
+    assert not (tmp_path / "MNIST").exists()
 
 
 def place(root: Path) -> list[Path]:
@@ -46,27 +90,33 @@ def test_eight_processes_that_start_at_once_all_succeed(tmp_path: Path) -> None:
         files = pool.map(place, [tmp_path] * 8, chunksize=1)
 
     assert all(paths == files[0] for paths in files)
-    assert sorted(path.name for path in files[0][0].parent.iterdir()) == sorted([*OFFICIAL_SHA256, ".lock"])
+    assert sorted(path.name for path in files[0][0].parent.iterdir()) == sorted([*OFFICIAL_SHA256, RECORD])
 
 
-def test_without_any_source_the_way_out_is_named_and_nothing_is_left(
+@pytest.mark.parametrize(
+    ("dataset", "says"),
+    [
+        ("MNIST", r"MNIST could not be placed in .*a mirror: no network.*pip install.*--data.data_dir"),
+        ("KMNIST", r"KMNIST could not be placed in .*raw \(a mirror: no network\): name a folder.*--data.data_dir"),
+    ],
+)
+def test_without_any_source_the_way_out_is_named_in_one_line_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: DatasetName, says: str
+) -> None:
+    packaged = SOURCES["the packaged copy"][0]
+    monkeypatch.setattr(sources, "SOURCES", {"the packaged copy": (packaged, fail), "a mirror": (DATASETS, fail)})
+    with pytest.raises(UsageError, match=says) as error:
+        place_files(dataset, tmp_path)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_the_second_source_is_used_and_named_when_the_first_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(folder: Path, dataset: str, names: list[str]) -> None:
-        raise RuntimeError("no network")
-
-    monkeypatch.setattr(sources, "SOURCES", {"a mirror": fail})
-    with pytest.raises(UsageError, match=r"a mirror: no network.*pip install.*--data.data_dir"):
-        place_files("MNIST", tmp_path)
-    assert [path.name for path in (tmp_path / "MNIST" / "raw").iterdir()] == [".lock"]
-
-
-def test_the_second_source_is_used_when_the_first_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(folder: Path, dataset: str, names: list[str]) -> None:
-        raise RuntimeError("not installed")
-
-    monkeypatch.setattr(sources, "SOURCES", {"first": fail, "second": sources.SOURCES["the packaged copy"]})
-    assert all(path.is_file() for path in place_files("MNIST", tmp_path))
+    monkeypatch.setattr(sources, "SOURCES", {"first": (DATASETS, fail), "second": SOURCES["the packaged copy"]})
+    files = place_files("MNIST", tmp_path)
+    assert {source_of(path, "MNIST") for path in files} == {"second, SHA-256 checked"}
 
 
 def test_a_full_disk_is_named_and_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +126,66 @@ def test_a_full_disk_is_named_and_nothing_is_half_written(tmp_path: Path, monkey
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UsageError, match=r"MNIST/raw cannot be written \(No space left on device\)"):
         place_files("MNIST", tmp_path)
-    assert [path.name for path in (tmp_path / "MNIST" / "raw").iterdir()] == [".lock"]
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def fetch(content: str) -> Callable[[Path, str, list[str]], None]:
+    def place(folder: Path, dataset: str, names: list[str]) -> None:
+        for name in names:
+            (folder / name).write_text(f"{name}, {content}")
+
+    return place
+
+
+def test_a_flipped_bit_in_any_placed_file_is_found_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "SOURCES", {"a mirror": (DATASETS, fetch("as published"))})
+    files = place_files("KMNIST", tmp_path)
+    published = files[2].read_bytes()
+    assert {source_of(path, "KMNIST") for path in files} == {"a mirror, SHA-256 checked"}
+
+    files[2].write_bytes(bytes([published[0] ^ 1]) + published[1:])
+    assert place_files("KMNIST", tmp_path) == files
+    assert files[2].read_bytes() == published
+    assert files[2].with_name(f"{files[2].name}.wrong").is_file()
+
+
+def test_the_splits_of_emnist_share_a_folder_and_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "SOURCES", {"a mirror": (DATASETS, fetch("as published"))})
+    letters = place_files("EMNIST/letters", tmp_path)
+    place_files("EMNIST/digits", tmp_path)
+    letters[0].write_bytes(b"damaged")
+
+    place_files("EMNIST/letters", tmp_path)
+    assert letters[0].read_bytes() != b"damaged"
+
+
+@pytest.mark.parametrize("record", [None, b"damaged", b"[]", b'{"train-images-idx3-ubyte": 7}'])
+def test_files_that_were_put_there_by_hand_are_taken_and_called_unchecked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: bytes | None
+) -> None:
+    monkeypatch.setattr(sources, "SOURCES", {"a mirror": (DATASETS, fetch("as published"))})
+    raw = tmp_path / "KMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in DATASETS["KMNIST"].files[:3]:
+        (raw / name).write_bytes(b"mine")
+    if record is not None:
+        (raw / RECORD).write_bytes(record)
+
+    files = place_files("KMNIST", tmp_path)
+    assert [source_of(path, "KMNIST") for path in files] == [
+        *[f"found in {raw}, not checked"] * 3,
+        "a mirror, SHA-256 checked",
+    ]
+    assert all(path.read_bytes() == b"mine" for path in files[:3])
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
+    rest = tmp_path / "MNIST" / "raw" / ".placing"
+    rest.mkdir(parents=True)
+    (rest / TEST_LABELS).write_bytes(b"half")
+
+    place_files("MNIST", tmp_path)
+    assert not rest.exists()
 
 
 def test_the_family_comes_from_torchvision_under_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,20 +239,36 @@ def test_a_missing_file_of_a_named_folder_is_named(own_digits: Path) -> None:
         find_files(own_digits, "MNIST")
 
 
-def test_the_hash_of_a_large_file_is_read_once_until_the_file_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sources, "CACHED_FROM_BYTES", 5)
-    monkeypatch.setattr(sources, "DEFAULT_ROOT", tmp_path / "cache")
-    reads = []
-    digest = sources._digest
-    monkeypatch.setattr(sources, "_digest", lambda path: reads.append(path) or digest(path))
-    path = tmp_path / "large"
+def deny(monkeypatch: pytest.MonkeyPatch, method: str, path: Path) -> None:
+    """Refuse a path to this process; permissions do not hold for root, who may run the tests."""
+    original = getattr(Path, method)
 
-    path.write_bytes(b"content")
-    assert sha256(path) == sha256(path) == hashlib.sha256(b"content").hexdigest()
-    assert len(reads) == 1
-    path.write_bytes(b"changed!")
-    assert sha256(path) == hashlib.sha256(b"changed!").hexdigest()
-    (tmp_path / "cache" / "sha256.json").write_bytes(b"damaged")
-    assert sha256(path) == hashlib.sha256(b"changed!").hexdigest()
+    def refuse(self: Path, *args: object, **settings: object) -> object:
+        if self == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return original(self, *args, **settings)
+
+    monkeypatch.setattr(Path, method, refuse)
+
+
+@pytest.mark.parametrize("method", ["stat", "open"])
+def test_a_placed_file_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    path = place_files("MNIST", tmp_path)[2]
+    deny(monkeypatch, method, path)
+    with pytest.raises(UsageError, match=rf"{path} cannot be read \(Permission denied\): make it readable"):
+        place_files("MNIST", tmp_path)
+
+
+def test_a_named_folder_that_cannot_be_read_is_named(own_digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deny(monkeypatch, "stat", own_digits / TRAIN_LABELS)
+    with pytest.raises(UsageError, match=rf"{own_digits / TRAIN_LABELS} cannot be read \(Permission denied\)"):
+        find_files(own_digits, "MNIST")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "MNIST").write_bytes(b"mine")
+    with pytest.raises(UsageError, match=rf"{tmp_path}/MNIST.* cannot be written \("):
+        place_files("MNIST", tmp_path)
+    assert (tmp_path / "MNIST").read_bytes() == b"mine"

@@ -1,0 +1,127 @@
+"""What a data file is known to be: its SHA-256, and the record of where a placed file came from."""
+
+import contextlib
+import hashlib
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from src.data.datasets import DATASETS, DatasetName
+from src.errors import UsageError
+from src.files import write_atomic
+
+DEFAULT_ROOT = Path("data")
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = DATASETS["MNIST"].files
+
+# of the uncompressed files as Yann LeCun published them
+OFFICIAL_SHA256 = {
+    TRAIN_IMAGES: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    TRAIN_LABELS: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    TEST_IMAGES: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    TEST_LABELS: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+RECORD = "SOURCE.json"
+CACHED_FROM_BYTES = 64 << 20  # reading less than this takes less time than the cache is worth
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn a file that the operating system refuses to read into a UsageError with its name."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or path} cannot be read ({error.strerror}): make it readable or name another folder "
+            "with --data.data_dir."
+        ) from error
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as a hexadecimal string.
+
+    Those of large files are kept in ``data/sha256.json`` by path, size and time of change, so that a second start
+    does not read gigabytes again.
+
+    Raises:
+        UsageError: If the file cannot be read.
+    """
+    with reading(path):
+        status = path.stat()
+        if status.st_size < CACHED_FROM_BYTES:
+            return digest(path)
+        cache = DEFAULT_ROOT / "sha256.json"
+        key = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+        known = _read_object(cache)
+        if not isinstance(known.get(key), str):
+            known[key] = digest(path)
+            with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
+                write_atomic(cache, json.dumps(known, indent=1).encode())
+        return str(known[key])
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, read from its first to its last byte."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_object(path: Path) -> dict[str, object]:
+    """Return the object that a JSON file holds; an empty one if it holds none or cannot be read."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_record(folder: Path) -> dict[str, dict[str, str]]:
+    """Return ``sha256`` and ``source`` of the files that were placed in a folder, by their names."""
+    return {
+        name: {key: str(entry[key]) for key in ("sha256", "source")}
+        for name, entry in _read_object(folder / RECORD).items()
+        if isinstance(entry, dict) and {"sha256", "source"} <= entry.keys()
+    }
+
+
+def add_to_record(folder: Path, digests: dict[str, str], source: str) -> None:
+    """Record the SHA-256 of files that are about to be placed in a folder, and where they come from."""
+    new = {name: {"sha256": value, "source": source} for name, value in digests.items()}
+    write_atomic(folder / RECORD, json.dumps({**read_record(folder), **new}, indent=1).encode())
+
+
+def wrong_files(folder: Path, dataset: DatasetName) -> list[str]:
+    """Name the files of a data set that a folder has not, or has with another SHA-256 than they were placed with.
+
+    MNIST's must have the official SHA-256. A file that is in no record is taken as it is.
+
+    Raises:
+        UsageError: If a file cannot be read.
+    """
+    record = {name: entry["sha256"] for name, entry in read_record(folder).items()}
+    known = OFFICIAL_SHA256 if dataset == "MNIST" else record
+    return [name for name in DATASETS[dataset].files if not is_right(folder / name, known.get(name))]
+
+
+def is_right(path: Path, expected: str | None) -> bool:
+    """Say whether a path is a file, with the SHA-256 that is expected of it, if any is."""
+    with reading(path):
+        return is_there(path) and stat.S_ISREG(path.stat().st_mode) and expected in (None, sha256(path))
+
+
+def is_there(path: Path) -> bool:
+    """Say whether a path exists, like ``Path.exists`` but with an OSError where the system does not tell."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def source_of(path: Path, dataset: DatasetName) -> str:
+    """Say where a file under ``data/`` comes from and whether its SHA-256 was checked."""
+    entry = read_record(path.parent).get(path.name)
+    if dataset == "MNIST" or entry:
+        return f"{entry['source'] if entry else f'found in {path.parent}'}, SHA-256 checked"
+    return f"found in {path.parent}, not checked"

@@ -3,10 +3,10 @@ PORT ?= 6006
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint tensorboard clean
+.PHONY: help install train test lint tensorboard bench bench-scaling clean
 
 help:  ## Show these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## Make .venv with everything the project needs (the other commands do it themselves)
 
@@ -30,5 +30,20 @@ lint: .venv/installed  ## Check format, style and types
 tensorboard: .venv/installed  ## Look at the runs on http://localhost:$(PORT)
 	$(BIN)/tensorboard --logdir lightning_logs --port $(PORT) --reload_multifile true
 
-clean:  ## Remove .venv and the tools' caches; runs and data stay
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+bench: .venv/installed .venv-peers/installed  ## Time the main job beside its peers (up to 20 minutes)
+	$(BIN)/python -m benchmarks.speed
+
+bench-scaling: .venv/bench-installed  ## Draw its cost against sizes of data, batches and network (15 minutes)
+	$(BIN)/python -m benchmarks.scaling
+
+.venv-peers/installed: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+.venv/bench-installed: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[bench]'
+	@touch $@
+
+clean:  ## Remove .venv, .venv-peers and the tools' caches; runs and data stay
+	rm -rf .venv .venv-peers build *.egg-info .pytest_cache .mypy_cache .ruff_cache

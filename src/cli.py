@@ -29,7 +29,7 @@ from src.errors import UsageError, explain
 from src.files import link_atomic, write_atomic
 from src.model.classifier import MLPClassifier
 from src.parser import Parser, ParserError, Seed, explain_parser_message, explain_trainer_message, refuse_impossible
-from src.recipe import dotted, recipe_of, refuse_conflicts, refuse_with_several_steps
+from src.recipe import EPOCH_END, MID_EPOCH, dotted, recipe_of, refuse_conflicts, refuse_with_several_steps
 from src.restore import read_request
 from src.runs import RUNS_FOLDER, Run
 
@@ -93,6 +93,9 @@ class CLI(LightningCLI):
             "starts a new run from any other checkpoint.",
         )
         parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments(
+            "seed_everything", "model.seed", compute_fn=int
+        )  # the parser's Seed is a class of its own
         parser.link_arguments("model.steps_per_execution", "data.steps_per_execution")
         parser.link_arguments("data.dataset", "model.num_classes", compute_fn=number_of_classes)
         self.parsers.append(parser)
@@ -103,10 +106,10 @@ class CLI(LightningCLI):
         try:
             self.config = parser.parse_args(request)
             if self.request.ckpt_path is not None:
-                saved = self._read_checkpoint()
+                saved, goes_on = self._read_checkpoint()
                 self.config = parser.parse_args(request)
                 assert self.checkpoint is not None
-                refuse_conflicts(self.request, saved, self.checkpoint, self.config.subcommand == "fit")
+                refuse_conflicts(self.request, saved, self.checkpoint, goes_on)
                 self._refuse_fewer_epochs()
             if request != self.words:
                 parser.parse_args(self.words)
@@ -122,8 +125,8 @@ class CLI(LightningCLI):
             keys = {key for subparser in self.parsers for key in subparser.get_defaults().keys()}  # noqa: SIM118
             raise UsageError(explain_parser_message(str(error), keys)) from error
 
-    def _read_checkpoint(self) -> dict[str, Any]:
-        """Find the checkpoint asked for and make its settings the defaults; return them."""
+    def _read_checkpoint(self) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Find the checkpoint asked for and make its settings the defaults; return them and which must stay."""
         training = self.config.subcommand == "fit"
         asked = self.request.ckpt_path
         self.checkpoint, checkpoint = read_request(asked, Path(self.request.trainer.default_root_dir or "."), training)
@@ -137,14 +140,18 @@ class CLI(LightningCLI):
             raise ParserError(f"{self.checkpoint} has a setting that cannot be used: {error}") from error
         for subparser in self.parsers:
             subparser.set_defaults(dotted(saved if training else {part: saved[part] for part in ("model", "data")}))
-        return saved
+        goes_on = () if not training else EPOCH_END if self.epochs_done > checkpoint["epoch"] else MID_EPOCH
+        return saved, goes_on
 
     def _refuse_fewer_epochs(self) -> None:
         max_epochs = self.request.trainer.max_epochs
-        if self.config.subcommand == "fit" and 0 <= max_epochs < self.epochs_done:
+        if self.config.subcommand != "fit" or self.checkpoint is None or max_epochs is None or max_epochs < 0:
+            return
+        branches = not Run.of_checkpoint(self.checkpoint).continues_from(self.checkpoint)
+        if max_epochs < self.epochs_done or (branches and max_epochs == self.epochs_done):
             raise UsageError(
-                f"--trainer.max_epochs {max_epochs} is below the {self.epochs_done} epochs that {self.checkpoint} has: "
-                "ask for more."
+                f"--trainer.max_epochs {max_epochs} leaves nothing to train: {self.checkpoint} has "
+                f"{self.epochs_done} epochs; ask for more."
             )
 
     @property

@@ -24,7 +24,12 @@ TRAINER_KEYS = (
     "check_val_every_n_epoch",
 )
 # arguments of model and data that follow from the rest of the request
-LINKED = ("data.seed", "data.steps_per_execution", "model.num_classes")
+LINKED = ("data.seed", "data.steps_per_execution", "model.num_classes", "model.seed")
+# what a training that goes on has in its optimizer and progress, and which images it has not seen
+EPOCH_END = ("model.lr", "model.steps_per_execution", "data.val_size", "data.split")
+# within an epoch also which batches are done
+MID_EPOCH = (*EPOCH_END, "data.batch_size", "seed_everything")
+
 # the Trainer's settings that need one optimizer step per batch, with the values that ask for nothing
 PER_BATCH: dict[str, tuple[object, ...]] = {
     "accumulate_grad_batches": (1,),
@@ -43,7 +48,7 @@ def recipe_of(request: Namespace) -> dict[str, Any]:
 
     Returns:
         Nothing but dicts, lists, text, numbers, booleans and None, for JSON, YAML and checkpoints. What follows from
-        the rest (``data.seed``, ``data.steps_per_execution``, ``model.num_classes``) is left out.
+        the rest (``LINKED``) is left out.
     """
     return {
         "seed_everything": plain(request.seed_everything),
@@ -73,21 +78,21 @@ def dotted(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def refuse_conflicts(request: Namespace, recipe: dict[str, Any], checkpoint: Path, training: bool) -> None:
+def refuse_conflicts(request: Namespace, recipe: dict[str, Any], checkpoint: Path, goes_on: tuple[str, ...]) -> None:
     """Refuse what was asked for on top of a checkpoint but cannot be had, instead of ignoring it.
 
     Args:
         request: The parsed arguments, the checkpoint's recipe being their defaults.
         recipe: The checkpoint's recipe.
         checkpoint: The file, for the message.
-        training: Whether training goes on, so that the optimizer's state is restored too.
+        goes_on: What must stay because it goes on: nothing in an evaluation; ``EPOCH_END`` or ``MID_EPOCH`` in
+            training.
 
     Raises:
-        UsageError: If the request asks for another network, other classes, or another lr for a restored optimizer, or
-            other executions than those that the checkpoint counts.
+        UsageError: If the request asks for another value of such a setting, or for another network, normalization or
+            classes.
     """
-    restored = ("model.lr", "model.steps_per_execution") if training else ()
-    for key in ("data.dataset", "model.hidden_units", *restored):
+    for key in ("data.dataset", "data.normalization", "model.hidden_units", *goes_on):
         asked, saved = plain(request[key]), dotted(recipe)[key]
         same_classes = key == "data.dataset" and DATASETS[asked].classes == DATASETS[saved].classes
         if asked != saved and not same_classes:

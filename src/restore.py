@@ -16,7 +16,7 @@ from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS
 from src.errors import UsageError
 from src.model.classifier import MLPClassifier
-from src.recipe import TRAINER_KEYS, dotted
+from src.recipe import LINKED, TRAINER_KEYS, dotted
 from src.runs import find_checkpoint
 
 PARTS: dict[str, Any] = {
@@ -26,6 +26,10 @@ PARTS: dict[str, Any] = {
     "config.model.lr": int | float,
     "config.model.steps_per_execution": int,
     "config.data.dataset": str,
+    "config.data.normalization": str | list,
+    "config.data.val_size": int | float,
+    "config.data.split": str,
+    "config.data.batch_size": int,
     "config.trainer": dict,
     "MNISTDataModule.normalization": str | list,
     "loops.validate_loop": dict,
@@ -34,6 +38,7 @@ PARTS: dict[str, Any] = {
 }
 TRAINING_PARTS: dict[str, Any] = {
     "callbacks.History.epochs": list,
+    "callbacks.History.inherited": int,
     "optimizer_states": list,
     "lr_schedulers": list,
     "loops.fit_loop": dict,
@@ -141,7 +146,7 @@ def _problems_of_settings(checkpoint: dict[str, Any]) -> Iterator[str]:
     config = checkpoint["config"]
     known = {"seed_everything", *(f"trainer.{name}" for name in TRAINER_KEYS)}
     for part, kind in (("model", MLPClassifier), ("data", MNISTDataModule)):
-        known |= {f"{part}.{name}" for name in signature(kind).parameters}
+        known |= {f"{part}.{name}" for name in signature(kind).parameters} - set(LINKED)
     unknown = [str(name) for name in dotted(config) if name not in known]
     if unknown:
         yield f"its config has a setting {unknown[0]} that nothing here has"

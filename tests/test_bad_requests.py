@@ -229,6 +229,13 @@ TRAINED = {
     "fewer epochs than there are": Request(
         "fit --ckpt_path last --trainer.max_epochs 1", ("--trainer.max_epochs 1", "2 epochs")
     ),
+    "a branch without an epoch": Request("fit --ckpt_path best --trainer.max_epochs 2", ("max_epochs 2", "nothing")),
+    "images that were trained on": Request(
+        "fit --ckpt_path last --data.val_size 100 --trainer.max_epochs 4", ("--data.val_size 100", "has 60")
+    ),
+    "pixels that the network does not know": Request(
+        "test --ckpt_path best --data.normalization standard", ("--data.normalization standard", "has unit")
+    ),
     "a run folder without a checkpoint": Request("test --ckpt_path digits", ("--ckpt_path digits", "best.ckpt")),
     "best without validation": Request("test --ckpt_path best", ("best.ckpt", "--ckpt_path last"), no_best),
     "a run without validation": Request(

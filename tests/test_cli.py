@@ -22,7 +22,7 @@ from tests.conftest import TEST_SIZE, Cli, run_process
 
 METRICS = ("train/loss", "train/acc", "val/loss", "val/acc")
 EPOCHS = ("--trainer.max_epochs", "3")
-ONE_STEP = {"steps_per_execution": 1, "cuda_graph": False}
+ONE_STEP = {"steps_per_execution": 1, "cuda_graph": False, "seed": 42}
 
 
 def run_folder(tmp_path: Path, number: int = 0) -> Path:
@@ -178,6 +178,7 @@ def test_going_back_one_epoch_repeats_no_point_of_the_curves(cli: Cli, tmp_path:
     answer = run_process("fit", "--ckpt_path", str(previous), *place)
 
     assert (answer.code, answer.err) == (0, "")
+    assert [path.name for path in (tmp_path / "lightning_logs").iterdir()] == ["version_0"]
     assert [epoch["epoch"] for epoch in results(run_folder(tmp_path))] == [1, 2, 3]
     assert {name: curves(run_folder(tmp_path))[name] for name in METRICS} == {name: before[name] for name in METRICS}
 
@@ -221,6 +222,34 @@ def test_training_on_from_best_starts_a_run_of_its_own(cli: Cli, tmp_path: Path)
 
     assert (run_folder(tmp_path) / "checkpoints" / "last.ckpt").read_bytes() == before
     assert [epoch["epoch"] for epoch in results(run_folder(tmp_path, 1))] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_branch_that_never_gets_better_names_its_own_best(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("fit", "--trainer.max_epochs", "6")
+    step = MLPClassifier._step
+    wrong = lambda self, batch, stage: step(self, (batch[0], 9 - batch[1], *batch[2:]), stage)  # noqa: E731
+    monkeypatch.setattr(MLPClassifier, "_step", wrong)
+    answer = cli("fit", "--ckpt_path", "best", "--trainer.max_epochs", "8")
+    cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "9")
+    branch = run_folder(tmp_path, 1)
+    result = json.loads((branch / "result.json").read_text())
+    start = checkpoint(run_folder(tmp_path), "best")["epoch"] + 1
+
+    assert answer.code == 0
+    assert result["best"]["val/acc"] == max(epoch["val/acc"] for epoch in result["epochs"][start:])
+    assert result["best"]["val/acc"] < max(epoch["val/acc"] for epoch in result["epochs"][:start])
+    assert result["best"]["epoch"] == checkpoint(branch, "best")["epoch"] + 1
+
+
+@pytest.mark.parametrize("change", ["--data.batch_size 50", "--seed_everything 7", "--data.split stratified"])
+def test_the_rest_of_an_epoch_keeps_its_batches(cli: Cli, tmp_path: Path, change: str) -> None:
+    cli("fit", *EPOCHS, "--trainer.callbacks+=tests.test_cli.SaveAt", "--trainer.callbacks.step", "9")
+    answer = cli("fit", "--ckpt_path", str(tmp_path / "middle.ckpt"), *change.split())
+
+    assert answer.code == 2
+    assert f"{change} cannot be honoured" in answer.err
 
 
 def test_a_runs_config_runs_it_again_to_the_same_weights(cli: Cli, tmp_path: Path) -> None:

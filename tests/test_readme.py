@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import data, parity
+from benchmarks import data, parity, speed
 from benchmarks.readme import replace_table
 from tests.conftest import REPOSITORY
 
@@ -104,6 +104,12 @@ def test_the_data_table_is_made_from_the_recorded_results() -> None:
     results = json.loads(data.RESULTS.read_text())
 
     assert replace_table("data", data.table(results), README) == README
+
+
+def test_the_speed_tables_are_made_from_the_recorded_results() -> None:
+    results = json.loads(speed.RESULTS.read_text())
+
+    assert replace_table("speed", speed.table(results), README) == README
 
 
 def test_links_lead_somewhere() -> None:

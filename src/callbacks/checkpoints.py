@@ -1,15 +1,19 @@
 """Best and last checkpoints, each always complete on the disk."""
 
 import io
+import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from src.callbacks.signals import SignalWatch, StoppedError
+from src.errors import UsageError
 from src.files import link_atomic, write_atomic
+from src.model.classifier import MLPClassifier
 from src.runs import Run
 
 MONITOR = "val/acc"
@@ -26,20 +30,54 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class Checkpoints(Checkpoint):
-    """Saves the run's state after every epoch.
+    """Saves the run's state after every epoch, every so many steps, and before it ends by a signal.
 
     ``best.ckpt`` is the epoch with the highest val/acc, the earliest of equals; without validation there is none.
-    ``last.ckpt`` is the newest epoch, ``last.prev.ckpt`` the one before.
+    ``last.ckpt`` is the newest state, ``last.prev.ckpt`` the one before.
 
     Args:
         run: The run folder to save in.
         config: What a checkpoint must say about the request that made it, as plain values.
+        every_n_steps: Save within epochs too, after so many optimizer steps; 0 saves after epochs only. A longer
+            execution saves at its end.
+
+    Raises:
+        UsageError: If every_n_steps is negative.
     """
 
-    def __init__(self, run: Run, config: dict[str, Any]) -> None:
+    def __init__(self, run: Run, config: dict[str, Any], every_n_steps: int = 0) -> None:
+        if every_n_steps < 0:
+            raise UsageError(f"--checkpoints.every_n_steps must be 0 or more, got {every_n_steps}.")
         self.run = run
         self.config = config
+        self.every_n_steps = every_n_steps
         self.best_score = float("-inf")
+        self._signals = SignalWatch()
+        self._saved_step = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Agree on the best score: only the first rank knows the run's folder, and saving takes all ranks."""
+        self.best_score = trainer.strategy.broadcast(self.best_score)
+        self._saved_step = trainer.global_step
+        self._signals.start()  # Lightning set up handlers of its own just before
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let signals do again what they did before."""
+        self._signals.stop()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save within the epoch if it is time to; the end of the epoch saves for its last batch."""
+        if trainer.is_last_batch:
+            return
+        stop = self._stop_signal(trainer)
+        if stop or (self.every_n_steps and trainer.global_step - self._saved_step >= self.every_n_steps):
+            assert isinstance(pl_module, MLPClassifier)
+            pl_module.check_finite()
+            self._save_last(trainer)
+        if stop:
+            self._end(stop)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save; Lightning calls this after all callbacks that are no checkpoints."""
@@ -48,12 +86,29 @@ class Checkpoints(Checkpoint):
         if improved:
             self.best_score = score
             trainer.save_checkpoint(self.run.best)
+        self._save_last(trainer, self.run.best if improved else None)
+        if (stop := self._stop_signal(trainer)) and trainer.current_epoch + 1 != trainer.max_epochs:
+            self._end(stop)
+
+    def _save_last(self, trainer: Trainer, same: Path | None = None) -> None:
+        """Save ``last.ckpt``, by a second name for a file that holds the same."""
+        self._saved_step = trainer.global_step
         if trainer.is_global_zero and self.run.last.exists():
             link_atomic(self.run.last, self.run.last_prev)
-        if not improved:
+        if same is None:
             trainer.save_checkpoint(self.run.last)
-        elif trainer.is_global_zero:  # the same content: one file under two names
-            link_atomic(self.run.best, self.run.last)
+        elif trainer.is_global_zero:
+            link_atomic(same, self.run.last)
+
+    def _stop_signal(self, trainer: Trainer) -> int:
+        """Return the number of a signal that any rank received, so that all of them stop at the same step; or 0."""
+        received = self._signals.received
+        if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(bool(received), all=False):
+            return received or signal.SIGTERM
+        return received
+
+    def _end(self, number: int) -> NoReturn:
+        raise StoppedError(number, f"go on with: python -m src.cli fit --ckpt_path {self.run.path}")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the request to the checkpoint."""

@@ -1,6 +1,7 @@
 """What each epoch did: TensorBoard's scalars and HParams, and result.json."""
 
 import json
+import math
 import platform
 import subprocess
 import time
@@ -12,6 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from src.data.datamodule import MNISTDataModule
+from src.errors import RunError
 from src.files import write_atomic
 from src.model.classifier import MLPClassifier
 from src.runs import Run
@@ -42,6 +44,7 @@ class History(Callback):
         self.config = config
         self.datamodule = datamodule
         self.epochs: list[dict[str, float]] = []
+        self._inherited = 0  # epochs of the run that this one branched off from, whose best.ckpt is not here
         self._started = 0.0
         self._validation: dict[str, Tensor] = {}
 
@@ -70,8 +73,13 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch, validation included."""
         assert isinstance(pl_module, MLPClassifier)
+        pl_module.check_finite()
         metrics = {**pl_module.epoch_metrics("train"), **self._validation}
         record = {name: float(value) for name, value in metrics.items()}
+        if not math.isfinite(record.get("val/loss", 0.0)):
+            raise RunError(
+                f"val/loss is {record['val/loss']} after epoch {trainer.current_epoch + 1}: lower --model.lr."
+            )
         seconds = time.perf_counter() - self._started
         record["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         data = self.datamodule
@@ -85,8 +93,8 @@ class History(Callback):
         self.epochs.append({"epoch": epoch, "seconds": seconds, **record})
 
     def best(self) -> dict[str, float] | None:
-        """Return the record with the highest val/acc, the earliest of equals; None without validation."""
-        validated = [record for record in self.epochs if "val/acc" in record]
+        """Return the record that best.ckpt is of: the highest val/acc, the earliest of equals; None without one."""
+        validated = [record for record in self.epochs[self._inherited :] if "val/acc" in record]
         return max(validated, key=lambda record: record["val/acc"]) if validated else None
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -124,11 +132,12 @@ class History(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epochs so far."""
-        return {"epochs": self.epochs}
+        return {"epochs": self.epochs, "inherited": self._inherited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the epochs so far from a checkpoint."""
         self.epochs = list(state_dict["epochs"])
+        self._inherited = state_dict["inherited"] if self.run.best.exists() else len(self.epochs)
 
 
 def git_commit() -> str | None:

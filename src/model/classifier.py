@@ -1,6 +1,7 @@
 """The LightningModule: loss, metrics and optimizer around the MLP."""
 
 import copy
+import hashlib
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from torch.nn import functional
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from src.errors import UsageError
+from src.errors import RunError, UsageError
 from src.model.execution import Execution
 from src.model.mlp import MLP
 
@@ -22,7 +23,7 @@ that it holds how many of the samples are for it, and how many that step has on 
 
 
 class MeanLoss(Metric):
-    """Mean of a loss over samples, exact for batches of any size.
+    """Mean of a loss over samples, exact for batches of any size, and how long it stayed finite.
 
     torchmetrics 1.9's ``MeanMetric`` ignores weights when its check for NaN is off, and with the check on it reads
     every batch back from the device.
@@ -31,15 +32,18 @@ class MeanLoss(Metric):
     full_state_update = False
     total: Tensor
     samples: Tensor
+    finite: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("samples", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("finite", torch.tensor(0), dist_reduce_fx="min")
 
-    def update(self, loss_sum: Tensor, samples: int) -> None:
-        """Add a batch: the sum of its losses, a float32 scalar, and how many they are."""
-        self.total += loss_sum
+    def update(self, loss_sums: Tensor, samples: int) -> None:
+        """Add batches: the sum of the losses of each, ``(batches,)`` float32, and how many samples they have."""
+        self.finite += (self.total + loss_sums.cumsum(0)).isfinite().sum()
+        self.total += loss_sums.sum()
         self.samples += samples
 
     def compute(self) -> Tensor:
@@ -60,6 +64,7 @@ class MLPClassifier(LightningModule):
             checkpoints and the progress bar come between executions only.
         cuda_graph: Run the steps of an execution as one CUDA graph, for networks whose kernels take less time than
             their launches. Needs one GPU and several steps_per_execution.
+        seed: What is dropped is a function of this and of the batch's epoch, number and rank.
 
     Raises:
         UsageError: If an argument is out of its range.
@@ -73,6 +78,7 @@ class MLPClassifier(LightningModule):
         num_classes: int = 10,
         steps_per_execution: int = 1,
         cuda_graph: bool = False,
+        seed: int = 42,
     ) -> None:
         super().__init__()
         if steps_per_execution < 1:
@@ -84,7 +90,10 @@ class MLPClassifier(LightningModule):
         self.save_hyperparameters(logger=False)
         self.lr = lr
         self.automatic_optimization = steps_per_execution == 1  # else Lightning would take one step for all of them
+        self.steps_per_execution = steps_per_execution
         self.cuda_graph = cuda_graph
+        self.dropout = dropout
+        self.seed = seed
         self._execution: Execution | None = None
         self.net = MLP(hidden_units=hidden_units, num_classes=num_classes, dropout=dropout)
         # The sums stay on the device and are read once per epoch; validate_args would read them every step.
@@ -130,12 +139,12 @@ class MLPClassifier(LightningModule):
         images, labels = batch[:2]
         logits = self(images)
         loss_sum = functional.cross_entropy(logits, labels, reduction="sum")
-        self._count(stage, loss_sum, logits, labels)
+        self._count(stage, loss_sum[None], logits, labels)
         return loss_sum
 
-    def _count(self, stage: Stage, loss_sum: Tensor, logits: Tensor, labels: Tensor) -> None:
+    def _count(self, stage: Stage, loss_sums: Tensor, logits: Tensor, labels: Tensor) -> None:
         if len(labels):  # with more devices than samples in a batch, some have none
-            getattr(self, f"{stage}_loss").update(loss_sum.detach(), len(labels))
+            getattr(self, f"{stage}_loss").update(loss_sums.detach(), len(labels))
             getattr(self, f"{stage}_acc").update(logits.detach(), labels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
@@ -144,13 +153,14 @@ class MLPClassifier(LightningModule):
         Gradients are averaged over ranks, so the part is multiplied by their number: the average is then the
         gradient of the global mean, however unevenly the batch was split.
         """
-        if self.automatic_optimization:
-            global_size = batch[4][0]
-            return self._step(batch, "train") * (self.trainer.world_size / global_size)
-        self._execute(batch)
-        return None
+        if not self.automatic_optimization:
+            self._execute(batch, batch_idx * self.steps_per_execution)
+            return None
+        global_size = batch[4][0]
+        self.seed_dropout(batch_idx)
+        return self._step(batch, "train") * (self.trainer.world_size / global_size)
 
-    def _execute(self, batch: Batch) -> None:
+    def _execute(self, batch: Batch, first_batch: int) -> None:
         """Take the optimizer steps of a batch and count their metrics at once."""
         images, labels, _, sizes, global_sizes = batch
         if self.trainer.max_steps >= 0:
@@ -158,8 +168,35 @@ class MLPClassifier(LightningModule):
             sizes, global_sizes = sizes[:left], global_sizes[:left]
             images, labels = images[: sum(sizes)], labels[: sum(sizes)]
         assert self._execution is not None
-        loss_sum, logits = self._execution(images, labels, sizes, global_sizes)
-        self._count("train", loss_sum, logits, labels)
+        loss_sums, logits = self._execution(images, labels, sizes, global_sizes, first_batch)
+        self._count("train", loss_sums, logits, labels)
+
+    def seed_dropout(self, batch: int) -> None:
+        """Make what is dropped depend on where training is, so that a resumed run drops the same.
+
+        Args:
+            batch: The number of the batch in its epoch, counted from 0.
+        """
+        if self.dropout:
+            place = f"{self.seed}/{self.current_epoch}/{batch}/{self.global_rank}"
+            torch.manual_seed(int.from_bytes(hashlib.sha256(place.encode()).digest()[:4]))
+
+    def check_finite(self) -> None:
+        """Make sure that the losses of the epoch so far are numbers; reads the device.
+
+        Raises:
+            RunError: If one is not, with the first such batch.
+        """
+        loss: Any = self.train_loss
+        if not loss.total.isfinite():
+            before = self.trainer.callback_metrics.get("train/loss")
+            lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+            raise RunError(
+                f"the loss is no finite number any more: epoch {self.current_epoch + 1}, batch {int(loss.finite) + 1}, "
+                f"lr {lr:g}"
+                + (f", train/loss {float(before):.4g} in the epoch before" if before is not None else "")
+                + "; the checkpoints before it are kept. Try a lower --model.lr."
+            )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a validation batch."""

@@ -2,16 +2,18 @@
 
 import logging
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor
 from torch.nn import functional
 
 from src.model.graph import CapturedFunction, CaptureError
+
+if TYPE_CHECKING:
+    from src.model.classifier import MLPClassifier
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +24,11 @@ class Execution:
     """Takes the optimizer steps of a batch one after the other.
 
     Args:
-        module: The LightningModule, with manual optimization and one optimizer, when training starts.
+        module: The classifier, with manual optimization and one optimizer, when training starts.
         cuda_graph: Capture the steps as a CUDA graph; where that is impossible, one line says why.
     """
 
-    def __init__(self, module: LightningModule, cuda_graph: bool) -> None:
+    def __init__(self, module: "MLPClassifier", cuda_graph: bool) -> None:
         self.module = module
         optimizer, schedules, trainer = module.optimizers(), module.lr_schedulers(), module.trainer
         assert isinstance(optimizer, LightningOptimizer)
@@ -57,7 +59,7 @@ class Execution:
         return None
 
     def __call__(
-        self, images: Tensor, labels: Tensor, sizes: list[int], global_sizes: list[int]
+        self, images: Tensor, labels: Tensor, sizes: list[int], global_sizes: list[int], first_batch: int
     ) -> tuple[Tensor, Tensor]:
         """Take a step on each group of samples.
 
@@ -66,12 +68,14 @@ class Execution:
             labels: ``(B,)`` int64.
             sizes: The samples of each step on this rank; they sum to B.
             global_sizes: The samples of each step on all ranks.
+            first_batch: The number of the first step's batch in its epoch.
 
         Returns:
-            The sum of all losses, a scalar, and the logits ``(B, num_classes)``, each from its step.
+            The sums of the losses ``(steps,)`` and the logits ``(B, num_classes)``, each from its step.
         """
-        take_steps = partial(self._take_steps, sizes=sizes, global_sizes=global_sizes)
+        take_steps = partial(self._take_steps, sizes=sizes, global_sizes=global_sizes, first_batch=first_batch)
         try:
+            self.module.seed_dropout(first_batch)  # a replay goes on from there
             function = self.captured.setdefault(tuple(sizes), CapturedFunction(take_steps)) if self.captures else None
             results = function(images, labels) if function else take_steps(images, labels)
         except CaptureError as error:
@@ -82,7 +86,7 @@ class Execution:
         return results
 
     def _take_steps(
-        self, images: Tensor, labels: Tensor, sizes: list[int], global_sizes: list[int]
+        self, images: Tensor, labels: Tensor, sizes: list[int], global_sizes: list[int], first_batch: int
     ) -> tuple[Tensor, Tensor]:
         optimizer: Any = self.optimizer.optimizer if self.direct else self.optimizer
         if self.captures:  # PyTorch warns where it is set without a capture, and refuses a capture without it
@@ -90,7 +94,9 @@ class Execution:
                 group["capturable"] = torch.cuda.is_current_stream_capturing()
         losses, all_logits = [], []
         steps = zip(torch.split(images, sizes), torch.split(labels, sizes), global_sizes, strict=True)
-        for step_images, step_labels, global_size in steps:
+        for number, (step_images, step_labels, global_size) in enumerate(steps, start=first_batch):
+            if not self.captures:
+                self.module.seed_dropout(number)
             logits = self.module(step_images)
             loss_sum = functional.cross_entropy(logits, step_labels, reduction="sum")
             loss = loss_sum * (self.module.trainer.world_size / global_size)  # see MLPClassifier.training_step
@@ -104,7 +110,7 @@ class Execution:
                 schedule.step()
             losses.append(loss_sum.detach())
             all_logits.append(logits.detach())
-        return torch.stack(losses).sum(), torch.cat(all_logits)
+        return torch.stack(losses), torch.cat(all_logits)
 
     def _give_up_capture(self, reason: str) -> None:
         self.captures = False

@@ -11,6 +11,9 @@ class FakeTrainer(SimpleNamespace):
     """Saves the number of its epoch."""
 
     is_global_zero = True
+    world_size = 1
+    global_step = 0
+    max_epochs = current_epoch = -1
 
     def save_checkpoint(self, path: Path) -> None:
         AtomicCheckpointIO().save_checkpoint({"epoch": self.epoch}, path)

@@ -1,0 +1,208 @@
+"""Does a run survive its process? It is killed at a chosen call, resumed, and compared with an undisturbed one.
+
+``python -m benchmarks.chaos`` kills a training 100 times by SIGKILL, at random calls of every kind in ``CALLS``, goes
+on with ``fit --ckpt_path last`` (or from the start where it died before its first checkpoint), and compares weights,
+optimizer, metrics and TensorBoard's curves with those of the same training left alone, bit for bit. It writes
+``benchmarks/results/chaos.json`` and the README's table (about five minutes on two cores).
+
+Each process is forked from this one, which has imported everything and computed nothing, so that a kill costs little.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from benchmarks.readme import README, replace_table
+from src.callbacks.history import History
+from src.cli import main as cli
+from src.data.datamodule import MNISTDataModule
+from src.data.sources import DEFAULT_ROOT, place_files
+from src.model.classifier import MLPClassifier
+from src.runs import Run
+
+RESULTS = Path(__file__).parent / "results" / "chaos.json"
+KILLS = 100
+RAW = DEFAULT_ROOT / "MNIST" / "raw"
+TRAIN, TEST = 600, 100
+# what may be going on when the process dies -> the call just before which it does
+CALLS: dict[str, tuple[Any, str]] = {
+    "start-up": (MNISTDataModule, "setup"),
+    "making the run folder": (Run, "lock"),
+    "a training step": (MLPClassifier, "training_step"),
+    "validation": (MLPClassifier, "validation_step"),
+    "logging an epoch": (TensorBoardLogger, "log_metrics"),
+    "flushing a file": (os, "fsync"),
+    "between writing a file and its name": (Path, "replace"),
+    "a second name for a checkpoint": (os, "link"),
+    "the end of training": (History, "on_fit_end"),
+}
+VARIANTS = {
+    "single steps": ["--model.steps_per_execution", "1", "--checkpoints.every_n_steps", "4"],
+    "executions of 4": ["--model.steps_per_execution", "4", "--checkpoints.every_n_steps", "4"],
+    "dropout": ["--model.dropout", "0.5", "--checkpoints.every_n_steps", "6"],
+}
+
+
+def small_data(folder: Path) -> list[str]:
+    """Write the first images of MNIST as IDX files and return the words that train on them."""
+    for part, count in (("train", TRAIN), ("t10k", TEST)):
+        for kind, header, item in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
+            content = (RAW / f"{part}-{kind}-ubyte").read_bytes()
+            values = content[header : header + count * item]
+            (folder / f"{part}-{kind}-ubyte").write_bytes(content[:4] + count.to_bytes(4) + content[8:header] + values)
+    data = ["--data.data_dir", str(folder), "--data.val_size", "120", "--data.batch_size", "32"]
+    return [*data, "--model.hidden_units", "[32]", "--trainer.max_epochs", "4", "--trainer.accelerator", "cpu"]
+
+
+def in_child(work: Callable[[], int], log: Path) -> int:
+    """Run something in a forked process and return its exit code, negative for the signal that killed it."""
+    process = os.fork()
+    if process:
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    code = 1
+    try:
+        with log.open("ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        code = work()
+    finally:
+        os._exit(code)
+
+
+def watched(words: list[str], counts: Path | None = None, kill: tuple[str, int] | None = None) -> int:
+    """Run a command; write how often each call was made, or die just before the n-th of one kind."""
+    seen: Counter[str] = Counter()
+
+    def watch(name: str, owner: Any, function: str) -> None:
+        original = getattr(owner, function)
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            seen[name] += 1
+            if kill == (name, seen[name]):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args, **kwargs)
+
+        setattr(owner, function, counted)
+
+    for name, (owner, function) in CALLS.items():
+        watch(name, owner, function)
+    code = cli(words)
+    if counts:
+        counts.write_text(json.dumps(seen))
+    return code
+
+
+def outcome(root: Path) -> dict[str, Any]:
+    """Return what must be equal: both checkpoints' weights, optimizer and best score, metrics, curves."""
+    run = max((root / "lightning_logs").glob("version_*"), key=lambda path: int(path.name.removeprefix("version_")))
+    found: dict[str, Any] = {}
+    for name in ("best", "last"):
+        checkpoint = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        kept = ("state_dict", "optimizer_states", "global_step", "epoch")
+        found[name] = {key: checkpoint[key] for key in kept} | checkpoint["callbacks"]["Checkpoints"]
+    timed = ("seconds", "samples_per_second")
+    epochs = json.loads((run / "result.json").read_text())["epochs"]
+    found["epochs"] = [{name: value for name, value in epoch.items() if name not in timed} for epoch in epochs]
+    events = EventAccumulator(str(run))
+    events.Reload()
+    names = [name for name in events.Tags()["scalars"] if name not in timed]
+    found["curves"] = {name: [(point.step, point.value) for point in events.Scalars(name)] for name in names}
+    return found
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Compare nested values bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and one.dtype == other.dtype and one.equal(other)
+    if isinstance(one, dict):
+        return (
+            isinstance(other, dict) and one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+        )
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return bool(one == other)
+
+
+def survives(words: list[str], root: Path, kill: tuple[str, int], reference: dict[str, Any]) -> str:
+    """Kill a training, go on, compare; return ``equal`` or what went wrong."""
+    root.mkdir(parents=True)
+    place = ["--trainer.default_root_dir", str(root)]
+    log = root / "log"
+    if in_child(lambda: watched(["fit", *words, *place], kill=kill), log) != -signal.SIGKILL:
+        return "was not killed"
+    any_checkpoint = list(root.glob("lightning_logs/*/checkpoints/last.ckpt"))
+    again = ["fit", "--ckpt_path", "last", *place] if any_checkpoint else ["fit", *words, *place]
+    if in_child(lambda: cli(again), log):
+        return "did not go on: " + log.read_text().strip().splitlines()[-1]
+    found = outcome(root)
+    different = [name for name in reference if not equal(reference[name], found[name])]
+    return f"differs in {', '.join(different)}" if different else "equal"
+
+
+def study(kills: int, seed: int = 0) -> dict[str, dict[str, dict[str, int]]]:
+    """Kill each variant at random calls of each kind in turn; return how often each outcome was seen."""
+    choice = random.Random(seed)
+    outcomes: dict[str, dict[str, Counter[str]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        data.mkdir()
+        words = small_data(data)
+        references = {name: reference_of([*words, *flags], Path(folder) / name) for name, flags in VARIANTS.items()}
+        for number in range(kills):
+            variant = list(VARIANTS)[number // len(CALLS) % len(VARIANTS)]
+            call = list(CALLS)[number % len(CALLS)]
+            reference, counts = references[variant]
+            kill = (call, choice.randint(1, counts[call]))
+            found = survives([*words, *VARIANTS[variant]], Path(folder) / f"kill{number}", kill, reference)
+            outcomes.setdefault(variant, {}).setdefault(call, Counter())[found] += 1
+            print(f"{variant}, before call {kill[1]} of {counts[call]} of {call}: {found}", flush=True)
+    return {name: {call: dict(counter) for call, counter in calls.items()} for name, calls in outcomes.items()}
+
+
+def reference_of(words: list[str], root: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Train undisturbed; return the outcome and how often each call was made."""
+    root.mkdir(parents=True)
+    counts = root / "counts.json"
+    place = ["--trainer.default_root_dir", str(root)]
+    if in_child(lambda: watched(["fit", *words, *place], counts=counts), root / "log"):
+        raise SystemExit((root / "log").read_text())
+    return outcome(root), json.loads(counts.read_text())
+
+
+def table(outcomes: dict[str, dict[str, dict[str, int]]]) -> str:
+    """Return the README's table: how many of the kills left the same run, per moment and variant."""
+    rows = [f"| killed by SIGKILL during | {' | '.join(outcomes)} |", "|---|" + "---|" * len(outcomes)]
+    for call in CALLS:
+        cells = []
+        for calls in outcomes.values():
+            counter = calls.get(call, {})
+            cells.append(f"{counter.get('equal', 0)} of {sum(counter.values())}")
+        rows.append(f"| {call} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Run the study, or only make its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--table", action="store_true", help="only write the README's table from recorded results")
+    asked = parser.parse_args()
+    if not asked.table:
+        place_files()
+        RESULTS.write_text(json.dumps(study(asked.kills), indent=1) + "\n")
+    README.write_text(replace_table("chaos", table(json.loads(RESULTS.read_text())), README.read_text()))
+
+
+if __name__ == "__main__":
+    main()

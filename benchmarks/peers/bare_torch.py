@@ -1,0 +1,56 @@
+"""A bare PyTorch loop, as fast as we can write one: what Lightning is held against.
+
+Images in memory as float32, a batch is one gather; fused Adam; losses and hits are counted once per epoch. Tried and no
+faster: uint8 in memory (``--uint8``, for sets that float32 has no room for), gathering the epoch ahead, keeping the
+gradients' buffers, counting at every step. No logging, no checkpoints, no progress but a line per epoch.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmarks.peers.common import VAL_SIZE, Clock, options, read
+
+
+def main() -> None:
+    """Train and report."""
+    flags = options(__doc__)
+    clock = Clock()
+    torch.manual_seed(0)
+    images = torch.from_numpy(read("images", flags.data_dir))
+    images = images if flags.uint8 else images.float().div_(255)
+    labels = torch.from_numpy(read("labels", flags.data_dir)).long()
+    train_size = len(images) - VAL_SIZE
+
+    net = nn.Sequential(nn.Linear(784, flags.hidden_units), nn.ReLU(), nn.Linear(flags.hidden_units, 10))
+    for layer in (net[0], net[2]):
+        nn.init.normal_(layer.weight, 0.0, 0.05)
+        nn.init.zeros_(layer.bias)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, eps=1e-7, fused=True)
+
+    for epoch in range(flags.epochs):
+        order, losses, all_logits = torch.randperm(train_size), [], []
+        for members in order.split(flags.batch_size):
+            x, y = images.index_select(0, members), labels.index_select(0, members)
+            logits = net(x.float().div_(255) if flags.uint8 else x)
+            loss = functional.cross_entropy(logits, y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            clock.step()
+            losses.append(loss.detach() * len(y))
+            all_logits.append(logits.detach())
+        train_loss = float(torch.stack(losses).sum()) / train_size
+        train_acc = float((torch.cat(all_logits).argmax(1) == labels[order]).float().mean())
+        with torch.inference_mode():
+            val_images = images[train_size:]
+            logits = net(val_images.float().div_(255) if flags.uint8 else val_images)
+            val_loss = float(functional.cross_entropy(logits, labels[train_size:]))
+            val_acc = float((logits.argmax(1) == labels[train_size:]).float().mean())
+        print(f"{epoch + 1}: {train_loss:.4f} {train_acc:.4f} {val_loss:.4f} {val_acc:.4f}")
+        clock.epoch()
+    clock.report(val_acc)
+
+
+if __name__ == "__main__":
+    main()

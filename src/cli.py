@@ -1,15 +1,16 @@
 """The command line: ``python -m src.cli fit | validate | test | data``."""
 
-import errno
 import logging
+import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import restricted_number_type
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
@@ -18,35 +19,28 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
-from src.callbacks.console import Console
+from src.callbacks.console import Console, flush, say
 from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.history import History
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS, DatasetName
 from src.data.report import report
-from src.errors import RunError, UsageError, explain_parser_message
-from src.files import write_atomic
+from src.errors import UsageError, explain
+from src.files import link_atomic, write_atomic
 from src.model.classifier import MLPClassifier
+from src.parser import Parser, ParserError, Seed, explain_parser_message, explain_trainer_message, refuse_impossible
 from src.recipe import EPOCH_END, MID_EPOCH, dotted, recipe_of, refuse_conflicts, refuse_with_several_steps
-from src.runs import RUNS_FOLDER, Run, find_checkpoint, read_checkpoint
-
-Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
+from src.restore import read_request
+from src.runs import RUNS_FOLDER, Run
 
 DESCRIPTION = """Train and evaluate an MLP on MNIST. Beside the subcommands below there is
-`data`, which describes a data set and draws samples of it (python -m src.cli data --help)."""
+`data`, which describes a data set and draws samples of it (python -m src.cli data --help).
+With MNIST_TRACEBACK=1 in the environment an error shows its full traceback."""
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
     "enable_model_summary": False,  # the console shows the network with exact counts
     "num_sanity_val_steps": 0,  # data and model are checked before; two batches would only cost start-up time
 }
-
-
-class Parser(LightningArgumentParser):
-    """Reports a mistake as an exception, so that main() prints it in one sentence instead of a page of usage."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise UsageError."""
-        raise UsageError(message) from ex
 
 
 class CLI(LightningCLI):
@@ -55,10 +49,12 @@ class CLI(LightningCLI):
     A checkpoint's own settings take the place of the defaults, so that config files and flags still win over them.
     """
 
-    def __init__(self, args: ArgsType = None) -> None:
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
         self.parsers: list[LightningArgumentParser] = []
         self.checkpoint: Path | None = None
         self.epochs_done = 0
+        self.last_is_damaged = False
         self.run: Run | None = None
         super().__init__(
             MLPClassifier,
@@ -69,7 +65,6 @@ class CLI(LightningCLI):
             parser_kwargs={"allow_abbrev": False, "description": DESCRIPTION},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
-            args=args,
         )
 
     @staticmethod
@@ -107,31 +102,42 @@ class CLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the request; with a checkpoint once more, its settings then being the defaults."""
+        request = [word for word in self.words if not word.startswith("--print_config")]  # which ends the parsing
         try:
-            super().parse_arguments(parser, args)
+            self.config = parser.parse_args(request)
             if self.request.ckpt_path is not None:
                 saved, goes_on = self._read_checkpoint()
-                super().parse_arguments(parser, args)
+                self.config = parser.parse_args(request)
                 assert self.checkpoint is not None
                 refuse_conflicts(self.request, saved, self.checkpoint, goes_on)
                 self._refuse_fewer_epochs()
-                self.request.ckpt_path = None  # Lightning would load the file again and let it win over flags
-            elif self.config.subcommand != "fit":
+            if request != self.words:
+                parser.parse_args(self.words)
+            if self.request.ckpt_path is None and self.config.subcommand != "fit":
                 raise UsageError("--ckpt_path is missing: give a checkpoint, a run folder, best or last.")
+            self.request.ckpt_path = None  # Lightning would load the file again and let it win over flags
+            refuse_impossible(self.request)
             if self.config.subcommand == "fit":
                 refuse_with_several_steps(self.request)
-        except UsageError as error:
+        except UnicodeDecodeError as error:
+            raise UsageError("a config is not UTF-8 text: save it as UTF-8.") from error
+        except ParserError as error:
             keys = {key for subparser in self.parsers for key in subparser.get_defaults().keys()}  # noqa: SIM118
             raise UsageError(explain_parser_message(str(error), keys)) from error
 
     def _read_checkpoint(self) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Find the checkpoint asked for and make its settings the defaults; return them and which must stay."""
         training = self.config.subcommand == "fit"
-        root = Path(self.request.trainer.default_root_dir or ".")
-        self.checkpoint = find_checkpoint(self.request.ckpt_path, root, "last" if training else "best")
-        checkpoint = read_checkpoint(self.checkpoint)
+        asked = self.request.ckpt_path
+        self.checkpoint, checkpoint = read_request(asked, Path(self.request.trainer.default_root_dir or "."), training)
+        self.last_is_damaged = self.checkpoint.name == "last.prev.ckpt" and self.checkpoint != Path(asked)
         saved: dict[str, Any] = checkpoint["config"]
-        self.epochs_done = len(checkpoint["callbacks"]["History"]["epochs"])
+        if training:
+            self.epochs_done = len(checkpoint["callbacks"]["History"]["epochs"])
+        try:
+            self.parsers[0].parse_object(saved)
+        except ParserError as error:
+            raise ParserError(f"{self.checkpoint} has a setting that cannot be used: {error}") from error
         for subparser in self.parsers:
             subparser.set_defaults(dotted(saved if training else {part: saved[part] for part in ("model", "data")}))
         goes_on = () if not training else EPOCH_END if self.epochs_done > checkpoint["epoch"] else MID_EPOCH
@@ -139,7 +145,7 @@ class CLI(LightningCLI):
 
     def _refuse_fewer_epochs(self) -> None:
         max_epochs = self.request.trainer.max_epochs
-        if self.config.subcommand != "fit" or max_epochs < 0 or self.checkpoint is None:
+        if self.config.subcommand != "fit" or self.checkpoint is None or max_epochs is None or max_epochs < 0:
             return
         branches = not Run.of_checkpoint(self.checkpoint).continues_from(self.checkpoint)
         if max_epochs < self.epochs_done or (branches and max_epochs == self.epochs_done):
@@ -162,18 +168,25 @@ class CLI(LightningCLI):
             raise UsageError("--data.val_size is 0: there is nothing to validate on; name a size, or use test.")
         asked = self.config_init[self.subcommand].trainer
         if asked.fast_dev_run or asked.barebones:
-            return super().instantiate_trainer(**kwargs)
+            return self._make_trainer(**kwargs)
         if self.checkpoint is not None and self.subcommand != "fit":
             callbacks = [EvaluationResult(self.checkpoint), *as_list(asked.callbacks)]
             warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # those of the training
             off: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
-            return super().instantiate_trainer(callbacks=callbacks, **off, **kwargs)
+            return self._make_trainer(callbacks=callbacks, **off, **kwargs)
         self.run = self._open_run(Path(asked.default_root_dir or "."))
         try:
-            return super().instantiate_trainer(**self._fit_settings(asked, self.run), **kwargs)
+            return self._make_trainer(**self._fit_settings(asked, self.run), **kwargs)
         except BaseException:
             self.run.discard()
             raise
+
+    def _make_trainer(self, **kwargs: Any) -> Trainer:
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ValueError, TypeError) as error:  # how the Trainer refuses an argument
+            names = signature(Trainer).parameters
+            raise UsageError(explain_trainer_message(str(error), names)) from error
 
     def _open_run(self, root: Path) -> Run:
         if not is_first_rank():
@@ -182,6 +195,8 @@ class CLI(LightningCLI):
             run = Run.of_checkpoint(self.checkpoint)
             if run.continues_from(self.checkpoint):
                 run.lock()
+                if self.last_is_damaged:  # else it would become the one before
+                    link_atomic(run.last_prev, run.last)
                 return run
         return Run.create(root)
 
@@ -198,6 +213,11 @@ class CLI(LightningCLI):
             callbacks.append(Console(run, history))
         if asked.enable_checkpointing is not False:
             callbacks.append(Checkpoints(run, config))
+        batches = self._batches(asked)
+        if asked.check_val_every_n_epoch and (asked.val_check_interval or 0) > max(batches, 1):
+            raise UsageError(
+                f"--trainer.val_check_interval {asked.val_check_interval} is above the {batches} batches of an epoch."
+            )
         logger = asked.logger
         if logger is None or logger is True:
             logger = TensorBoardLogger(
@@ -211,16 +231,24 @@ class CLI(LightningCLI):
             "callbacks": callbacks,
             "logger": logger,
             "plugins": [AtomicCheckpointIO(), *as_list(asked.plugins)],
-            "log_every_n_steps": min(asked.log_every_n_steps or 50, len(self.datamodule.train_dataloader())),
+            "log_every_n_steps": min(asked.log_every_n_steps or 50, batches),
         }
         return settings if len(self.datamodule.splits["val"].members) else {**settings, "limit_val_batches": 0}
 
+    def _batches(self, asked: Namespace) -> int:
+        """Return the batches of an epoch, as the Trainer will limit them."""
+        batches = len(self.datamodule.train_dataloader())
+        limit = asked.overfit_batches or asked.limit_train_batches
+        if limit is None:
+            return batches
+        return min(batches, int(limit)) if limit > 1 or isinstance(limit, int) else int(batches * limit)
+
     def fit(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
         """Train."""
-        if self.run is not None and is_first_rank():
-            content = self.parsers[0].dump(self.request, skip_unset=False)
-            write_atomic(self.run.path / "config.yaml", content.encode())
         try:
+            if self.run is not None and is_first_rank():
+                content = self.parsers[0].dump(self.request, skip_unset=False)
+                write_atomic(self.run.path / "config.yaml", content.encode())
             self.trainer.fit(model, datamodule=datamodule, ckpt_path=self.checkpoint, weights_only=True)
         except (UsageError, MisconfigurationException):
             if self.run is not None:
@@ -246,9 +274,9 @@ def look_at_data(args: Sequence[str]) -> None:
     parser.add_argument("--output", type=str, default="data.png", help="The PNG file for ten samples of each class.")
     try:
         request = parser.instantiate(parser.parse_args(args))
-    except UsageError as error:
+    except ParserError as error:
         raise UsageError(explain_parser_message(str(error), list(parser.get_defaults().keys()))) from error
-    print(report(request.data, Path(request.output)))
+    say(report(request.data, Path(request.output)))
 
 
 def number_of_classes(dataset: DatasetName) -> int:
@@ -279,26 +307,24 @@ def main(args: Sequence[str] | None = None) -> int:
         logging.getLogger(name).setLevel(logging.WARNING)  # hardware found, seed set, tips: nothing to act on
     # torch 2.12 deprecated what Lightning 2.6 asks it for every batch
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     try:
         words = list(sys.argv[1:] if args is None else args)
         if words[:1] == ["data"]:
             look_at_data(words[1:])
         else:
-            CLI(words if args is not None else None)
-    except (UsageError, RunError) as error:
-        return _fail(str(error), error.exit_code)
-    except MisconfigurationException as error:
-        return _fail(" ".join(str(error).split()), UsageError.exit_code)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            CLI(words)
+    except Exception as error:
+        told = explain(error)
+        if told is None:
             raise
-        return _fail(f"{error.filename or 'a file'} could not be written: {error.strerror}; free some space.", 1)
+        if os.environ.get("MNIST_TRACEBACK"):
+            traceback.print_exc()
+        print(f"error: {told[0]}", file=sys.stderr)
+        return told[1]
+    finally:
+        flush()
     return 0
-
-
-def _fail(message: str, exit_code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return exit_code
 
 
 if __name__ == "__main__":

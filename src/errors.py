@@ -1,8 +1,8 @@
-"""The two kinds of mistake that end the program with one sentence instead of a traceback."""
+"""The mistakes that end the program with one sentence instead of a traceback."""
 
-import difflib
-import re
-from collections.abc import Collection
+import errno
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 
 class UsageError(ValueError):
@@ -17,32 +17,32 @@ class RunError(RuntimeError):
     exit_code = 1
 
 
-# what jsonargparse says -> what a person needs
-REWORDINGS = (
-    (r"\(choose from (.*)\)", r"(choose from \1, 'data')"),
-    (r'Parser key "([\w.]+)":', r"--\1:"),
-    (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
-    (r"Expected a Sequence", r"Expected a list such as [256]"),
-    (r"Expected a typing\.Literal(\[.*?\])", r"Expected one of \1"),
-    (r"Not of type Seed: .*", r"Expected a whole number from 0 to 4294967295."),
-    (r"Does not validate .* Subtypes: \[(.*)\] Errors: .* Given value: (.*)", r"\2 is not one of \1."),
-    (r"typing\.Literal", ""),
-)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+WAYS_OUT = {
+    errno.EACCES: "change its permissions, or name another place",
+    errno.EPERM: "change its permissions, or name another place",
+    errno.EROFS: "name another place, or copy the run to a disk that can be written",
+    errno.ENOTDIR: "a part of its path is a file; name another place",
+    errno.EISDIR: "a file is needed there; name another place",
+}
 
 
-def explain_parser_message(message: str, keys: Collection[str]) -> str:
-    """Turn a message of the argument parser into a sentence, with the nearest valid name for an unknown one.
+def explain(error: Exception) -> tuple[str, int] | None:
+    """Put a failure that is not the program's own mistake into a sentence.
 
     Args:
-        message: What the parser says.
-        keys: All keys that it knows, dotted.
+        error: What ended the program.
+
+    Returns:
+        The sentence and the exit code; None for a mistake of the program's own, which needs its traceback.
     """
-    message = " ".join(message.split())
-    for pattern, replacement in REWORDINGS:
-        message = re.sub(pattern, replacement, message)
-    unknown = re.search(r"unrecognized arguments: --([\w.]+)|does not accept option '([\w.]+)'", message)
-    if unknown:
-        name = unknown[1] or unknown[2]
-        nearest = difflib.get_close_matches(name, keys, n=1) or difflib.get_close_matches(name, keys, n=1, cutoff=0.3)
-        message = f"--{name} is not known" + (f"; did you mean --{nearest[0]}?" if nearest else ".")
-    return message
+    if isinstance(error, UsageError | RunError):
+        return str(error), error.exit_code
+    if isinstance(error, MisconfigurationException):
+        return " ".join(str(error).split()), UsageError.exit_code
+    if isinstance(error, OSError) and error.errno in FULL:
+        name = error.filename or "a file"
+        return f"{name} could not be written: {error.strerror}; free some space.", RunError.exit_code
+    if isinstance(error, OSError) and error.errno in WAYS_OUT and error.filename:
+        return f"{error.filename}: {error.strerror}; {WAYS_OUT[error.errno]}.", UsageError.exit_code
+    return None

@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -16,21 +18,22 @@ def write_atomic(path: Path, content: bytes) -> None:
         content: The whole content.
 
     Raises:
-        OSError: If the folder is not writable or the disk is full. ``path`` is then as it was.
+        OSError: If the folder is not writable or the disk is full; it names ``path``, which is then as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _flush_folder(path.parent)
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fchmod(file.fileno(), 0o666 & ~_umask())
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _flush_folder(path.parent)
 
 
 def link_atomic(path: Path, name: Path) -> None:
@@ -41,13 +44,24 @@ def link_atomic(path: Path, name: Path) -> None:
         name: The new name.
 
     Raises:
-        OSError: If the folder is not writable. ``name`` is then as it was.
+        OSError: If the folder is not writable; it names ``name``, which is then as it was.
     """
-    temporary = name.with_name(f".{name.name}.link.tmp")
-    temporary.unlink(missing_ok=True)
-    os.link(path, temporary)
-    temporary.replace(name)
-    _flush_folder(name.parent)
+    with _named(name):
+        temporary = name.with_name(f".{name.name}.link.tmp")
+        temporary.unlink(missing_ok=True)
+        os.link(path, temporary)
+        temporary.replace(name)
+        _flush_folder(name.parent)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Make an error name the file that was asked for, not a temporary one or none, as writing and flushing do."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
 
 
 def _flush_folder(path: Path) -> None:

@@ -2,10 +2,11 @@
 
 import re
 import shutil
+import stat
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import torch
 from filelock import FileLock, Timeout
 
 from src.errors import UsageError
@@ -47,6 +48,8 @@ class Run:
                     (runs / f"version_{number}").mkdir()
                 except FileExistsError:
                     number += 1
+                except FileNotFoundError:  # a request refused in the same moment took the empty folder away
+                    runs.mkdir(parents=True, exist_ok=True)
                 else:
                     break
         except OSError as error:
@@ -87,6 +90,8 @@ class Run:
         """Remove the folder if this process made it and saved no checkpoint: a refused request leaves no trace."""
         if self._created and not self.last.exists():
             shutil.rmtree(self.path)
+            with suppress(OSError):  # it holds other runs
+                self.path.parent.rmdir()
 
 
 def _number(path: Path) -> int:
@@ -112,38 +117,29 @@ def find_checkpoint(request: str, root: Path, prefer: Literal["best", "last"]) -
         runs = [path for path in (root / RUNS_FOLDER).glob("version_*") if _number(path) >= 0]
         for path in sorted(runs, key=_number, reverse=True):
             checkpoint = path / "checkpoints" / f"{request}.ckpt"
-            if checkpoint.is_file():
+            if _is_file(checkpoint):
                 return checkpoint
-        raise UsageError(f"--ckpt_path {request}: no run in {root / RUNS_FOLDER} has a {request}.ckpt; {FIRST_STEPS}")
+        has_last = any(_is_file(Run(path).last) for path in runs)
+        way_out = "without validation there is none: use --ckpt_path last." if has_last else FIRST_STEPS
+        raise UsageError(f"--ckpt_path {request}: no run in {root / RUNS_FOLDER} has a {request}.ckpt; {way_out}")
     path = Path(request)
     if path.is_dir():
         checkpoint = path / "checkpoints" / f"{prefer}.ckpt"
-        if not checkpoint.is_file():
-            raise UsageError(f"--ckpt_path {request}: the folder has no checkpoints/{prefer}.ckpt; name another run.")
+        if not _is_file(checkpoint):
+            last = Run(path).last
+            way_out = f"use {last}." if _is_file(last) else "name another run."
+            raise UsageError(f"--ckpt_path {request}: the folder has no checkpoints/{prefer}.ckpt; {way_out}")
         return checkpoint
-    if not path.is_file():
+    if not _is_file(path):
         raise UsageError(
             f"--ckpt_path {request}: no such file or run folder; give a checkpoint, a run folder, best or last."
         )
     return path
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of this project without running any code that it may hold.
-
-    Args:
-        path: The checkpoint file.
-
-    Returns:
-        The checkpoint on the CPU.
-
-    Raises:
-        UsageError: If the file is damaged or does not come from this project.
-    """
+def _is_file(path: Path) -> bool:
+    """Say whether there is such a file; Path.is_file says no in newer Pythons where it may not look, too."""
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types for the many ways a file can be damaged
-        raise UsageError(f"{path} is not a readable checkpoint (damaged or not one at all): name another.") from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "config", "MNISTDataModule"} <= checkpoint.keys():
-        raise UsageError(f"{path} is not a checkpoint of this project: name one that src.cli fit wrote.")
-    return checkpoint
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False

@@ -1,6 +1,7 @@
 """Small synthetic data sets, and ways to run the command line."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,11 +39,6 @@ def write_digits(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _no_words_of_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["src.cli"])  # LightningCLI warns when it gets arguments beside these
-
-
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with small IDX files, not to be changed."""
@@ -53,6 +49,23 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_digits(tmp_path: Path) -> Path:
     """A folder with small IDX files of the test's own, to break."""
     return write_digits(tmp_path / "digits")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
+    """A run folder with two epochs on the small data, not to be changed."""
+    root = tmp_path_factory.mktemp("trained")
+    place = ["--trainer.default_root_dir", str(root), "--trainer.accelerator", "cpu", "--trainer.max_epochs", "2"]
+    assert (
+        main(["fit", *place, "--data.data_dir", str(digits), "--data.val_size", "60", "--data.batch_size", "32"]) == 0
+    )
+    return root / "lightning_logs" / "version_0"
+
+
+@pytest.fixture
+def own_run(tmp_path: Path, trained: Path) -> Path:
+    """A copy of it under tmp_path/lightning_logs, to break."""
+    return Path(shutil.copytree(trained, tmp_path / "lightning_logs" / "version_0"))
 
 
 @dataclass
@@ -80,12 +93,12 @@ def cli(tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]) -> Cli
     return run
 
 
-def run_process(*words: str, cwd: Path = REPOSITORY, timeout: int = 300) -> Answer:
+def run_process(*words: str, cwd: Path = REPOSITORY, timeout: int = 300, **environment: str) -> Answer:
     """Run ``python -m src.cli`` as a user does."""
     done = subprocess.run(
         [sys.executable, "-m", "src.cli", *words],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
         capture_output=True,
         text=True,
         timeout=timeout,

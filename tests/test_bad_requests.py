@@ -1,9 +1,9 @@
 """Each bad request ends with exit code 2, one sentence that names the culprit, no traceback, and nothing written."""
 
+import errno
 import gzip
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,18 @@ import torch
 from src.cli import main
 from src.data.idx import write_idx
 from src.data.sources import TRAIN_IMAGES, TRAIN_LABELS
-from tests.conftest import Answer, run_process, write_digits
+from src.errors import explain
+from tests.conftest import Answer, Cli, run_process, write_digits
 
 Prepare = Callable[[Path], None]
 
 
 def config(text: str) -> Prepare:
     return lambda folder: (folder / "bad.yaml").write_text(text) and None
+
+
+def not_utf8(folder: Path) -> None:
+    (folder / "bad.yaml").write_bytes("model:\n  lr: 0.1  # d\u00e9faut\n".encode("latin-1"))
 
 
 def cut(name: str) -> Prepare:
@@ -75,7 +80,7 @@ REQUESTS = {
     ),
     "no config": Request(f"{FIT} --config nowhere.yaml", ("--config", "nowhere.yaml")),
     "broken config": Request(f"{FIT} --config bad.yaml", ("config", "line 2"), config("model: [\n")),
-    "wrong type": Request(f"{FIT} --model.lr fast", ("--model.lr", "float", "fast")),
+    "wrong type": Request(f"{FIT} --model.lr fast", ("--model.lr", "Expected a number", "fast")),
     "wrong type in a config": Request(
         f"{FIT} --config bad.yaml", ("--model.hidden_units", "list", "256"), config("model:\n  hidden_units: 256\n")
     ),
@@ -112,13 +117,59 @@ REQUESTS = {
     "a truncated checkpoint": Request("test --ckpt_path my.ckpt", ("my.ckpt", "not a readable"), truncated_checkpoint),
     "a foreign checkpoint": Request("fit --ckpt_path my.ckpt", ("my.ckpt", "of this project"), foreign_checkpoint),
     "an unwritable log folder": Request(FIT, ("lightning_logs", "--trainer.default_root_dir"), blocked_folder),
+    "a config of another encoding": Request(f"{FIT} --config bad.yaml", ("--config bad.yaml", "UTF-8"), not_utf8),
+    "a part's config of another encoding": Request(f"{FIT} --model bad.yaml", ("UTF-8",), not_utf8),
+    "an empty config": Request(f"{FIT} --config bad.yaml", ("--config bad.yaml", "no settings"), config("")),
+    "a config that makes an object": Request(
+        f"{FIT} --config bad.yaml",
+        ("--config bad.yaml", "python/object/apply:os.mkdir", "line 2"),
+        config("model:\n  lr: !!python/object/apply:os.mkdir [pwned]\n"),
+    ),
+    "a config that makes a tuple": Request(
+        f"{FIT} --config bad.yaml", ("bad.yaml", "python/tuple"), config("model:\n  hidden_units: !!python/tuple [8]\n")
+    ),
+    "a data set's name that climbs": Request(
+        f"{FIT} --data.dataset ../MNIST", ("--data.dataset", "../MNIST", "KMNIST")
+    ),
+    "a layer larger than the memory": Request(
+        f"{FIT} --model.hidden_units [100000000000]", ("--model.hidden_units [100000000000]", "317,600 GB")
+    ),
+    "a layer larger than any number": Request(
+        f"{FIT} --model.hidden_units [1{'0' * 30}]", ("--model.hidden_units", "memory")
+    ),
+    "half a unit": Request(f"{FIT} --model.hidden_units [8.5]", ("--model.hidden_units", "a whole number", "8.5")),
+    "a number or nothing": Request(
+        f"{FIT} --trainer.max_epochs many", ("--trainer.max_epochs", "a whole number, null")
+    ),
+    "epochs, as in Keras": Request(f"{FIT} --epochs 3", ("--epochs is not known", "--trainer.max_epochs?")),
+    "a flag without its part": Request(f"{FIT} --lr 3", ("--lr is not known", "--model.lr?")),
+    "a flag like no other": Request("--version", ("--version is not known; see --help.",)),
+    "an unknown accelerator": Request(f"{FIT} --trainer.accelerator foo", ("--trainer.accelerator", "foo", "cpu")),
+    "an unknown strategy": Request(f"{FIT} --trainer.strategy foo", ("--trainer.strategy", "foo", "ddp")),
+    "half a device": Request(f"{FIT} --trainer.devices 3.5", ("--trainer.devices",)),
+    "no node": Request(f"{FIT} --trainer.num_nodes 0", ("--trainer.num_nodes", "0")),
+    "an unknown profiler": Request(f"{FIT} --trainer.profiler foo", ("--trainer.profiler", "simple")),
+    "no batch to accumulate": Request(
+        f"{FIT} --trainer.accumulate_grad_batches 0", ("--trainer.accumulate_grad_batches must be at least 1, got 0",)
+    ),
+    "validation every zero epochs": Request(
+        f"{FIT} --trainer.check_val_every_n_epoch 0", ("--trainer.check_val_every_n_epoch must be at least 1, got 0",)
+    ),
+    "validation after the epoch": Request(
+        f"{FIT} --trainer.val_check_interval 7", ("--trainer.val_check_interval 7", "6 batches")
+    ),
     "max_epochs below nothing": Request(f"{FIT} --trainer.max_epochs -7", ("max_epochs", "-7")),
     "a limit that leaves no batch": Request(f"{FIT} --trainer.limit_train_batches 0.0001", ("limit_train_batches",)),
 }
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+# the rest runs in this process, which is faster
+PROCESSES = ("no subcommand", "unknown flag", "a config of another encoding", "a missing file", "no run yet")
+
+
+def files(folder: Path) -> dict[str, bytes | None]:
+    paths = folder.rglob("*")
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in paths}
 
 
 def check(answer: Answer, request_: Request) -> None:
@@ -130,31 +181,36 @@ def check(answer: Answer, request_: Request) -> None:
         assert words in sentences[0]
 
 
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Answer, bool]]:
-    """Run every request as a process, two at a time; say for each whether it left its folder as it was."""
-
-    def run(item: tuple[int, Request]) -> tuple[Answer, bool]:
-        number, request_ = item
-        folder = tmp_path_factory.getbasetemp() / f"request{number}"
-        write_digits(folder / "digits")
-        request_.prepare(folder)
-        before = files(folder)
-        answer = run_process(*request_.words.split(), cwd=folder)
-        return answer, files(folder) == before
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(REQUESTS, pool.map(run, enumerate(REQUESTS.values())), strict=True))
-
-
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_bad_request_gets_one_sentence_and_writes_nothing(
-    name: str, processes: dict[str, tuple[Answer, bool]]
+    name: str, tmp_path: Path, own_digits: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer, untouched = processes[name]
+    request_ = REQUESTS[name]
+    request_.prepare(tmp_path)
+    before = files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    if name in PROCESSES:
+        answer = run_process(*request_.words.split(), cwd=tmp_path)
+    else:
+        answer = Answer(main(request_.words.split()), *capsys.readouterr())
 
-    check(answer, REQUESTS[name])
-    assert untouched
+    check(answer, request_)
+    assert files(tmp_path) == before
+
+
+def test_the_traceback_of_a_refusal_is_shown_on_demand() -> None:
+    answer = run_process(*FIT.split(), "--model.lr", "0", MNIST_TRACEBACK="1")
+
+    assert answer.code == 2
+    assert "Traceback (most recent call last)" in answer.err
+    assert answer.err.strip().splitlines()[-1].startswith("error: --model.lr must be")
+
+
+RUN = "lightning_logs/version_0"
+
+
+def no_best(folder: Path) -> None:
+    (folder / RUN / "checkpoints" / "best.ckpt").unlink()
 
 
 TRAINED = {
@@ -181,24 +237,101 @@ TRAINED = {
         "test --ckpt_path best --data.normalization standard", ("--data.normalization standard", "has unit")
     ),
     "a run folder without a checkpoint": Request("test --ckpt_path digits", ("--ckpt_path digits", "best.ckpt")),
+    "best without validation": Request("test --ckpt_path best", ("best.ckpt", "--ckpt_path last"), no_best),
+    "a run without validation": Request(
+        f"test --ckpt_path {RUN}", ("checkpoints/best.ckpt", f"use {RUN}/checkpoints/last.ckpt"), no_best
+    ),
 }
 
 
+@pytest.mark.parametrize("name", TRAINED)
 def test_requests_that_do_not_fit_the_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    tmp_path: Path,
+    own_run: Path,
+    own_digits: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    write_digits(tmp_path / "digits")
-    monkeypatch.chdir(tmp_path)
-    assert main([*FIT.split(), "--trainer.max_epochs", "2"]) == 0
     (tmp_path / "packed").mkdir()
-    for path in (tmp_path / "digits").iterdir():
+    for path in own_digits.iterdir():
         (tmp_path / "packed" / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    TRAINED[name].prepare(tmp_path)
     before = files(tmp_path)
-    for request_ in TRAINED.values():
-        capsys.readouterr()
-        code = main(request_.words.split())
-        check(Answer(code, *capsys.readouterr()), request_)
+    monkeypatch.chdir(tmp_path)
+
+    check(Answer(main(TRAINED[name].words.split()), *capsys.readouterr()), TRAINED[name])
     assert files(tmp_path) == before
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, function: str, path: Path, number: int = errno.EACCES) -> None:
+    """Let a function of os fail for a path and what lies in it, as it would for a user who is not root."""
+    original = getattr(os, function)
+
+    def refuse(name: object, *arguments: object, **keywords: object) -> object:
+        if isinstance(name, str | Path) and Path(name).absolute().is_relative_to(path):
+            raise OSError(number, os.strerror(number), str(name))
+        return original(name, *arguments, **keywords)
+
+    monkeypatch.setattr(os, function, refuse)
+
+
+@pytest.mark.parametrize("name", ["best", "version_0"])
+def test_a_run_that_may_not_be_looked_into_is_named(
+    name: str, cli: Cli, own_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing(monkeypatch, "stat", own_run / "checkpoints")
+    answer = cli("test", "--ckpt_path", "best" if name == "best" else str(own_run))
+
+    check(answer, Request("", (f"{own_run}/checkpoints/best.ckpt: Permission denied", "permissions")))
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(
+    cli: Cli, own_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = own_run / "checkpoints" / "best.ckpt"
+
+    def refuse(self: Path, *arguments: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    answer = cli("test", "--ckpt_path", str(path))
+
+    check(answer, Request("", (f"{path}: Permission denied",)))
+    assert "damaged" not in answer.err
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_resuming_in_a_run_that_may_not_be_written_names_it(
+    number: int, cli: Cli, own_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(own_run)
+    refusing(monkeypatch, "open", own_run / ".lock", number)
+    answer = cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "3")
+
+    check(answer, Request("", (f"{own_run}/.lock: {os.strerror(number)}",)))
+    assert files(own_run) == before
+
+
+def test_a_result_that_may_not_be_kept_is_still_shown(cli: Cli, own_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing(monkeypatch, "open", own_run)
+    answer = cli("test", "--ckpt_path", "best")
+
+    check(answer, Request("", (f"{own_run}/test.json: Permission denied",)))
+    assert answer.out.startswith("test/acc: ")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.ENOSPC, 1), (errno.EDQUOT, 1), (errno.EFBIG, 1), (errno.ENOTDIR, 2), (errno.EISDIR, 2)]
+)
+def test_what_the_disk_refuses_is_a_sentence_with_the_file(number: int, code: int) -> None:
+    told = explain(OSError(number, os.strerror(number), "some/file"))
+
+    assert told is not None
+    assert told[1] == code
+    assert "some/file" in told[0]
+    assert explain(OSError(errno.EIO, "Input/output error", "some/file")) is None
+    assert explain(KeyError("ours")) is None
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

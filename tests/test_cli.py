@@ -324,7 +324,7 @@ def test_without_a_validation_split_there_is_no_best_and_it_says_so(cli: Cli, tm
     answer = cli("fit", *EPOCHS, "--data.val_size", "0")
 
     assert answer.code == 0
-    assert "no best.ckpt" in answer.out
+    assert f"no best.ckpt; the last epoch is {run_folder(tmp_path)}/checkpoints/last.ckpt" in answer.out
     assert not (run_folder(tmp_path) / "checkpoints" / "best.ckpt").exists()
     assert "val/acc" not in curves(run_folder(tmp_path))
     assert cli("validate", "--ckpt_path", "last").code == 2
@@ -349,6 +349,8 @@ def test_the_networks_outputs_follow_the_data_set(cli: Cli, tmp_path: Path, digi
         "--trainer.precision 64-true",
         "--trainer.precision bf16-mixed",
         "--trainer.logger false",
+        "--trainer.limit_train_batches 3",
+        "--trainer.limit_train_batches 0.5",
         "--trainer.enable_checkpointing false",
         "--trainer.check_val_every_n_epoch 2",
         "--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping --trainer.callbacks.monitor=train/loss",
@@ -405,3 +407,19 @@ def test_print_config_prints_the_whole_request(capsys: pytest.CaptureFixture[str
 
     assert config["model"]["hidden_units"] == [256]
     assert config["trainer"]["max_epochs"] == 10
+
+
+@pytest.mark.parametrize("subcommand", ["fit", "validate", "test"])
+def test_print_config_prints_what_a_checkpoint_brings(
+    subcommand: str, cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli("fit", "--trainer.max_epochs", "1", "--model.hidden_units", "[7]", "--data.normalization", "standard")
+    with pytest.raises(SystemExit) as stop:
+        cli(subcommand, "--ckpt_path", "last", "--print_config", "--data.val_size", "50")
+    config = yaml.safe_load(capsys.readouterr().out)
+
+    assert stop.value.code == 0
+    assert config["model"]["hidden_units"] == [7]
+    assert (config["data"]["normalization"], config["data"]["val_size"]) == ("standard", 50)
+    assert config["trainer"]["max_epochs"] == (1 if subcommand == "fit" else 10)
+    assert [path.name for path in run_folder(tmp_path).glob("*.json")] == ["result.json"]

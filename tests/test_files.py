@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from src.files import write_atomic
+from src.files import link_atomic, write_atomic
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,8 +15,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*/file'"):
         write_atomic(path, b"new")
+    with pytest.raises(OSError, match=r"No space left on device: '.*/name'"):
+        link_atomic(path, tmp_path / "name")
+    (tmp_path / "name").unlink()
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 

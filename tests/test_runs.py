@@ -1,13 +1,10 @@
 import multiprocessing
-import os
-import pickle
 from pathlib import Path
 
 import pytest
-import torch
 
 from src.errors import UsageError
-from src.runs import Run, find_checkpoint, read_checkpoint
+from src.runs import Run, find_checkpoint
 
 
 def create(root: Path) -> str:
@@ -91,27 +88,9 @@ def test_a_checkpoint_belongs_to_the_run_around_it_and_only_last_continues_it() 
     assert Run.of_checkpoint(Path("mine.ckpt")).path == Path()
 
 
-class Payload:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, ("pwned",)
-
-
-def test_a_checkpoint_never_runs_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    torch.save({"state_dict": {}, "config": Payload(), "MNISTDataModule": {}}, "torch.ckpt")
-    Path("pickle.ckpt").write_bytes(pickle.dumps(Payload()))
-
-    for name in ("torch.ckpt", "pickle.ckpt"):
-        with pytest.raises(UsageError, match=name):
-            read_checkpoint(Path(name))
-    assert not Path("pwned").exists()
-
-
-def test_damaged_and_foreign_checkpoints_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "some.ckpt"
-    torch.save({"state_dict": {}, "epoch": 3}, path)
-    with pytest.raises(UsageError, match=r"some\.ckpt is not a checkpoint of this project"):
-        read_checkpoint(path)
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(UsageError, match=r"some\.ckpt is not a readable checkpoint"):
-        read_checkpoint(path)
+def test_a_refused_run_takes_the_folder_of_the_runs_away_only_if_it_is_empty(tmp_path: Path) -> None:
+    first, second = Run.create(tmp_path), Run.create(tmp_path)
+    first.discard()
+    assert [path.name for path in (tmp_path / "lightning_logs").iterdir()] == ["version_1"]
+    second.discard()
+    assert not (tmp_path / "lightning_logs").exists()

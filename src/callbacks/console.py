@@ -1,5 +1,6 @@
 """What a person sees while the network trains."""
 
+import os
 import sys
 from typing import Any
 
@@ -42,7 +43,7 @@ class Console(ProgressBar):
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print without breaking the bar."""
         if self.enabled:
-            tqdm.write(" ".join(map(str, args)), file=sys.stdout)
+            say(" ".join(map(str, args)))
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the network and where the run is kept."""
@@ -57,7 +58,7 @@ class Console(ProgressBar):
         """Open the epoch's bar on a terminal."""
         if self.enabled and sys.stdout.isatty():
             self._bar = tqdm(
-                desc=f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
+                desc=_epoch(trainer.current_epoch + 1, trainer),
                 total=self.total_train_batches,
                 file=sys.stdout,
                 mininterval=REFRESH_SECONDS,
@@ -83,7 +84,7 @@ class Console(ProgressBar):
             self._bar.close()
             self._bar = None
         metrics = [f"{_short(name)}: {value:.4f}" for name, value in record.items() if "/" in name]
-        self.print(" - ".join([f"Epoch {record['epoch']}/{trainer.max_epochs}", f"{record['seconds']:.1f}s", *metrics]))
+        self.print(" - ".join([_epoch(int(record["epoch"]), trainer), f"{record['seconds']:.1f}s", *metrics]))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say how it ended and what to do next."""
@@ -93,11 +94,39 @@ class Console(ProgressBar):
         if epochs == self._epochs_before:
             self.print(f"Nothing left to train: {epochs} epochs are done; ask for more with --trainer.max_epochs")
         if best:
-            self.print(f"Best val/acc {best['val/acc']:.4f} in epoch {best['epoch']}: {self.run.best}")
-        else:
-            self.print(f"No validation, so no best.ckpt; the last epoch is {self.run.last}")
+            place = f": {self.run.best}" if self.run.best.exists() else ""
+            self.print(f"Best val/acc {best['val/acc']:.4f} in epoch {best['epoch']}{place}")
+        elif epochs:
+            place = f"; the last epoch is {self.run.last}" if self.run.last.exists() else ""
+            self.print(f"Nothing was validated, so there is no best.ckpt{place}")
         self.print(f"Trained {epochs} epochs in {sum(record['seconds'] for record in self.history.epochs):.1f}s")
         self.print(f"Look at it:  tensorboard --logdir {self.run.path.parent}")
+
+
+def say(text: str) -> None:
+    """Print at once, without breaking a bar; to a reader who has gone, as in ``| head``, print nothing."""
+    try:
+        tqdm.write(text, file=sys.stdout)
+    except BrokenPipeError:
+        _mute()
+    flush()
+
+
+def flush() -> None:
+    """Send what was printed, as Python does at its end, where a reader who has gone is an error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _mute()
+
+
+def _mute() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _epoch(number: int, trainer: Trainer) -> str:
+    limit = trainer.max_epochs
+    return f"Epoch {number}" if limit is None or limit < 0 else f"Epoch {number}/{limit}"
 
 
 def _short(name: str) -> str:

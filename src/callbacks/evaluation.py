@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from src.callbacks.console import say
 from src.files import write_atomic
 from src.model.classifier import MLPClassifier, Stage
 from src.runs import Run
@@ -45,7 +46,8 @@ class EvaluationResult(Callback):
             "checkpoint": str(self.checkpoint),
             "devices": trainer.world_size,
         }
+        shown = " - ".join(f"{name}: {value:.4f}" for name, value in metrics.items())
+        say(f"{shown} - {correct:,} of {samples:,} right")  # even if it cannot be kept
         path = Run.of_checkpoint(self.checkpoint).path / file_name
         write_atomic(path, json.dumps(content, indent=2).encode())
-        shown = " - ".join(f"{name}: {value:.4f}" for name, value in metrics.items())
-        print(f"{shown} - {correct:,} of {samples:,} right\n{path}")
+        say(str(path))

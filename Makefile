@@ -27,8 +27,10 @@ lint: .venv/installed  ## Check format, style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-tensorboard: .venv/installed  ## Look at the runs on http://localhost:$(PORT)
-	$(BIN)/tensorboard --logdir lightning_logs --port $(PORT) --reload_multifile true
+tensorboard: .venv/installed  ## Look at the runs on http://localhost:$(PORT), the running ones too
+	@echo "TensorBoard: http://localhost:$(PORT)  (Ctrl-C ends it, make tensorboard PORT=... takes another port)"
+	@$(BIN)/tensorboard --logdir lightning_logs --port $(PORT) --reload_multifile true --reload_interval 5 \
+		--samples_per_plugin images=100
 
 bench: .venv/installed .venv-peers/installed  ## Time the main job beside its peers (up to 20 minutes)
 	$(BIN)/python -m benchmarks.speed

@@ -2,13 +2,14 @@
 
 import logging
 import os
+import shlex
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -22,6 +23,7 @@ from src.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from src.callbacks.console import Console, flush, say
 from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.history import History
+from src.callbacks.inspection import Inspection
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS, DatasetName
 from src.data.report import report
@@ -29,7 +31,7 @@ from src.errors import UsageError, explain
 from src.files import link_atomic, write_atomic
 from src.model.classifier import MLPClassifier
 from src.parser import Parser, ParserError, Seed, explain_parser_message, explain_trainer_message, refuse_impossible
-from src.recipe import EPOCH_END, MID_EPOCH, dotted, recipe_of, refuse_conflicts, refuse_with_several_steps
+from src.recipe import EPOCH_END, MID_EPOCH, dotted, plain, recipe_of, refuse_conflicts, refuse_with_several_steps
 from src.restore import read_request
 from src.runs import RUNS_FOLDER, Run
 
@@ -56,6 +58,7 @@ class CLI(LightningCLI):
         self.epochs_done = 0
         self.last_is_damaged = False
         self.run: Run | None = None
+        self.command = shlex.join(["python", "-m", "src.cli", *words])
         super().__init__(
             MLPClassifier,
             MNISTDataModule,
@@ -93,11 +96,20 @@ class CLI(LightningCLI):
             "starts a new run from any other checkpoint.",
         )
         parser.link_arguments("seed_everything", "data.seed")
-        parser.link_arguments(
-            "seed_everything", "model.seed", compute_fn=int
-        )  # the parser's Seed is a class of its own
+        # the parser's seed is of a class that a checkpoint must not hold
+        parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
         parser.link_arguments("model.steps_per_execution", "data.steps_per_execution")
         parser.link_arguments("data.dataset", "model.num_classes", compute_fn=number_of_classes)
+        parser.add_class_arguments(
+            Inspection,
+            "inspection",
+            "TensorBoard beyond curves, after fit and test",
+            skip={"run", "checkpoint", "data", "split", "command"},
+            instantiate=False,
+        )
+        parser.add_class_arguments(
+            Checkpoints, "checkpoints", "Checkpoints of fit", skip={"run", "config"}, instantiate=False
+        )
         self.parsers.append(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -170,7 +182,9 @@ class CLI(LightningCLI):
         if asked.fast_dev_run or asked.barebones:
             return self._make_trainer(**kwargs)
         if self.checkpoint is not None and self.subcommand != "fit":
-            callbacks = [EvaluationResult(self.checkpoint), *as_list(asked.callbacks)]
+            callbacks: list[Callback] = [EvaluationResult(self.checkpoint), *as_list(asked.callbacks)]
+            if self.subcommand == "test":
+                callbacks.append(self._inspection(Run.of_checkpoint(self.checkpoint), self.checkpoint, "test"))
             warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # those of the training
             off: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
             return self._make_trainer(callbacks=callbacks, **off, **kwargs)
@@ -204,7 +218,9 @@ class CLI(LightningCLI):
         """Return the Trainer's arguments that tie it to a run folder."""
         config = recipe_of(self.request)
         history = History(run, config, self.datamodule)
-        callbacks: list[Callback] = [history, *as_list(asked.callbacks)]
+        # before the history: what it takes to draw is no part of an epoch's seconds
+        inspection = self._inspection(run, run.best, "val")
+        callbacks: list[Callback] = [inspection, history, *as_list(asked.callbacks)]
         if self.request.model.steps_per_execution > 1 and any(isinstance(each, WeightAveraging) for each in callbacks):
             raise UsageError(
                 "--trainer.callbacks: averaging weights after every step needs --model.steps_per_execution 1."
@@ -212,7 +228,7 @@ class CLI(LightningCLI):
         if asked.enable_progress_bar is not False:
             callbacks.append(Console(run, history))
         if asked.enable_checkpointing is not False:
-            callbacks.append(Checkpoints(run, config))
+            callbacks.append(Checkpoints(run, config, **plain(self.request.checkpoints)))
         batches = self._batches(asked)
         if asked.check_val_every_n_epoch and (asked.val_check_interval or 0) > max(batches, 1):
             raise UsageError(
@@ -242,6 +258,9 @@ class CLI(LightningCLI):
         if limit is None:
             return batches
         return min(batches, int(limit)) if limit > 1 or isinstance(limit, int) else int(batches * limit)
+
+    def _inspection(self, run: Run, checkpoint: Path, split: Literal["val", "test"]) -> Inspection:
+        return Inspection(run, checkpoint, self.datamodule, split, self.command, **plain(self.request.inspection))
 
     def fit(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
         """Train."""

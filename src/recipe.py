@@ -23,6 +23,8 @@ TRAINER_KEYS = (
     "limit_val_batches",
     "check_val_every_n_epoch",
 )
+# the callbacks' own settings
+CALLBACK_KEYS = ("inspection.enabled", "inspection.every_n_epochs", "inspection.samples", "checkpoints.every_n_steps")
 # arguments of model and data that follow from the rest of the request
 LINKED = ("data.seed", "data.steps_per_execution", "model.num_classes", "model.seed")
 # what a training that goes on has in its optimizer and progress, and which images it has not seen
@@ -41,7 +43,7 @@ PER_BATCH: dict[str, tuple[object, ...]] = {
 
 
 def recipe_of(request: Namespace) -> dict[str, Any]:
-    """Return seed, model, data and the Trainer's settings that shape the result.
+    """Return seed, model, data, inspection and the Trainer's settings that shape the result.
 
     Args:
         request: The parsed arguments of a subcommand.
@@ -54,6 +56,8 @@ def recipe_of(request: Namespace) -> dict[str, Any]:
         "seed_everything": plain(request.seed_everything),
         "model": {name: value for name, value in plain(request.model).items() if f"model.{name}" not in LINKED},
         "data": {name: value for name, value in plain(request.data).items() if f"data.{name}" not in LINKED},
+        "inspection": plain(request.inspection),
+        "checkpoints": plain(request.checkpoints),
         "trainer": {name: plain(request.trainer[name]) for name in TRAINER_KEYS},
     }
 

@@ -16,7 +16,7 @@ from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS
 from src.errors import UsageError
 from src.model.classifier import MLPClassifier
-from src.recipe import LINKED, TRAINER_KEYS, dotted
+from src.recipe import CALLBACK_KEYS, LINKED, TRAINER_KEYS, dotted
 from src.runs import find_checkpoint
 
 PARTS: dict[str, Any] = {
@@ -144,7 +144,7 @@ def _problems(checkpoint: Any, training: bool) -> Iterator[str]:
 def _problems_of_settings(checkpoint: dict[str, Any]) -> Iterator[str]:
     """Only what a checkpoint is meant to set may be set by one: any other key could name code to import."""
     config = checkpoint["config"]
-    known = {"seed_everything", *(f"trainer.{name}" for name in TRAINER_KEYS)}
+    known = {"seed_everything", *CALLBACK_KEYS, *(f"trainer.{name}" for name in TRAINER_KEYS)}
     for part, kind in (("model", MLPClassifier), ("data", MNISTDataModule)):
         known |= {f"{part}.{name}" for name in signature(kind).parameters} - set(LINKED)
     unknown = [str(name) for name in dotted(config) if name not in known]

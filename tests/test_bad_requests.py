@@ -111,6 +111,10 @@ REQUESTS = {
     "a missing file": Request(FIT, (f"digits/{TRAIN_LABELS} is missing",), no_labels),
     "a truncated file": Request(FIT, (f"digits/{TRAIN_IMAGES} is truncated", "complete copy"), cut(TRAIN_IMAGES)),
     "counts that differ": Request(FIT, (TRAIN_IMAGES, "230 images", TRAIN_LABELS, "3 labels"), few_labels),
+    "no samples": Request(f"{FIT} --inspection.samples 0", ("--inspection.samples", "from 1 to the 60 val")),
+    "more samples than there are": Request(f"{FIT} --inspection.samples 61", ("--inspection.samples", "60", "got 61")),
+    "negative epochs": Request(f"{FIT} --inspection.every_n_epochs -1", ("--inspection.every_n_epochs", "0 or more")),
+    "a switch that is a word": Request(f"{FIT} --inspection.enabled often", ("--inspection.enabled", "often")),
     "no run yet": Request("test --ckpt_path best", ("--ckpt_path best", "train one first")),
     "no checkpoint named": Request("validate", ("--ckpt_path is missing",)),
     "a missing checkpoint": Request("test --ckpt_path my.ckpt", ("--ckpt_path my.ckpt", "no such file")),
@@ -225,6 +229,9 @@ TRAINED = {
     ),
     "a mapped file that is compressed": Request(
         "test --ckpt_path best --data.data_dir packed --data.memory_map true", (".gz", "--data.memory_map false")
+    ),
+    "more samples than the test has": Request(
+        "test --ckpt_path best --inspection.samples 71", ("--inspection.samples", "70 test", "got 71")
     ),
     "fewer epochs than there are": Request(
         "fit --ckpt_path last --trainer.max_epochs 1", ("--trainer.max_epochs 1", "2 epochs")

@@ -63,7 +63,8 @@ def test_fit_leaves_the_run_folder_that_is_promised(cli: Cli, tmp_path: Path) ->
 
     assert (answer.code, answer.err) == (0, "")
     names = {path.name for path in run.iterdir() if not path.name.startswith("events.")}
-    assert names == {".lock", "checkpoints", "config.yaml", "hparams.yaml", "result.json"}
+    projector = {"projector", "projector_config.pbtxt"}
+    assert names == {".lock", "checkpoints", "config.yaml", "hparams.yaml", "result.json", *projector}
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "last.prev.ckpt"}
     assert result["seed"] == 42
     assert result["parameters"] == 203_530
@@ -380,6 +381,9 @@ EXPLANATIONS = {
     "data.memory_map": "Leave the training images on the disk",
     "data.on_device": "Keep the images in the memory of the device",
     "data.normalization": "``unit`` divides pixels by 255",
+    "inspection.enabled": "Write pictures, PR curves",
+    "inspection.every_n_epochs": "Write them also every so many epochs",
+    "inspection.samples": "Images in the projector",
     "seed_everything": "Decides the initial weights",
     "ckpt_path": "A checkpoint file, a run folder",
 }
@@ -393,7 +397,7 @@ def test_help_explains_every_own_option(subcommand: str, capsys: pytest.CaptureF
     described = out[out.index("options:") :]
 
     assert stop.value.code == 0
-    own = set(re.findall(r"--((?:model|data)\.\w+)[ ,]", described)) | {"seed_everything", "ckpt_path"}
+    own = set(re.findall(r"--((?:model|data|inspection)\.\w+)[ ,]", described)) | {"seed_everything", "ckpt_path"}
     assert own == EXPLANATIONS.keys()
     for flag, words in EXPLANATIONS.items():
         assert re.search(rf"--{flag}[ ,][^()]*{words}", described), flag

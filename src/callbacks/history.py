@@ -128,7 +128,9 @@ class History(Callback):
     def _hyperparameters(self) -> dict[str, Any]:
         config = self.config
         values = {"seed": config["seed_everything"], "max_epochs": config["trainer"]["max_epochs"]}
-        return {**values, **config["model"], **config["data"]}
+        # HParams shows five columns at first, by the alphabet: where the files lie shall take none of them
+        data = {name: value for name, value in config["data"].items() if name not in ("data_dir", "memory_map")}
+        return {**values, **config["model"], **data}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epochs so far."""

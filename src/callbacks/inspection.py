@@ -1,0 +1,222 @@
+"""TensorBoard beyond curves: what the network learned, where it fails, how sure it is."""
+
+import copy
+import errno
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from src.callbacks.console import parameter_table
+from src.callbacks.dashboards import OF_EVALUATION, OF_NETWORK, Evaluation, Network, draw_graph
+from src.callbacks.events import event_file, last_step
+from src.callbacks.findings import predict
+from src.data.batches import Batch
+from src.data.datamodule import MNISTDataModule
+from src.errors import UsageError
+from src.model.classifier import MLPClassifier
+from src.model.mlp import MLP
+from src.restore import read_checkpoint
+from src.runs import Run
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+PROJECTED = 2_000
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Inspection(Callback):
+    """Shows in TensorBoard what the network learned, where it fails and how sure it is.
+
+    All of it belongs to the best weights so far (the newest without a best.ckpt); its step is their epoch. It is
+    computed by the first rank alone, on the CPU and on copies: training does not notice. What cannot be drawn is one
+    line of warning.
+
+    Args:
+        run: The run folder.
+        checkpoint: Where the best weights are kept.
+        data: The data; it must be set up.
+        split: ``val`` after training, ``test`` after a test.
+        command: The command of the user, to be shown.
+        enabled: Write pictures, PR curves, histograms, projector, graph and text beside the curves (fit and test).
+        every_n_epochs: Write them also every so many epochs, if there are new best weights; 0 writes them only when
+            training has ended.
+        samples: Images in the projector. Left out, 2,000, or all if the split has fewer.
+
+    Raises:
+        UsageError: If an option is out of its range.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        checkpoint: Path,
+        data: MNISTDataModule,
+        split: Literal["val", "test"],
+        command: str,
+        enabled: bool = True,
+        every_n_epochs: int = 0,
+        samples: int | None = None,
+    ) -> None:
+        self.run = run
+        self.checkpoint = checkpoint
+        self.data = data
+        self.split = split
+        self.command = command
+        self.enabled = enabled
+        self.every_n_epochs = every_n_epochs
+        size = len(data.splits[split].members)
+        self.samples = min(PROJECTED, size) if samples is None else samples
+        if every_n_epochs < 0:
+            raise UsageError(f"--inspection.every_n_epochs must be 0 or more, got {every_n_epochs}.")
+        if self.samples < 1 <= size or self.samples > size >= 1:
+            raise UsageError(f"--inspection.samples must be from 1 to the {size:,} {split} images, got {samples}.")
+        self._initial: MLP | None = None
+        self._has_trained = False
+        self._drawn: int | None = None  # the step of what TensorBoard has
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the initial weights, to show what became of them."""
+        self._has_trained = True
+        if trainer.global_step == 0 and self._folder(trainer):
+            self._initial = _copy_of_network(pl_module)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Inspect the epochs before, whose checkpoints are written by now."""
+        epoch, folder = trainer.current_epoch, self._folder(trainer)
+        if folder and self.every_n_epochs and epoch and epoch % self.every_n_epochs == 0:
+            self._guard("this run", partial(self._inspect_training, folder, pl_module, epoch, is_end=False))
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Inspect the result of training."""
+        if folder := self._folder(trainer):
+            epoch = trainer.current_epoch
+            self._guard("this run", partial(self._inspect_training, folder, pl_module, epoch, is_end=True))
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Inspect the test, in the run of the checkpoint; a checkpoint outside of a run has no curves to go with."""
+        if self.enabled and trainer.is_global_zero and self.checkpoint.parent == self.run.best.parent:
+            metrics = {name: float(trainer.callback_metrics[name]) for name in ("test/acc", "test/loss")}
+            self._guard("this test", partial(self._inspect_test, pl_module, metrics))
+
+    def _folder(self, trainer: Trainer) -> Path | None:
+        """Return where TensorBoard's files go, or None if there is nothing to write."""
+        if not self.enabled or not trainer.is_global_zero:
+            return None
+        return next((Path(log.log_dir) for log in trainer.loggers if isinstance(log, TensorBoardLogger)), None)
+
+    def _guard(self, what: str, work: Callable[[], None]) -> None:
+        """Turn whatever goes wrong into one line; a full disk is left to the caller."""
+        try:
+            work()
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in NO_SPACE:
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            print(f"warning: TensorBoard lacks {what} ({reason})", file=sys.stderr)
+
+    def _write(self, folder: Path, work: "Callable[[SummaryWriter], None]") -> None:
+        threads = torch.get_num_threads()
+        # many small operations: threads that wait for a core which another process has would take three times as long
+        torch.set_num_threads(1)
+        try:
+            with event_file(folder) as writer:
+                work(writer)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            self.enabled = False
+            print(
+                f"warning: no more pictures for TensorBoard, {folder} cannot be written: {error.strerror}; "
+                "free some space.",
+                file=sys.stderr,
+            )
+        finally:
+            torch.set_num_threads(threads)
+
+    def _inspect_training(self, folder: Path, pl_module: LightningModule, epoch: int, is_end: bool) -> None:
+        net, step = self._best(pl_module, epoch)
+        if self._initial is None and self._drawn is None:
+            self._drawn = last_step(folder)  # by the process that this one resumes
+        is_first, is_new = self._drawn is None, step != self._drawn
+
+        def write(writer: "SummaryWriter") -> None:
+            if is_end:
+                self._guard("the text", partial(self._write_text, writer, net, epoch))
+            if is_new:
+                self._guard("the network", partial(self._draw_network, writer, net, step, is_first))
+                self._guard("the validation split", partial(self._draw_split, writer, folder, net, step))
+
+        if is_new or (is_end and self._has_trained):
+            self._write(folder, write)
+            self._drawn = step
+
+    def _inspect_test(self, pl_module: LightningModule, metrics: dict[str, float]) -> None:
+        net, step = self._best(pl_module, epoch=0)
+
+        def write(writer: "SummaryWriter") -> None:
+            for name, value in metrics.items():
+                writer.add_scalar(name, value, step)
+            writer.add_text("test/command", _code(self.command), step)
+            self._draw_split(writer, self.run.path, net, step)
+
+        self._write(self.run.path, write)
+
+    def _best(self, pl_module: LightningModule, epoch: int) -> tuple[MLP, int]:
+        """Return a copy of the network with the checkpoint's weights, or else its own, and their epoch."""
+        net = _copy_of_network(pl_module)
+        if not self.checkpoint.exists():
+            return net, epoch
+        saved = read_checkpoint(self.checkpoint, training=False)
+        weights = {name: value for name, value in saved["state_dict"].items() if name.startswith("net.")}
+        net.load_state_dict({name.removeprefix("net."): value for name, value in weights.items()})
+        return net, len(saved["callbacks"]["History"]["epochs"])
+
+    def _write_text(self, writer: "SummaryWriter", net: MLP, step: int) -> None:
+        writer.add_text("run/command", _code(self.command), step)
+        writer.add_text("run/config", _code((self.run.path / "config.yaml").read_text()), step)
+        writer.add_text("run/parameters", _code(parameter_table(net)), step)
+
+    def _draw_network(self, writer: "SummaryWriter", net: MLP, step: int, is_first: bool) -> None:
+        batch: Batch = self.data.on_after_batch_transfer(next(iter(self.data.train_dataloader())), 0)
+        size = self.data.batch_size
+        batch = batch._replace(images=batch.images[:size], labels=batch.labels[:size])
+        # TensorBoard wants one graph for a run, and steps that never go back
+        initial = self._initial if is_first else None
+        network = Network(writer, net, initial, batch, self.data, step)
+        for draw in (*OF_NETWORK, draw_graph) if is_first else OF_NETWORK:
+            self._guard(_name(draw), partial(draw, network))
+
+    def _draw_split(self, writer: "SummaryWriter", folder: Path, net: MLP, step: int) -> None:
+        split = self.data.splits[self.split]
+        if not len(split.members):
+            print(
+                "No validation split, so TensorBoard has no pictures of mistakes; `test` adds those of the test split"
+            )
+            return
+        found = predict(net, split, self.data)
+        evaluation = Evaluation(writer, folder, net, found, self.data, self.split, self.samples, step)
+        for draw in OF_EVALUATION:
+            self._guard(_name(draw), partial(draw, evaluation))
+
+
+def _copy_of_network(pl_module: LightningModule) -> MLP:
+    """Return the network on the CPU in float32, without dropout."""
+    assert isinstance(pl_module, MLPClassifier)
+    net: MLP = copy.deepcopy(pl_module.net).cpu().float().eval()
+    return net
+
+
+def _code(text: str) -> str:
+    """Return text as a block of code in Markdown."""
+    return f"```\n{text.strip()}\n```"
+
+
+def _name(draw: Callable[..., None]) -> str:
+    return f"the {draw.__name__.removeprefix('draw_').replace('_', ' ')}"

@@ -1,0 +1,268 @@
+"""TensorBoard as a person sees it: the real server, Chromium without a window, every dashboard."""
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect, sync_playwright
+
+from src.cli import main
+from tests.conftest import REPOSITORY, TEST_SIZE
+
+ARGUMENTS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+PATIENCE = 20_000  # milliseconds
+expect.set_options(timeout=PATIENCE)
+
+
+def chromium() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    message = "TensorBoard is not looked at without Chromium: apt-get install chromium"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def command(root: Path, *words: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["src.cli"])
+        assert main([*words, "--trainer.default_root_dir", str(root), "--trainer.accelerator", "cpu"]) == 0
+
+
+def fit(root: Path, digits: Path, *flags: str) -> None:
+    data = ["--data.data_dir", str(digits), "--data.val_size", "60", "--data.batch_size", "32"]
+    command(root, "fit", *data, "--trainer.max_epochs", "3", *flags)
+
+
+def serve(root: Path) -> Iterator[str]:
+    """Start TensorBoard with the flags of ``make tensorboard`` and yield its address when it has found the runs."""
+    makefile = (REPOSITORY / "Makefile").read_text().replace("\\\n", "")
+    flags = re.search(r"/tensorboard --logdir lightning_logs --port \S+ (.*)", makefile)[1].split()
+    # port 0: any free one; it says which
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tensorboard.main", "--logdir", root / "lightning_logs", "--port", "0", *flags],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = next(line for line in server.stderr if " at http" in line).split(" at ")[1].split()[0]
+        runs = len(list((root / "lightning_logs").iterdir()))
+        deadline = time.monotonic() + PATIENCE / 1000
+        while len(json.load(urllib.request.urlopen(f"{address}data/runs"))) < runs:
+            assert time.monotonic() < deadline, "TensorBoard did not find the runs"
+            time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
+    """Two runs that differ in lr, the second one tested."""
+    root = tmp_path_factory.mktemp("root")
+    fit(root, digits)
+    fit(root, digits, "--model.lr", "0.01")
+    command(root, "test", "--ckpt_path", "best")
+    return root
+
+
+@pytest.fixture(scope="module")
+def tensorboard(root: Path) -> Iterator[str]:
+    yield from serve(root)
+
+
+@pytest.fixture(scope="module")
+def tensorboard_of_curves(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Iterator[str]:
+    """A run that has nothing but its curves."""
+    root = tmp_path_factory.mktemp("curves")
+    fit(root, digits, "--inspection.enabled", "false", "--data.val_size", "0")
+    yield from serve(root)
+
+
+def cards(page: Page, card: str, tags: str, count: int) -> Locator:
+    """Search for tags and wait for their cards."""
+    page.locator("tf-tag-filterer input").first.fill(tags)
+    found = page.locator("tf-category-paginated-view").first.locator(card)
+    expect(found).to_have_count(count)
+    return found
+
+
+def expect_drawn(found: Locator, path: str) -> None:
+    """Wait until each card has drawn a line or an area through more than one point."""
+    for card in found.all():
+        expect(card.locator(path).first).to_have_attribute("d", re.compile(r"M.*L.*"), timeout=PATIENCE)
+
+
+def scalars(page: Page) -> None:
+    for tags in ("^(train|val)/(loss|acc)$", "^lr$|^samples_per_second$"):
+        expect_drawn(cards(page, "tf-scalar-card", tags, tags.count("|") * 2 or 1), "path.line")
+
+
+def custom_scalars(page: Page) -> None:
+    charts = page.locator("tf-custom-scalar-multi-line-chart-card")
+    expect(charts).to_have_count(2)
+    expect_drawn(charts, "path.line")
+    for chart in charts.all():
+        expect(chart).to_contain_text("Matches (4)")  # train and val of both runs
+
+
+def images(page: Page) -> None:
+    both = ["train/first_batch", "weights/first_layer"]
+    evaluated = ["confusion", "reliability", "surest_and_least_sure", "worst_mistakes"]
+    counts = dict.fromkeys([*both, *(f"val/{name}" for name in evaluated)], 2)
+    for tag, count in (counts | dict.fromkeys((f"test/{name}" for name in evaluated), 1)).items():
+        for card in cards(page, "tf-image-loader", f"^{tag}$", count).all():
+            picture = card.locator("img")
+            expect(picture).to_be_visible()
+            page.wait_for_function("img => img.naturalWidth > 200", arg=picture.element_handle())
+
+
+def graphs(page: Page) -> None:
+    for node in ("input", "MLP", "output"):
+        expect(page.locator(f"tf-graph-scene g.node[data-name={node}]")).to_be_visible()
+
+
+def distributions(page: Page) -> None:
+    for kind, number in product(("weights", "gradients"), (1, 2)):
+        expect_drawn(cards(page, "tf-distribution-loader", f"^{kind}/linear{number}", 4), "path.area")
+
+
+def histograms(page: Page) -> None:
+    for kind, number in product(("weights", "gradients"), (1, 2)):
+        found = cards(page, "tf-histogram-loader", f"^{kind}/linear{number}", 4)
+        expect_drawn(found, ".histogram path.outline")
+        for card in found.all():
+            expect(card.locator(".histogram")).to_have_count(2)  # before training and after
+
+
+def text(page: Page) -> None:
+    shown = {
+        "^run/command": ("python -m src.cli fit", 2),
+        "^run/config": ("hidden_units", 2),
+        "^run/parameters": ("203,530", 2),
+        "^val/classes": ("precision", 2),
+        "^test/command": ("python -m src.cli test", 1),
+        "^test/classes": ("precision", 1),
+    }
+    for tags, (words, count) in shown.items():
+        for card in cards(page, "tf-text-loader", tags, count).all():
+            expect(card).to_contain_text(words)
+
+
+def pr_curves(page: Page) -> None:
+    for split in ("val", "test"):
+        expect_drawn(cards(page, "tf-pr-curve-card", f"^{split}/", 10), "path.line")
+
+
+def projector(page: Page) -> None:
+    frame = page.frame_locator("iframe").frame_locator("iframe")
+    panel = frame.locator("vz-projector-data-panel")
+
+    def choose(menu: int, entry: str) -> None:
+        panel.locator("paper-dropdown-menu").nth(menu).click()
+        panel.locator("paper-item", has_text=entry).filter(visible=True).click()
+
+    choose(0, "version_1")  # the run that was tested
+    for split, points in (("test", TEST_SIZE), ("val", 60)):
+        choose(1, f"{split}, epoch")
+        expect(frame.locator("vz-projector")).to_contain_text(f"Points: {points}")
+        expect(frame.locator("vz-projector")).to_contain_text("Dimension: 256")
+        expect(panel).to_contain_text(f"projector/{split}/images.tsv")
+        expect(panel.locator("#labelby")).to_have_js_property("value", "class")
+    scatter = frame.locator("vz-projector canvas").first
+    deadline = time.monotonic() + PATIENCE / 1000
+    while (dark := dark_pixels(scatter)) < 500:
+        assert time.monotonic() < deadline, f"only {dark} dark pixels: the digits are not drawn"
+
+
+def dark_pixels(canvas: Locator) -> int:
+    pixels = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("L"))
+    return int((pixels < 100).sum())
+
+
+def hparams(page: Page) -> None:
+    table = page.locator("tf-hparams-table-view")
+    for name in ("hidden_units", "lr", "best/val/acc", "best/val/loss"):
+        expect(
+            table.locator("vaadin-grid-cell-content", has_text=re.compile(f"^\\s*{name}\\s*$")).first
+        ).to_be_visible()
+
+
+CHECKS = (
+    scalars, custom_scalars, images, graphs, distributions, histograms, text, pr_curves, projector, hparams
+)  # fmt: skip
+
+
+def look(browser: Browser, address: str, dashboard: str) -> tuple[Page, list[str]]:
+    """Open a dashboard; its errors on the console are collected in the list."""
+    page = browser.new_page(viewport={"width": 1600, "height": 1200})
+    page.set_default_timeout(PATIENCE)
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{address}#{dashboard}")
+    return page, errors
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_each_dashboard_shows_the_runs_without_an_error(
+    browser: Browser, tensorboard: str, check: Callable[[Page], None]
+) -> None:
+    page, errors = look(browser, tensorboard, check.__name__)
+    check(page)
+    page.close()
+
+    assert errors == []
+
+
+def test_hparams_tells_two_runs_apart(browser: Browser, tensorboard: str, root: Path) -> None:
+    page, _ = look(browser, tensorboard, "hparams")
+    for number, lr in enumerate((0.001, 0.01)):
+        best = json.loads((root / "lightning_logs" / f"version_{number}" / "result.json").read_text())["best"]
+        for value in (lr, best["val/acc"], best["val/loss"]):
+            shown = page.locator("vaadin-grid-cell-content", has_text=re.compile(rf"^\s*{value:#.5g}\s*$"))
+            expect(shown.first).to_be_visible()
+    expect(page.locator("tf-hparams-table-view")).not_to_contain_text("hp_metric")
+    page.close()
+
+
+def test_the_checks_notice_when_a_dashboard_is_empty(
+    browser: Browser, tensorboard_of_curves: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for check in set(CHECKS) - {scalars, custom_scalars}:
+        page, _ = look(browser, tensorboard_of_curves, check.__name__)
+        selected = page.locator("plugin-selector mat-form-field")  # the list of what has no data
+        expect(selected).to_contain_text(re.compile(check.__name__.replace("_", " "), re.IGNORECASE))
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{__name__}.PATIENCE", 300)
+            expect.set_options(timeout=300)
+            page.set_default_timeout(300)
+            with pytest.raises((AssertionError, TimeoutError)):
+                check(page)
+            expect.set_options(timeout=20_000)
+        page.close()

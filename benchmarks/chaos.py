@@ -65,11 +65,11 @@ def small_data(folder: Path) -> list[str]:
     return [*data, "--model.hidden_units", "[32]", "--trainer.max_epochs", "4", "--trainer.accelerator", "cpu"]
 
 
-def in_child(work: Callable[[], int], log: Path) -> int:
-    """Run something in a forked process and return its exit code, negative for the signal that killed it."""
+def fork(work: Callable[[], int], log: Path) -> int:
+    """Start something in a forked process that ends with its exit code; return the process' number."""
     process = os.fork()
     if process:
-        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        return process
     code = 1
     try:
         with log.open("ab") as file:
@@ -78,6 +78,11 @@ def in_child(work: Callable[[], int], log: Path) -> int:
         code = work()
     finally:
         os._exit(code)
+
+
+def in_child(work: Callable[[], int], log: Path) -> int:
+    """Run something in a forked process and return its exit code, negative for the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(fork(work, log), 0)[1])
 
 
 def watched(words: list[str], counts: Path | None = None, kill: tuple[str, int] | None = None) -> int:
@@ -150,23 +155,29 @@ def survives(words: list[str], root: Path, kill: tuple[str, int], reference: dic
     return f"differs in {', '.join(different)}" if different else "equal"
 
 
-def study(kills: int, seed: int = 0) -> dict[str, dict[str, dict[str, int]]]:
-    """Kill each variant at random calls of each kind in turn; return how often each outcome was seen."""
+def study(words: list[str], root: Path, kills: int, seed: int) -> dict[str, dict[str, dict[str, int]]]:
+    """Kill each variant at random calls of each kind in turn; return how often each outcome was seen.
+
+    Args:
+        words: What trains on small data in a few epochs.
+        root: An empty folder for the runs.
+        kills: How many processes to kill.
+        seed: Which calls.
+    """
     choice = random.Random(seed)
     outcomes: dict[str, dict[str, Counter[str]]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
-        data.mkdir()
-        words = small_data(data)
-        references = {name: reference_of([*words, *flags], Path(folder) / name) for name, flags in VARIANTS.items()}
-        for number in range(kills):
-            variant = list(VARIANTS)[number // len(CALLS) % len(VARIANTS)]
-            call = list(CALLS)[number % len(CALLS)]
-            reference, counts = references[variant]
-            kill = (call, choice.randint(1, counts[call]))
-            found = survives([*words, *VARIANTS[variant]], Path(folder) / f"kill{number}", kill, reference)
-            outcomes.setdefault(variant, {}).setdefault(call, Counter())[found] += 1
-            print(f"{variant}, before call {kill[1]} of {counts[call]} of {call}: {found}", flush=True)
+    moments = [(variant, call) for variant in VARIANTS for call in CALLS]
+    choice.shuffle(moments)
+    references: dict[str, tuple[dict[str, Any], dict[str, int]]] = {}
+    for number in range(kills):
+        variant, call = moments[number % len(moments)]
+        if variant not in references:
+            references[variant] = reference_of([*words, *VARIANTS[variant]], root / variant.replace(" ", "_"))
+        reference, counts = references[variant]
+        kill = (call, choice.randint(1, counts[call]))
+        found = survives([*words, *VARIANTS[variant]], root / f"kill{number}", kill, reference)
+        outcomes.setdefault(variant, {}).setdefault(call, Counter())[found] += 1
+        print(f"{variant}, before call {kill[1]} of {counts[call]} of {call}: {found}", flush=True)
     return {name: {call: dict(counter) for call, counter in calls.items()} for name, calls in outcomes.items()}
 
 
@@ -182,11 +193,11 @@ def reference_of(words: list[str], root: Path) -> tuple[dict[str, Any], dict[str
 
 def table(outcomes: dict[str, dict[str, dict[str, int]]]) -> str:
     """Return the README's table: how many of the kills left the same run, per moment and variant."""
-    rows = [f"| killed by SIGKILL during | {' | '.join(outcomes)} |", "|---|" + "---|" * len(outcomes)]
+    rows = [f"| killed by SIGKILL during | {' | '.join(VARIANTS)} |", "|---|" + "---|" * len(VARIANTS)]
     for call in CALLS:
         cells = []
-        for calls in outcomes.values():
-            counter = calls.get(call, {})
+        for variant in VARIANTS:
+            counter = outcomes[variant].get(call, {})
             cells.append(f"{counter.get('equal', 0)} of {sum(counter.values())}")
         rows.append(f"| {call} | {' | '.join(cells)} |")
     return "\n".join(rows)
@@ -200,7 +211,11 @@ def main() -> None:
     asked = parser.parse_args()
     if not asked.table:
         place_files()
-        RESULTS.write_text(json.dumps(study(asked.kills), indent=1) + "\n")
+        with tempfile.TemporaryDirectory() as folder:
+            data = Path(folder) / "data"
+            data.mkdir()
+            outcomes = study(small_data(data), Path(folder), asked.kills, seed=0)
+        RESULTS.write_text(json.dumps(outcomes, indent=1) + "\n")
     README.write_text(replace_table("chaos", table(json.loads(RESULTS.read_text())), README.read_text()))
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import shlex
+import signal
 import sys
 import traceback
 import warnings
@@ -24,6 +25,7 @@ from src.callbacks.console import Console, flush, say
 from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.history import History
 from src.callbacks.inspection import Inspection
+from src.callbacks.signals import StoppedError
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS, DatasetName
 from src.data.report import report
@@ -320,7 +322,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: The words after ``python -m src.cli``; left out, those of this process.
 
     Returns:
-        The exit code: 0, 2 for a request that cannot be met, 1 for a failure while running.
+        The exit code: 0, 2 for a request that cannot be met, 1 for a failure while running, 130 after Ctrl-C and 143
+        after SIGTERM.
     """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # hardware found, seed set, tips: nothing to act on
@@ -333,6 +336,11 @@ def main(args: Sequence[str] | None = None) -> int:
             look_at_data(words[1:])
         else:
             CLI(words)
+    except KeyboardInterrupt:  # outside of training, where there is nothing to save
+        return StoppedError(signal.SIGINT, "").exit_code
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.exit_code
     except Exception as error:
         told = explain(error)
         if told is None:

@@ -61,7 +61,11 @@ class Checkpoints(Checkpoint):
         self._saved_step = trainer.global_step
         self._signals.start()  # Lightning set up handlers of its own just before
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let signals do again what they did before."""
+        self._signals.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Let signals do again what they did before."""
         self._signals.stop()
 
@@ -108,7 +112,7 @@ class Checkpoints(Checkpoint):
         return received
 
     def _end(self, number: int) -> NoReturn:
-        raise StoppedError(number, f"go on with: python -m src.cli fit --ckpt_path {self.run.path}")
+        raise StoppedError(number, f"Go on with: python -m src.cli fit --ckpt_path {self.run.path}")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the request to the checkpoint."""

@@ -45,6 +45,7 @@ class History(Callback):
         self.datamodule = datamodule
         self.epochs: list[dict[str, float]] = []
         self._inherited = 0  # epochs of the run that this one branched off from, whose best.ckpt is not here
+        self._trained = False  # an epoch, in this process
         self._started = 0.0
         self._validation: dict[str, Tensor] = {}
 
@@ -90,6 +91,7 @@ class History(Callback):
         for logger in trainer.loggers:
             logger.log_metrics(record, step=epoch)
             logger.save()
+        self._trained = True
         self.epochs.append({"epoch": epoch, "seconds": seconds, **record})
 
     def best(self) -> dict[str, float] | None:
@@ -105,7 +107,7 @@ class History(Callback):
         if best:
             result = {f"best/{name}": best[name] for name in ("val/acc", "val/loss")}
             for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
+                if isinstance(logger, TensorBoardLogger) and not self._is_logged(logger, next(iter(result))):
                     logger.log_hyperparams(self._hyperparameters(), result, step=int(self.epochs[-1]["epoch"]))
                     logger.save()
         content = {
@@ -124,6 +126,16 @@ class History(Callback):
     def _is_written(self) -> bool:
         path = self.run.path / "result.json"
         return path.exists() and json.loads(path.read_bytes())["epochs"] == self.epochs
+
+    def _is_logged(self, logger: TensorBoardLogger, name: str) -> bool:
+        """Say whether a process that was killed before it wrote result.json has already logged the result."""
+        if self._trained:
+            return False
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(logger.log_dir)).Reload()
+        points = events.Scalars(name) if name in events.Tags()["scalars"] else []
+        return any(point.step == self.epochs[-1]["epoch"] for point in points)
 
     def _hyperparameters(self) -> dict[str, Any]:
         config = self.config

@@ -15,11 +15,11 @@ class StoppedError(RunError):
 
     Args:
         number: The signal's number.
-        way_on: What to say about going on.
+        way_on: A sentence about going on.
     """
 
     def __init__(self, number: int, way_on: str) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}; {way_on}")
+        super().__init__(f"Stopped by {signal.Signals(number).name}. {way_on}")
         self.exit_code = 128 + number  # as shells report it: 130 for Ctrl-C, 143 for SIGTERM
 
 

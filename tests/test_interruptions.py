@@ -1,0 +1,237 @@
+"""A run that is killed, stopped or goes wrong loses nothing."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+
+from src.model.classifier import MLPClassifier
+from tests.conftest import REPOSITORY, Cli
+from tests.test_cli import EPOCHS, checkpoint, curves, results, run_folder, same_training
+
+BATCHES = 6  # in an epoch
+
+
+def in_process(tmp_path: Path, code: str) -> tuple[int, str]:
+    """Run Python in a process of its own, because a kill takes all of it; return its exit code and what it printed."""
+    log = tmp_path / "log"
+    with log.open("a") as file:
+        done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, stdout=file, stderr=file, timeout=300)
+    return done.returncode, log.read_text()
+
+
+def test_a_killed_run_becomes_the_undisturbed_one(tmp_path: Path, digits: Path) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    code = f"""
+from pathlib import Path
+from benchmarks import chaos
+words = ["--data.data_dir", "{digits}", "--data.val_size", "60", "--data.batch_size", "32", "--model.hidden_units",
+         "[16]", "--trainer.max_epochs", "3", "--trainer.accelerator", "cpu", "--inspection.enabled", "false"]
+print("outcomes", chaos.study(words, Path("{tmp_path}"), 5, {seed}))
+"""
+    exit_code, log = in_process(tmp_path, code)
+
+    assert exit_code == 0, log
+    assert log.count(": equal") == 5, f"seed {seed}\n{log}"
+
+
+class Stop(Callback):
+    """Sends this process a signal in the middle of an epoch."""
+
+    def __init__(self, number: int, at: int) -> None:
+        self.number = number
+        self.at = at
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.at:
+            signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_at_the_next_step_and_the_run_goes_on_as_if_nothing_was(
+    cli: Cli, tmp_path: Path, number: int, code: int
+) -> None:
+    cli("fit", *EPOCHS)
+    stop = ["--trainer.callbacks+=tests.test_interruptions.Stop", f"--trainer.callbacks.number={int(number)}"]
+    stopped = cli("fit", *EPOCHS, *stop, "--trainer.callbacks.at=8")
+    run = run_folder(tmp_path, 1)
+
+    assert stopped.code == code
+    assert stopped.err.strip() == (
+        f"Stopped by {signal.Signals(number).name}. Go on with: python -m src.cli fit --ckpt_path {run}"
+    )
+    assert checkpoint(run)["global_step"] == 9
+    assert [step for step, _ in curves(run)["val/acc"]] == [1]
+    assert cli("fit", "--ckpt_path", str(run)).code == 0
+    assert same_training(checkpoint(run_folder(tmp_path)), checkpoint(run))
+    assert results(run_folder(tmp_path)) == results(run)
+
+
+def test_the_signals_belong_to_the_caller_again_afterwards(cli: Cli) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    cli("fit", *EPOCHS)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.fixture
+def endless(tmp_path: Path, digits: Path) -> Iterator[subprocess.Popen[str]]:
+    """A training in a process of its own, with its first epochs done."""
+    words = ["--data.data_dir", str(digits), "--data.val_size", "60", "--trainer.default_root_dir", str(tmp_path)]
+    command = [sys.executable, "-m", "src.cli", "fit", *words, "--data.batch_size", "32", "--trainer.max_epochs", "-1"]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("Epoch 2"):
+        assert process.poll() is None
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_ctrl_c_in_a_terminal_ends_with_the_command_that_goes_on(
+    endless: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    endless.send_signal(signal.SIGINT)
+    _, err = endless.communicate(timeout=60)
+
+    assert endless.returncode == 130
+    assert err.strip().endswith(f"--ckpt_path {run_folder(tmp_path)}")
+    assert checkpoint(run_folder(tmp_path))["global_step"] > BATCHES
+
+
+def test_two_cannot_train_in_one_run(endless: subprocess.Popen[str], cli: Cli, tmp_path: Path) -> None:
+    second = cli("fit", "--ckpt_path", str(run_folder(tmp_path)))
+
+    assert second.code == 2
+    assert "is being trained by another process" in second.err
+    assert endless.poll() is None
+
+
+def test_a_second_signal_ends_at_once() -> None:
+    code = """
+import signal
+from src.callbacks.signals import SignalWatch
+watch = SignalWatch()
+watch.start()
+for _ in range(2):
+    signal.raise_signal(signal.SIGINT)
+    print("still here", watch.received, flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+
+    assert done.returncode == -signal.SIGINT  # which a shell reports as 130
+    assert done.stdout == "still here 2\n"
+
+
+@pytest.mark.parametrize("steps", ["1", "4"])
+def test_checkpoints_within_epochs_are_resumed_like_those_between(cli: Cli, tmp_path: Path, steps: str) -> None:
+    words = [*EPOCHS, "--model.steps_per_execution", steps, "--model.dropout", "0.5"]
+    cli("fit", *words)
+    stop = ["--trainer.callbacks+=tests.test_interruptions.FailAt", "--trainer.callbacks.at=12"]
+    with pytest.raises(AssertionError, match="on purpose"):
+        cli("fit", *words, "--checkpoints.every_n_steps", "4", *stop)
+    run = run_folder(tmp_path, 1)
+    saved = [checkpoint(run, name)["global_step"] for name in ("last", "last.prev")]
+    answer = cli("fit", "--ckpt_path", "last")
+
+    assert saved == [12, 10]  # the end of the second epoch, and four steps after that of the first
+    assert (answer.code, answer.err) == (0, "")
+    assert same_training(checkpoint(run_folder(tmp_path)), checkpoint(run))
+    assert results(run_folder(tmp_path)) == results(run)
+
+
+class FailAt(Callback):
+    """Breaks a run."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        assert trainer.global_step != self.at, "on purpose"
+
+
+def nan_after(batches: int) -> Callable[..., torch.Tensor]:
+    """Return a forward that has no finite logits any more after some training batches."""
+    forward, seen = MLPClassifier.forward, [0]
+
+    def broken(self: MLPClassifier, images: torch.Tensor) -> torch.Tensor:
+        seen[0] += self.training
+        logits = forward(self, images)
+        return logits * float("nan") if self.training and seen[0] > batches else logits
+
+    return broken
+
+
+@pytest.mark.parametrize("steps", ["1", "4"])
+def test_a_loss_that_is_no_number_ends_the_run_and_says_where(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: str
+) -> None:
+    monkeypatch.setattr(MLPClassifier, "forward", nan_after(8))
+    answer = cli("fit", *EPOCHS, "--model.steps_per_execution", steps)
+    loss = curves(run_folder(tmp_path))["train/loss"]
+
+    assert answer.code == 1
+    assert f"epoch 2, batch 3, lr 0.001, train/loss {loss[0][1]:.4g} in the epoch before" in answer.err
+    assert len(answer.err.strip().splitlines()) == 1
+    assert len(loss) == 1
+    for name in ("best", "last"):
+        saved = checkpoint(run_folder(tmp_path), name)
+        assert saved["epoch"] == 0
+        assert all(value.isfinite().all() for value in saved["state_dict"].values())
+
+
+def test_no_step_checkpoint_holds_a_broken_loss(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MLPClassifier, "forward", nan_after(2))
+    answer = cli("fit", *EPOCHS, "--checkpoints.every_n_steps", "2")
+
+    assert (answer.code, checkpoint(run_folder(tmp_path))["global_step"]) == (1, 2)
+
+
+def test_weights_that_broke_in_the_last_step_are_never_saved(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(self: MLPClassifier) -> None:
+        with torch.no_grad():
+            self.net[-1].weight.fill_(float("inf"))
+
+    monkeypatch.setattr(MLPClassifier, "on_validation_start", breaks)
+    answer = cli("fit", *EPOCHS)
+
+    assert answer.code == 1
+    assert "val/loss is" in answer.err
+    assert not list((run_folder(tmp_path) / "checkpoints").glob("*"))
+
+
+def test_detect_anomaly_still_names_the_operation(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MLPClassifier, "forward", nan_after(3))
+    with pytest.warns(UserWarning, match="Error detected in"), pytest.raises(RuntimeError, match="nan values"):
+        cli("fit", *EPOCHS, "--trainer.detect_anomaly", "true")
+
+
+def test_eight_that_start_together_get_eight_runs(tmp_path: Path, digits: Path) -> None:
+    words = ["--data.data_dir", str(digits), "--data.val_size", "60", "--data.batch_size", "32"]
+    place = ["--trainer.default_root_dir", str(tmp_path), "--trainer.max_epochs", "1", "--inspection.enabled", "false"]
+    code = f"""
+import os
+from pathlib import Path
+from benchmarks.chaos import fork
+from src.cli import main
+children = [fork(lambda: main(["fit", "--seed_everything", str(seed), *{[*words, *place]}]), Path("{tmp_path}/log"))
+            for seed in range(8)]
+print("codes", [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+"""
+    _, log = in_process(tmp_path, code)
+    runs = [run_folder(tmp_path, number) for number in range(8)]
+
+    assert f"codes {[0] * 8}" in log, log
+    assert sorted(json.loads((run / "result.json").read_text())["seed"] for run in runs) == list(range(8))
+    for run in runs:
+        assert len(list(run.glob("events.*"))) == 1
+        assert len(curves(run)["val/acc"]) == 1

@@ -17,7 +17,7 @@ NONE = "Nothing was validated, so there is no best.ckpt"
         ("--trainer.check_val_every_n_epoch 5", (f"{NONE}; the last epoch is ", "last.ckpt"), ()),
         ("--data.val_size 0 --trainer.enable_checkpointing false", (f"{NONE}\n",), ("last.ckpt",)),
         ("--trainer.enable_checkpointing false", ("Best val/acc ", " in epoch 1\n"), (".ckpt",)),
-        ("--trainer.max_epochs -1 --trainer.max_steps 6", ("Epoch 1 - ",), ("-1",)),
+        ("--trainer.max_epochs -1 --trainer.max_steps 6", ("Epoch 1 - ",), ("/-1",)),
     ],
 )
 def test_the_closing_lines_are_true(cli: Cli, flags: str, says: tuple[str, ...], hides: tuple[str, ...]) -> None:

@@ -419,11 +419,11 @@ def test_print_config_prints_what_a_checkpoint_brings(
 ) -> None:
     cli("fit", "--trainer.max_epochs", "1", "--model.hidden_units", "[7]", "--data.normalization", "standard")
     with pytest.raises(SystemExit) as stop:
-        cli(subcommand, "--ckpt_path", "last", "--print_config", "--data.val_size", "50")
+        cli(subcommand, "--ckpt_path", "last", "--print_config", "--data.batch_size", "16")
     config = yaml.safe_load(capsys.readouterr().out)
 
     assert stop.value.code == 0
     assert config["model"]["hidden_units"] == [7]
-    assert (config["data"]["normalization"], config["data"]["val_size"]) == ("standard", 50)
+    assert (config["data"]["normalization"], config["data"]["batch_size"]) == ("standard", 16)
     assert config["trainer"]["max_epochs"] == (1 if subcommand == "fit" else 10)
     assert [path.name for path in run_folder(tmp_path).glob("*.json")] == ["result.json"]

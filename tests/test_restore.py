@@ -88,7 +88,7 @@ FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "not a number": (WEIGHT, NAN, ("net.linear1.weight", "no finite numbers")),
     "no tensor": (WEIGHT, "code", ("net.linear1.weight", "no plain tensor")),
     "an unknown setting": ("config/model/width", 3, ("model.width",)),
-    "a setting of another type": ("config/data/batch_size", "many", ("--data.batch_size", "a whole number", "many")),
+    "a setting of another type": ("config/model/dropout", "much", ("--model.dropout", "a number", "much")),
     "an unknown data set": ("config/data/dataset", "../MNIST", ("config.data.dataset is ../MNIST",)),
     "no normalization": ("MNISTDataModule", {}, ("MNISTDataModule.normalization is missing",)),
     "broken statistics": ("MNISTDataModule/mean_std", [0.1, 0.0], ("mean_std is [0.1, 0.0]",)),

@@ -1,5 +1,6 @@
-import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -27,8 +28,14 @@ def test_runs_are_numbered_on_from_the_highest(tmp_path: Path) -> None:
 
 
 def test_runs_that_start_at_once_get_a_folder_each(tmp_path: Path) -> None:
-    with multiprocessing.get_context("fork").Pool(8) as pool:
-        names = pool.map(create, [tmp_path] * 8, chunksize=1)
+    start = Barrier(8)
+
+    def create_at_once(root: Path) -> str:
+        start.wait()
+        return create(root)
+
+    with ThreadPoolExecutor(8) as pool:  # no fork: a child may wait for ever for a lock that another thread had
+        names = list(pool.map(create_at_once, [tmp_path] * 8))
 
     assert len(set(names)) == 8
 

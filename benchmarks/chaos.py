@@ -152,6 +152,8 @@ def survives(words: list[str], root: Path, kill: tuple[str, int], reference: dic
         return "did not go on: " + log.read_text().strip().splitlines()[-1]
     found = outcome(root)
     different = [name for name in reference if not equal(reference[name], found[name])]
+    if "curves" in different:
+        different += [name for name, points in reference["curves"].items() if found["curves"].get(name) != points]
     return f"differs in {', '.join(different)}" if different else "equal"
 
 

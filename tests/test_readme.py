@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import data, parity, speed
+from benchmarks import chaos, data, parity, speed
 from benchmarks.readme import replace_table
 from tests.conftest import REPOSITORY
 
@@ -110,6 +110,13 @@ def test_the_speed_tables_are_made_from_the_recorded_results() -> None:
     results = json.loads(speed.RESULTS.read_text())
 
     assert replace_table("speed", speed.table(results), README) == README
+
+
+def test_the_chaos_table_is_made_from_the_recorded_results() -> None:
+    results = json.loads(chaos.RESULTS.read_text())
+
+    assert replace_table("chaos", chaos.table(results), README) == README
+    assert all(outcome == "equal" for calls in results.values() for counts in calls.values() for outcome in counts)
 
 
 def test_links_lead_somewhere() -> None:

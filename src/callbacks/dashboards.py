@@ -68,8 +68,9 @@ class Evaluation:
     step: int
 
     def images(self, chosen: Tensor) -> Tensor:
-        """Return the images of some predictions, ``(N, 28, 28)`` uint8."""
-        return self.data.splits[self.split].upright(self.found.positions[chosen])
+        """Return the images of some predictions, upright, ``(N, 28, 28)`` uint8."""
+        split = self.data.splits[self.split]
+        return split.upright(self.found.positions[chosen].to(split.images.device)).cpu()
 
     def title(self, text: str) -> str:
         """Return a heading that says what the picture belongs to."""

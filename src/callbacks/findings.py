@@ -44,12 +44,12 @@ class Predictions(NamedTuple):
 
 @torch.no_grad()
 def predict(net: nn.Module, split: Split, data: MNISTDataModule) -> Predictions:
-    """Predict a whole split, on the device of the batches (the CPU), without a part in what other ranks do."""
+    """Predict a whole split on the CPU, whatever other ranks do and wherever the images are."""
     probabilities, labels, positions = [], [], []
     for batch in BatchLoader(split, EVAL_BATCH_SIZE):
-        probabilities.append(net(data.normalize(batch.images)).double().softmax(dim=1))
-        labels.append(batch.labels)
-        positions.append(batch.positions)
+        probabilities.append(net(data.normalize(batch.images.cpu())).double().softmax(dim=1))
+        labels.append(batch.labels.cpu())
+        positions.append(batch.positions.cpu())
     return Predictions(torch.cat(probabilities), torch.cat(labels), torch.cat(positions))
 
 

@@ -19,6 +19,8 @@ from src.model.classifier import MLPClassifier
 from src.runs import Run
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "tensorboard", "jsonargparse")
+# how and where it is computed, not what is learned: HParams shows five columns at first, by the alphabet
+HOW = ("cuda_graph", "data_dir", "memory_map", "on_device", "steps_per_execution")
 OVERLAYS = {
     "train and val": {name: ["Multiline", [f"train/{name}", f"val/{name}"]] for name in ("loss", "acc")},
 }
@@ -140,9 +142,8 @@ class History(Callback):
     def _hyperparameters(self) -> dict[str, Any]:
         config = self.config
         values = {"seed": config["seed_everything"], "max_epochs": config["trainer"]["max_epochs"]}
-        # HParams shows five columns at first, by the alphabet: where the files lie shall take none of them
-        data = {name: value for name, value in config["data"].items() if name not in ("data_dir", "memory_map")}
-        return {**values, **config["model"], **data}
+        everything = {**values, **config["model"], **config["data"]}
+        return {name: value for name, value in everything.items() if name not in HOW}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epochs so far."""

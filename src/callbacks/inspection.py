@@ -1,7 +1,6 @@
 """TensorBoard beyond curves: what the network learned, where it fails, how sure it is."""
 
 import copy
-import errno
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -12,13 +11,13 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from src.callbacks.console import parameter_table
+from src.callbacks.console import parameter_table, say
 from src.callbacks.dashboards import OF_EVALUATION, OF_NETWORK, Evaluation, Network, draw_graph
 from src.callbacks.events import event_file, last_step
 from src.callbacks.findings import predict
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
-from src.errors import UsageError
+from src.errors import FULL, UsageError
 from src.model.classifier import MLPClassifier
 from src.model.mlp import MLP
 from src.restore import read_checkpoint
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 PROJECTED = 2_000
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Inspection(Callback):
@@ -116,7 +114,7 @@ class Inspection(Callback):
         try:
             work()
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in NO_SPACE:
+            if isinstance(error, OSError) and error.errno in FULL:
                 raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             print(f"warning: TensorBoard lacks {what} ({reason})", file=sys.stderr)
@@ -129,7 +127,7 @@ class Inspection(Callback):
             with event_file(folder) as writer:
                 work(writer)
         except OSError as error:
-            if error.errno not in NO_SPACE:
+            if error.errno not in FULL:
                 raise
             self.enabled = False
             print(
@@ -185,8 +183,8 @@ class Inspection(Callback):
 
     def _draw_network(self, writer: "SummaryWriter", net: MLP, step: int, is_first: bool) -> None:
         batch: Batch = self.data.on_after_batch_transfer(next(iter(self.data.train_dataloader())), 0)
-        size = self.data.batch_size
-        batch = batch._replace(images=batch.images[:size], labels=batch.labels[:size])
+        size = batch.sizes[0]  # of the first optimizer step
+        batch = batch._replace(images=batch.images[:size].cpu(), labels=batch.labels[:size].cpu())
         # TensorBoard wants one graph for a run, and steps that never go back
         initial = self._initial if is_first else None
         network = Network(writer, net, initial, batch, self.data, step)
@@ -196,9 +194,7 @@ class Inspection(Callback):
     def _draw_split(self, writer: "SummaryWriter", folder: Path, net: MLP, step: int) -> None:
         split = self.data.splits[self.split]
         if not len(split.members):
-            print(
-                "No validation split, so TensorBoard has no pictures of mistakes; `test` adds those of the test split"
-            )
+            say("No validation split, so TensorBoard has no pictures of mistakes; `test` adds those of the test split")
             return
         found = predict(net, split, self.data)
         evaluation = Evaluation(writer, folder, net, found, self.data, self.split, self.samples, step)

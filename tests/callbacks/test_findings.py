@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from torch.utils.tensorboard import SummaryWriter
 
+from src.callbacks.dashboards import Evaluation
 from src.callbacks.findings import (
     Predictions,
     calibration_bins,
@@ -93,3 +97,14 @@ def test_predictions_are_those_of_the_network_in_the_order_of_the_split() -> Non
     assert found.positions.equal(members)
     last = net.linear3
     assert torch.allclose(last(hidden_activations(net, pixels)), logits, atol=1e-6)
+
+
+def test_shown_images_stand_upright_and_are_those_of_the_predictions(tmp_path: Path) -> None:
+    images, labels = synthetic_digits(50, seed=0)
+    data = MNISTDataModule()
+    data.splits["val"] = Split(images, labels, torch.arange(3, 50, 2), transposed=True)
+    found = predict(MLP(), data.splits["val"], data)
+    with SummaryWriter(tmp_path) as writer:
+        shown = Evaluation(writer, tmp_path, MLP(), found, data, "val", 5, 1)
+
+    assert shown.images(torch.tensor([0, 4])).equal(images[[3, 11]].transpose(1, 2))

@@ -18,7 +18,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "inspection.json"
 REPEATS = 5
-SHORT = ["--trainer.limit_train_batches", "3", "--trainer.limit_val_batches", "1", "--trainer.log_every_n_steps", "1"]
+SHORT = ["--trainer.limit_train_batches", "3", "--trainer.limit_val_batches", "1", "--model.steps_per_execution", "1"]
 
 
 def timed(hook: Callable[..., None], seconds: list[float]) -> Callable[..., None]:

@@ -12,7 +12,7 @@ from jsonargparse import Namespace
 from jsonargparse.typing import restricted_number_type
 from lightning.pytorch.cli import LightningArgumentParser
 
-from src.data.datamodule import IMAGE_SHAPE
+from src.data.pairs import IMAGE_SHAPE
 from src.errors import UsageError
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect, sync_playwright
+from torch.utils.tensorboard import SummaryWriter
 
 from src.cli import main
 from tests.conftest import REPOSITORY, TEST_SIZE
@@ -101,6 +102,15 @@ def tensorboard_of_curves(tmp_path_factory: pytest.TempPathFactory, digits: Path
     """A run that has nothing but its curves."""
     root = tmp_path_factory.mktemp("curves")
     fit(root, digits, "--inspection.enabled", "false", "--data.val_size", "0")
+    yield from serve(root)
+
+
+@pytest.fixture(scope="module")
+def tensorboard_of_a_note(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A run that has no curves either."""
+    root = tmp_path_factory.mktemp("note")
+    with SummaryWriter(str(root / "lightning_logs" / "version_0")) as writer:
+        writer.add_text("note", "nothing else")
     yield from serve(root)
 
 
@@ -252,10 +262,11 @@ def test_hparams_tells_two_runs_apart(browser: Browser, tensorboard: str, root: 
 
 
 def test_the_checks_notice_when_a_dashboard_is_empty(
-    browser: Browser, tensorboard_of_curves: str, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, tensorboard_of_curves: str, tensorboard_of_a_note: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for check in set(CHECKS) - {scalars, custom_scalars}:
-        page, _ = look(browser, tensorboard_of_curves, check.__name__)
+    for check in CHECKS:
+        empty = tensorboard_of_a_note if check in (scalars, custom_scalars) else tensorboard_of_curves
+        page, _ = look(browser, empty, check.__name__)
         selected = page.locator("plugin-selector mat-form-field")  # the list of what has no data
         expect(selected).to_contain_text(re.compile(check.__name__.replace("_", " "), re.IGNORECASE))
         with monkeypatch.context() as patch:

@@ -11,12 +11,10 @@ from torch import Tensor
 from src.data.batches import Batch, BatchLoader, EpochOrder, Split
 from src.data.checks import sha256, source_of
 from src.data.datasets import DATASETS, DatasetName
-from src.data.pairs import IMAGE_SHAPE, read_pair
+from src.data.pairs import read_pair
 from src.data.sources import find_files, place_files
 from src.data.splits import mean_and_std, split_positions
 from src.errors import UsageError
-
-__all__ = ["IMAGE_SHAPE", "MNISTDataModule"]
 
 EVAL_BATCH_SIZE = 4_000  # no gradients are kept, so a few large batches cost less than many small ones
 

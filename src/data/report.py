@@ -1,6 +1,5 @@
 """A look at a data set: ``python -m src.cli data``."""
 
-import errno
 import io
 from pathlib import Path
 
@@ -11,14 +10,13 @@ from src.data.batches import Split
 from src.data.checks import sha256
 from src.data.datamodule import MNISTDataModule
 from src.data.splits import mean_and_std, split_positions
-from src.errors import RunError, UsageError
+from src.errors import FULL, RunError, UsageError
 from src.files import write_atomic
 
 SAMPLES = 10
 MARGIN = 2
 GREY = 77  # between the samples
 FONT_SIZE = 16
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def report(data: MNISTDataModule, sheet: Path) -> str:

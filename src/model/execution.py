@@ -34,8 +34,8 @@ class Execution:
         assert isinstance(optimizer, LightningOptimizer)
         self.optimizer = optimizer
         self.schedules: list[Any] = schedules if isinstance(schedules, list) else [schedules] if schedules else []
-        # Several processes and loss scaling need Lightning's backward and step. Elsewhere they only cost time, 6 % of
-        # an epoch on two cores, and a graph cannot hold them.
+        # Several processes and loss scaling need Lightning's backward and step. Elsewhere they only cost time at every
+        # step, and a graph cannot hold them.
         self.direct = (
             isinstance(trainer.strategy, SingleDeviceStrategy) and trainer.precision in PRECISIONS_WITHOUT_SCALER
         )

@@ -1,4 +1,4 @@
-"""The command line: ``python -m src.cli fit | validate | test | data``."""
+"""The command line: ``python -m src.cli fit | validate | test | predict | export | serve | data``."""
 
 import logging
 import os
@@ -8,10 +8,12 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
+import docstring_parser
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
@@ -37,9 +39,11 @@ from src.recipe import EPOCH_END, MID_EPOCH, dotted, plain, recipe_of, refuse_co
 from src.restore import read_request
 from src.runs import RUNS_FOLDER, Run
 
-DESCRIPTION = """Train and evaluate an MLP on MNIST. Beside the subcommands below there is
-`data`, which describes a data set and draws samples of it (python -m src.cli data --help).
+DESCRIPTION = """Train, evaluate and use an MLP on MNIST. Beside the subcommands below there are
+predict (reads pictures of digits), export (writes a network as ONNX or torch.export program),
+serve (a page to draw digits on) and data (describes a data set and draws samples of it), each with its own --help.
 With MNIST_TRACEBACK=1 in the environment an error shows its full traceback."""
+FUNCTIONS = ("predict", "export", "serve")  # src/NAME.py has a function NAME, whose arguments are the flags
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
     "enable_model_summary": False,  # the console shows the network with exact counts
@@ -300,6 +304,24 @@ def look_at_data(args: Sequence[str]) -> None:
     say(report(request.data, Path(request.output)))
 
 
+def call(name: str, args: Sequence[str]) -> int:
+    """Run one of ``FUNCTIONS``: its arguments are the flags, its docstring the help, its result the exit code."""
+    function = getattr(import_module(f"src.{name}"), name)
+    lists = [each.name for each in signature(function).parameters.values() if each.annotation == list[str]]
+    described = docstring_parser.parse(function.__doc__ or "")
+    parser = Parser(prog=f"cli.py {name}", description=described.short_description or "", allow_abbrev=False)
+    parser.add_function_arguments(function, as_group=False, skip=set(lists))
+    for flag in described.params:
+        if flag.arg_name in lists:  # several words, which a shell makes of a pattern
+            parser.add_argument(f"--{flag.arg_name}", type=str, nargs="+", required=True, help=flag.description)
+    try:
+        request = parser.parse_args(args)
+    except ParserError as error:
+        raise UsageError(explain_parser_message(str(error), list(parser.get_defaults().keys()))) from error
+    exit_code: int = function(**vars(request))
+    return exit_code
+
+
 def number_of_classes(dataset: DatasetName) -> int:
     """Return what the network's output size is linked to."""
     return len(DATASETS[dataset].classes)
@@ -334,6 +356,8 @@ def main(args: Sequence[str] | None = None) -> int:
         words = list(sys.argv[1:] if args is None else args)
         if words[:1] == ["data"]:
             look_at_data(words[1:])
+        elif words and words[0] in FUNCTIONS:
+            return call(words[0], words[1:])
         else:
             CLI(words)
     except KeyboardInterrupt:  # outside of training, where there is nothing to save

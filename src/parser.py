@@ -21,8 +21,9 @@ BYTES_PER_WEIGHT = 4
 
 # what jsonargparse says -> what a person needs
 REWORDINGS = (
-    (r"\(choose from (.*)\)", r"(choose from \1, 'data')"),
+    (r"\(choose from (.*)\)", r"(choose from \1, 'predict', 'export', 'serve', 'data')"),
     (r'Parser key "([\w.]+)":', r"--\1:"),
+    (r"the following arguments are required: (\w+).*", r"--\1 is missing; see --help."),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
     (r"- Expected a path but .* either not accessible or invalid - ", ""),
     (r"Expected a Sequence", r"Expected a list such as [256]"),

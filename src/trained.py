@@ -1,0 +1,79 @@
+"""A trained network as it is used outside of training: raw pixels in, probabilities out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from src.data.datasets import DATASETS
+from src.model.mlp import MLP
+from src.restore import read_request
+
+PREFIX = "net."  # of the network's weights in a checkpoint
+
+
+class PixelClassifier(nn.Module):
+    """A network behind its normalization.
+
+    Args:
+        network: Takes ``(N, 28, 28)`` float32, normalized, and returns logits.
+        mean: What to subtract from pixel / 255.
+        std: What to divide the difference by.
+    """
+
+    def __init__(self, network: nn.Module, mean: float, std: float) -> None:
+        super().__init__()
+        self.network = network
+        self.mean = mean
+        self.std = std
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Classify images.
+
+        Args:
+            images: ``(N, 28, 28)`` uint8, 0 = background.
+
+        Returns:
+            Logits and probabilities, each ``(N, classes)`` float32.
+        """
+        logits: Tensor = self.network((images.float() / 255 - self.mean) / self.std)
+        return logits, logits.softmax(dim=1)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint's network, ready for use.
+
+    Attributes:
+        checkpoint: The file.
+        network: The network in float32 on the CPU, in evaluation mode.
+        classes: The classes' names, in the order of the logits.
+        content: Everything else that the checkpoint holds.
+    """
+
+    checkpoint: Path
+    network: PixelClassifier
+    classes: tuple[str, ...]
+    content: dict[str, Any]
+
+    @classmethod
+    def load(cls, ckpt_path: str) -> "Trained":
+        """Load the network of a checkpoint.
+
+        Args:
+            ckpt_path: A checkpoint file, a run folder (its best checkpoint), ``best`` or ``last`` of the newest run
+                under ``lightning_logs`` that has one.
+
+        Raises:
+            UsageError: If there is none, or it is damaged, or it does not come from this project.
+        """
+        checkpoint, content = read_request(ckpt_path, Path(), training=False)
+        config = content["config"]
+        classes = DATASETS[config["data"]["dataset"]].classes
+        network = MLP(hidden_units=config["model"]["hidden_units"], num_classes=len(classes))
+        weights = {name.removeprefix(PREFIX): weight.float() for name, weight in content["state_dict"].items()}
+        network.load_state_dict({name: weight for name, weight in weights.items() if name in network.state_dict()})
+        mean, std = content["MNISTDataModule"]["mean_std"] or (0.0, 1.0)
+        trained = PixelClassifier(network, mean, std).eval().requires_grad_(False)
+        return cls(checkpoint, trained, classes, content)

@@ -1,0 +1,41 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.data.datamodule import MNISTDataModule
+from src.errors import UsageError
+from src.model.classifier import MLPClassifier
+from src.trained import Trained
+from tests.conftest import Cli
+
+
+@pytest.mark.parametrize("normalization", ["unit", "standard", "[0.2,0.3]"])
+def test_raw_pixels_give_the_logits_that_evaluation_gives(
+    normalization: str, cli: Cli, tmp_path: Path, digits: Path
+) -> None:
+    epoch = ["--trainer.max_epochs", "1", "--inspection.enabled", "false"]
+    assert cli("fit", *epoch, "--data.normalization", normalization).code == 0
+    best = tmp_path / "lightning_logs" / "version_0" / "checkpoints" / "best.ckpt"
+
+    trained = Trained.load(str(best))
+
+    data = MNISTDataModule(data_dir=str(digits), val_size=60)
+    data.mean_std = tuple(trained.content["MNISTDataModule"]["mean_std"] or ()) or None
+    data.setup("test")
+    images = data.splits["test"].images
+    expected = MLPClassifier.load_from_checkpoint(best, weights_only=True)(data.normalize(images)).cpu()
+    logits, probabilities = trained.network(images)
+    assert torch.equal(logits, expected)
+    assert torch.equal(probabilities, expected.softmax(dim=1))
+    assert trained.classes == data.classes
+
+
+def test_the_newest_run_is_found_as_by_the_other_commands(own_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(own_run.parents[1])
+
+    assert Trained.load("best").checkpoint == Path("lightning_logs/version_0/checkpoints/best.ckpt")
+    shutil.rmtree(own_run)
+    with pytest.raises(UsageError, match="train one first"):
+        Trained.load("best")

@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from src.errors import RunError, UsageError
+from src.model.cpu import speed_up_cpu
 from src.model.execution import Execution
 from src.model.mlp import MLP
 
@@ -205,6 +206,11 @@ class MLPClassifier(LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a test batch."""
         self._step(batch, "test")
+
+    def setup(self, stage: str) -> None:
+        """Get the CPU ready if it computes."""
+        if self.trainer.strategy.root_device.type == "cpu":
+            speed_up_cpu()
 
     def on_train_start(self) -> None:
         """Get ready to run several steps at once, the optimizer being restored by now."""

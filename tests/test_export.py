@@ -233,10 +233,12 @@ def test_a_wrong_export_leaves_no_file(
     assert files(output.parent) == before
 
 
-def test_another_answer_is_refused_however_close(trained: Path) -> None:
+def test_another_answer_and_no_number_are_refused(trained: Path) -> None:
     logits = torch.tensor([[1.0, 1.00001]])
     with pytest.raises(RunError, match=r"1 of 1 test images get another answer"):
         compare((logits, logits.softmax(1)), (logits.flip(1), logits.flip(1).softmax(1)), Path("model.onnx"))
+    with pytest.raises(RunError, match=r"0 of 1 .* logits differ by up to nan"):
+        compare((torch.tensor([[1.0, torch.nan]]), logits), (logits, logits), Path("model.onnx"))
     assert compare((logits, logits), (logits, logits - 5e-5), Path("model.onnx")) == 0
 
 

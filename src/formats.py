@@ -12,7 +12,7 @@ from torch.export import Dim, ExportedProgram
 from src.errors import UsageError
 from src.trained import PixelClassifier
 
-Network = Callable[[Tensor], tuple[Tensor, Tensor]]
+Network = Callable[[Tensor], tuple[Tensor, Tensor]]  # images uint8 (N, 28, 28) -> logits, probabilities (N, classes)
 LARGEST_ONNX = (1 << 31) - (1 << 20)  # bytes of weights; a protobuf ends at 2 GiB
 
 

@@ -29,7 +29,8 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> Figure
     """
     with tempfile.TemporaryFile("w+") as output:
         start = time.time()
-        variables = os.environ | {"BENCHMARK_STARTED": str(start), "TF_CPP_MIN_LOG_LEVEL": "3"} | (environment or {})
+        ours = {"BENCHMARK_STARTED": str(start), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONDONTWRITEBYTECODE": ""}
+        variables = os.environ | ours | (environment or {})
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=variables)
         _, status, usage = os.wait4(process.pid, 0)
         whole = time.time() - start

@@ -24,6 +24,7 @@ WAYS_OUT = {
     errno.EROFS: "name another place, or copy the run to a disk that can be written",
     errno.ENOTDIR: "a part of its path is a file; name another place",
     errno.EISDIR: "a file is needed there; name another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
 }
 
 

@@ -120,6 +120,8 @@ def refuse_impossible(request: Namespace) -> None:
         value = request.trainer[name]
         if value is not None and value < 1:
             raise UsageError(f"--trainer.{name} must be at least 1, got {value}.")
+    if request.ema_decay is not None and not 0 <= request.ema_decay < 1:
+        raise UsageError(f"--ema_decay must be at least 0 and below 1, got {request.ema_decay}.")
     sizes = [prod(IMAGE_SHAPE), *request.model.hidden_units, request.model.num_classes]
     needed = BYTES_PER_WEIGHT * sum(fan_in * fan_out for fan_in, fan_out in pairwise(sizes))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

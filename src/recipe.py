@@ -24,11 +24,26 @@ TRAINER_KEYS = (
     "check_val_every_n_epoch",
 )
 # the callbacks' own settings
-CALLBACK_KEYS = ("inspection.enabled", "inspection.every_n_epochs", "inspection.samples", "checkpoints.every_n_steps")
+CALLBACK_KEYS = (
+    "inspection.enabled",
+    "inspection.every_n_epochs",
+    "inspection.samples",
+    "checkpoints.every_n_steps",
+    "ema_decay",
+)
 # arguments of model and data that follow from the rest of the request
 LINKED = ("data.seed", "data.steps_per_execution", "model.num_classes", "model.seed")
 # what a training that goes on has in its optimizer and progress, and which images it has not seen
-EPOCH_END = ("model.lr", "model.steps_per_execution", "data.val_size", "data.split")
+EPOCH_END = (
+    "model.lr",
+    "model.weight_decay",
+    "model.warmup_steps",
+    "model.cosine",
+    "model.steps_per_execution",
+    "data.val_size",
+    "data.split",
+    "ema_decay",
+)
 # within an epoch also which batches are done
 MID_EPOCH = (*EPOCH_END, "data.batch_size", "seed_everything")
 
@@ -58,6 +73,7 @@ def recipe_of(request: Namespace) -> dict[str, Any]:
         "data": {name: value for name, value in plain(request.data).items() if f"data.{name}" not in LINKED},
         "inspection": plain(request.inspection),
         "checkpoints": plain(request.checkpoints),
+        "ema_decay": request.ema_decay,
         "trainer": {name: plain(request.trainer[name]) for name in TRAINER_KEYS},
     }
 

@@ -3,6 +3,7 @@
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import fields
 from inspect import signature
 from math import inf, isfinite
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from src.data.augment import Distortion
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS
 from src.errors import UsageError
@@ -24,6 +26,9 @@ PARTS: dict[str, Any] = {
     "config.seed_everything": int,
     "config.model.hidden_units": list,
     "config.model.lr": int | float,
+    "config.model.weight_decay": int | float,
+    "config.model.warmup_steps": int,
+    "config.model.cosine": bool,
     "config.model.steps_per_execution": int,
     "config.data.dataset": str,
     "config.data.normalization": str | list,
@@ -147,6 +152,7 @@ def _problems_of_settings(checkpoint: dict[str, Any]) -> Iterator[str]:
     known = {"seed_everything", *CALLBACK_KEYS, *(f"trainer.{name}" for name in TRAINER_KEYS)}
     for part, kind in (("model", MLPClassifier), ("data", MNISTDataModule)):
         known |= {f"{part}.{name}" for name in signature(kind).parameters} - set(LINKED)
+    known |= {f"data.distortion.{field.name}" for field in fields(Distortion)}
     unknown = [str(name) for name in dotted(config) if name not in known]
     if unknown:
         yield f"its config has a setting {unknown[0]} that nothing here has"

@@ -427,3 +427,23 @@ def test_print_config_prints_what_a_checkpoint_brings(
     assert (config["data"]["normalization"], config["data"]["batch_size"]) == ("standard", 16)
     assert config["trainer"]["max_epochs"] == (1 if subcommand == "fit" else 10)
     assert [path.name for path in run_folder(tmp_path).glob("*.json")] == ["result.json"]
+
+
+def test_leaving_quickly_loses_nothing(tmp_path: Path, digits: Path) -> None:
+    (tmp_path / "farewell.py").write_text(
+        "import atexit\n"
+        "from lightning.pytorch import Callback\n"
+        "class Farewell(Callback):\n"
+        "    def on_fit_end(self, trainer, module):\n"
+        "        atexit.register(print, 'farewell')\n"
+    )
+    place = ["--trainer.default_root_dir", str(tmp_path), "--data.data_dir", str(digits), "--data.batch_size", "32"]
+    short = ["--data.val_size", "60", "--trainer.max_epochs", "1", "--inspection.enabled", "false"]
+
+    environment = {"PYTHONPATH": str(tmp_path), "PYTHONUNBUFFERED": ""}
+    fit = run_process("fit", *place, *short, "--trainer.callbacks", "farewell.Farewell", **environment)
+    listed = run_process("--help", **environment)
+
+    assert (fit.code, fit.out.splitlines()[-1], fit.err) == (0, "farewell", "")
+    assert listed.code == 0
+    assert "subcommands:" in listed.out

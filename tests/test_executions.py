@@ -27,7 +27,14 @@ def same_results(one: Path, other: Path) -> bool:
 
 @pytest.mark.parametrize(
     "flags",
-    ["", "--model.dropout 0.5", "--trainer.precision bf16-mixed", "--trainer.precision 64-true"],
+    [
+        "",
+        "--model.dropout 0.5",
+        "--data.distortion.rotation 15 --data.distortion.elastic 1.5",
+        "--model.weight_decay 0.01 --model.warmup_steps 5 --model.cosine true",
+        "--trainer.precision bf16-mixed",
+        "--trainer.precision 64-true",
+    ],
 )
 def test_the_weights_are_those_of_single_steps_to_the_last_bit(cli: Cli, tmp_path: Path, flags: str) -> None:
     for steps in ("1", "4", "24"):

@@ -19,6 +19,7 @@ from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 BY_CI = {"make test", "make lint"}
 
 
@@ -73,6 +74,15 @@ def test_every_command_runs_as_written(clone: Path) -> None:
             environment = f"{command}; "
         else:
             run(command if command.startswith("make ") else environment + command, clone)
+
+
+def test_every_python_example_runs_as_written(clone: Path) -> None:
+    assert EXAMPLES
+    for example in EXAMPLES:
+        python = clone / ".venv" / "bin" / "python"
+        done = subprocess.run([python, "-c", example], cwd=clone, capture_output=True, text=True, timeout=300)
+        assert (done.returncode, done.stderr) == (0, ""), f"{example}\n{done.stderr}"
+        assert "['7', '2', '1', '0', '4']" in done.stdout
 
 
 def test_ci_runs_the_other_commands() -> None:

@@ -2,20 +2,33 @@
 
 Images in memory as float32, a batch is one gather; fused Adam; losses and hits are counted once per epoch. Tried and no
 faster: uint8 in memory (``--uint8``, for sets that float32 has no room for), gathering the epoch ahead, keeping the
-gradients' buffers, counting at every step. No logging, no checkpoints, no progress but a line per epoch.
+gradients' buffers, counting at every step. No logging, no checkpoints, no progress but a line per epoch. It starts and
+ends as quickly as ``src/cli.py``, by the same means.
 """
+
+# ruff: noqa: E402
+import gc
+import os
+import sys
+
+gc.disable()
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from benchmarks.peers.common import VAL_SIZE, Clock, options, read
+from src.model.cpu import use_onednn
+
+gc.freeze()
+gc.enable()
 
 
 def main() -> None:
     """Train and report."""
     flags = options(__doc__)
     clock = Clock()
+    use_onednn()
     torch.manual_seed(0)
     images = torch.from_numpy(read("images", flags.data_dir))
     images = images if flags.uint8 else images.float().div_(255)
@@ -54,3 +67,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    os._exit(0)

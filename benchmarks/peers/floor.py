@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.peers.common import VAL_SIZE, Clock, options, read
+from src.model.cpu import use_onednn
 
 
 def main() -> None:
     """Compute and report."""
     flags = options(__doc__)
     clock = Clock()
+    use_onednn()
     torch.manual_seed(0)
     train_size = len(read("labels", flags.data_dir)) - VAL_SIZE
     batch, width = flags.batch_size, flags.hidden_units

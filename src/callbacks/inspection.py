@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 PROJECTED = 2_000
+METRICS = """`train/loss` and `train/acc` are means over the batches of an epoch, each taken before its step, with
+dropout and distortion, of the weights of that moment. `val/*` and `test/*` belong to the end of the epoch: of images
+as they are, without dropout, of the averaged weights if `ema_decay` is set."""
 
 
 class Inspection(Callback):
@@ -180,6 +183,7 @@ class Inspection(Callback):
         writer.add_text("run/command", _code(self.command), step)
         writer.add_text("run/config", _code((self.run.path / "config.yaml").read_text()), step)
         writer.add_text("run/parameters", _code(parameter_table(net)), step)
+        writer.add_text("run/metrics", METRICS, step)
 
     def _draw_network(self, writer: "SummaryWriter", net: MLP, step: int, is_first: bool) -> None:
         batch: Batch = self.data.on_after_batch_transfer(next(iter(self.data.train_dataloader())), 0)

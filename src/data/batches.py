@@ -17,6 +17,7 @@ class Batch(NamedTuple):
         positions: ``(B,)`` int64 positions of the samples in their file.
         sizes: How many of the samples belong to each global batch; they sum to B.
         global_sizes: The number of samples in each global batch over all ranks.
+        epoch: The epoch, counted from 0, that shuffled them; None for a split in the order of its file.
     """
 
     images: Tensor
@@ -24,6 +25,7 @@ class Batch(NamedTuple):
     positions: Tensor
     sizes: list[int]
     global_sizes: list[int]
+    epoch: int | None = None
 
 
 class Split(NamedTuple):
@@ -149,7 +151,8 @@ class BatchLoader:
         else:
             positions = members[chosen]
         labels = labels.index_select(0, positions).long()
-        return Batch(self.split.upright(positions), labels, positions, sizes, global_sizes)
+        epoch = None if self.sampler is None else self.sampler.epoch
+        return Batch(self.split.upright(positions), labels, positions, sizes, global_sizes, epoch)
 
     def state_dict(self) -> dict[str, int]:
         """Return how many batches of the epoch are done; 0 at its end, where the next one starts."""

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from src.data.augment import Distortion
 from src.data.batches import Batch, BatchLoader, EpochOrder, Split
 from src.data.checks import sha256, source_of
 from src.data.datasets import DATASETS, DatasetName
@@ -44,8 +45,10 @@ class MNISTDataModule(LightningDataModule):
             and divides by its standard deviation; [mean, std] does so with these numbers, in units of pixel / 255.
         memory_map: Leave the training images on the disk, and those of the test, for sets larger than the memory;
             .gz files are then refused. Left out, plain files from 1 GiB up are mapped.
+        distortion: Random distortion of the training images, different in every epoch; without any strength, none.
         on_device: Keep the images in the memory of the device that trains, as uint8, and gather batches there.
-        seed: The order of the training images is a function of this and the epoch.
+        seed: The order of the training images is a function of this and the epoch; so is, with its position in the
+            file, the distortion of each.
         steps_per_execution: Training batches that the loader hands over at once.
 
     Raises:
@@ -61,6 +64,7 @@ class MNISTDataModule(LightningDataModule):
         split: Literal["tail", "stratified"] = "tail",
         normalization: Literal["unit", "standard"] | list[float] = "unit",
         memory_map: bool | None = None,
+        distortion: Distortion = Distortion(),  # noqa: B008 - it cannot be changed
         on_device: bool = False,
         seed: int = 42,
         steps_per_execution: int = 1,
@@ -81,6 +85,7 @@ class MNISTDataModule(LightningDataModule):
         self.split = split
         self.normalization = normalization
         self.memory_map = memory_map
+        self.distortion = distortion
         self.on_device = on_device
         self.seed = seed
         self.steps_per_execution = steps_per_execution
@@ -175,15 +180,26 @@ class MNISTDataModule(LightningDataModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move the batch as uint8: a quarter of the bytes of float32."""
         return batch._replace(
-            images=batch.images.to(device, non_blocking=True), labels=batch.labels.to(device, non_blocking=True)
+            images=batch.images.to(device, non_blocking=True),
+            labels=batch.labels.to(device, non_blocking=True),
+            positions=batch.positions.to(device, non_blocking=True),
         )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Turn the images into normalized float32, on the device."""
-        return batch._replace(images=self.normalize(batch.images))
+        """Turn the images into normalized float32, distorted in training, on the device."""
+        images = batch.images
+        if self.distortion != Distortion() and batch.epoch is not None:
+            # one optimizer step's after the other: together they would not fit into the processor's cache
+            parts = zip(torch.split(images, batch.sizes), torch.split(batch.positions, batch.sizes), strict=True)
+            images = torch.cat([self.distortion(part.float(), self.seed, batch.epoch, where) for part, where in parts])
+        return batch._replace(images=self.normalize(images))
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Turn uint8 pixels of any shape, 0 = background, into float32 as the network takes it."""
+        """Turn pixels of any shape from 0 (background) to 255 into float32 as the network takes it.
+
+        Args:
+            images: uint8, or float32 that may be overwritten.
+        """
         pixels = images.float().div_(255)
         if self.mean_std is None:
             return pixels

@@ -3,23 +3,26 @@
 import copy
 import hashlib
 from collections.abc import Sequence
+from math import cos, inf, pi
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from src.errors import RunError, UsageError
+from src.model.cpu import speed_up_cpu
 from src.model.execution import Execution
 from src.model.mlp import MLP
 
 Stage = Literal["train", "val", "test"]
-Batch = tuple[Tensor, Tensor, Tensor, list[int], list[int]]
+Batch = tuple[Tensor, Tensor, Tensor, list[int], list[int], int | None]
 """images ``(B, 28, 28)`` float32, labels ``(B,)`` int64, positions ``(B,)`` int64; for each of the optimizer steps
-that it holds how many of the samples are for it, and how many that step has on all ranks together."""
+that it holds how many of the samples are for it, and how many that step has on all ranks together; the epoch."""
 
 
 class MeanLoss(Metric):
@@ -57,7 +60,10 @@ class MLPClassifier(LightningModule):
     Args:
         hidden_units: Units of each hidden layer, such as [256] or [1000, 1000].
         dropout: Probability with which a hidden unit is dropped in training, at least 0 and below 1.
-        lr: Learning rate of Adam, above 0.
+        lr: Learning rate of Adam, above 0; with a warm-up or a cosine the highest.
+        weight_decay: How much of each weight and bias, times the learning rate, a step takes away (AdamW).
+        warmup_steps: Over so many optimizer steps the learning rate rises linearly to ``lr``.
+        cosine: Let the learning rate fall to 0 along half a cosine until the end of training.
         num_classes: Number of classes.
         steps_per_execution: Optimizer steps that run in one batch of Lightning's, as in Keras. The weights are the
             same to the last bit; with more than one, Lightning's own cost per batch is paid less often, and callbacks,
@@ -75,6 +81,9 @@ class MLPClassifier(LightningModule):
         hidden_units: Sequence[int] = (256,),
         dropout: float = 0.0,
         lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        warmup_steps: int = 0,
+        cosine: bool = False,
         num_classes: int = 10,
         steps_per_execution: int = 1,
         cuda_graph: bool = False,
@@ -85,16 +94,24 @@ class MLPClassifier(LightningModule):
             raise UsageError(f"--model.steps_per_execution must be at least 1, got {steps_per_execution}.")
         if not 0 < lr < float("inf"):
             raise UsageError(f"--model.lr must be a positive number, got {lr}.")
+        if not 0 <= weight_decay < float("inf"):
+            raise UsageError(f"--model.weight_decay must be at least 0, got {weight_decay}.")
+        if warmup_steps < 0:
+            raise UsageError(f"--model.warmup_steps must be at least 0, got {warmup_steps}.")
         if cuda_graph and steps_per_execution == 1:
             raise UsageError("--model.cuda_graph needs several steps to capture: give --model.steps_per_execution 48.")
         self.save_hyperparameters(logger=False)
         self.lr = lr
+        self.weight_decay = weight_decay
+        self.warmup_steps = warmup_steps
+        self.cosine = cosine
         self.automatic_optimization = steps_per_execution == 1  # else Lightning would take one step for all of them
         self.steps_per_execution = steps_per_execution
         self.cuda_graph = cuda_graph
         self.dropout = dropout
         self.seed = seed
         self._execution: Execution | None = None
+        self._total_steps = inf
         self.net = MLP(hidden_units=hidden_units, num_classes=num_classes, dropout=dropout)
         # The sums stay on the device and are read once per epoch; validate_args would read them every step.
         for stage in ("train", "val", "test"):
@@ -162,7 +179,7 @@ class MLPClassifier(LightningModule):
 
     def _execute(self, batch: Batch, first_batch: int) -> None:
         """Take the optimizer steps of a batch and count their metrics at once."""
-        images, labels, _, sizes, global_sizes = batch
+        images, labels, _, sizes, global_sizes, _ = batch
         if self.trainer.max_steps >= 0:
             left = self.trainer.max_steps - self.trainer.global_step
             sizes, global_sizes = sizes[:left], global_sizes[:left]
@@ -206,8 +223,18 @@ class MLPClassifier(LightningModule):
         """Count a test batch."""
         self._step(batch, "test")
 
+    def setup(self, stage: str) -> None:
+        """Get the CPU ready if it computes."""
+        if self.trainer.strategy.root_device.type == "cpu":
+            speed_up_cpu()
+
     def on_train_start(self) -> None:
-        """Get ready to run several steps at once, the optimizer being restored by now."""
+        """Get ready to run several steps at once, the optimizer being restored by now, and for the schedule."""
+        if self.cosine:
+            # not earlier: asked before the loaders' state is restored, Lightning would never restore it
+            self._total_steps = self._count_steps()
+            if self._total_steps == inf:
+                raise UsageError("--model.cosine needs to know the end of training: give --trainer.max_epochs.")
         if not self.automatic_optimization:
             self._execution = Execution(self, self.cuda_graph)
 
@@ -244,9 +271,34 @@ class MLPClassifier(LightningModule):
         # (sync_dist changes nothing, all ranks have the same means; without it Lightning warns)
         self.log_dict(self.epoch_metrics(stage), logger=False, sync_dist=True)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam as Keras has it: eps 1e-7 instead of torch's 1e-8."""
-        return torch.optim.Adam(self.parameters(), lr=self.lr, betas=(0.9, 0.999), eps=1e-7, fused=True)
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return Adam as Keras has it (eps 1e-7 instead of torch's 1e-8), and what changes its learning rate."""
+        kind = torch.optim.AdamW if self.weight_decay else torch.optim.Adam
+        optimizer = kind(
+            self.parameters(), self.lr, betas=(0.9, 0.999), eps=1e-7, weight_decay=self.weight_decay, fused=True
+        )
+        if not self.warmup_steps and not self.cosine:
+            return optimizer
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_lr)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _count_steps(self) -> float:
+        """Return the optimizer steps of the whole training, perhaps infinitely many."""
+        steps = self.trainer.estimated_stepping_batches
+        if not self.automatic_optimization:  # Lightning counts its own batches, which hold several steps
+            loader: Any = self.trainer.train_dataloader
+            limits = (self.trainer.max_steps, (self.trainer.max_epochs or -1) * loader.batches)
+            steps = min((limit for limit in limits if limit >= 0), default=inf)
+        return steps
+
+    def _share_of_lr(self, step: int) -> float:
+        """Return the factor of the learning rate for a step, counted from 0."""
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        if not self.cosine or step == 0:
+            return 1.0
+        done = (step - self.warmup_steps) / max(1, self._total_steps - self.warmup_steps)
+        return (1 + cos(pi * min(1.0, done))) / 2
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the epoch's sums so far, over all ranks, for a checkpoint in the middle of an epoch."""

@@ -1,0 +1,111 @@
+"""Random distortions of training images, computed for a whole batch where the batch lies."""
+
+import hashlib
+from dataclasses import dataclass, fields
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from src.data.pairs import IMAGE_SHAPE
+from src.errors import UsageError
+
+GRID = 7  # points on each side of the grid that elastic distortion moves
+COEFFICIENTS = 3 + GRID * GRID  # of each of the two coordinates: x, y, 1 and one for every point
+WORDS = 4  # random numbers of 16 bits in one of 64
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """Random affine and elastic distortion, as Simard, Steinkraus and Platt (2003) introduced it for MNIST.
+
+    Each strength is the largest change; an image's own is uniform between minus and plus that. Elastic distortion
+    moves the points of a 7 x 7 grid and everything between them smoothly (bicubic), instead of smoothing a field
+    with as many points as pixels: the same kind of field at a small part of the cost. Pixels between pixels are
+    interpolated linearly, those from outside are background.
+
+    Args:
+        rotation: In degrees, at most 180.
+        scale: Of width and height, each for itself, as a fraction below 1.
+        shear: Of the columns against the rows, as a fraction of the height.
+        shift: In pixels, to the side and up or down.
+        elastic: How far a point of the grid moves to the side and up or down, in pixels.
+
+    Raises:
+        UsageError: If a strength is out of its range.
+    """
+
+    rotation: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    shift: float = 0.0
+    elastic: float = 0.0
+
+    def __post_init__(self) -> None:
+        below = {"rotation": 180.0, "scale": 0.99, "shear": 10.0, "shift": 28.0, "elastic": 28.0}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0 <= value <= below[field.name]:
+                raise UsageError(
+                    f"--data.distortion.{field.name} must be between 0 and {below[field.name]:g}, got {value}."
+                )
+
+    def __call__(self, images: Tensor, seed: int, epoch: int, positions: Tensor) -> Tensor:
+        """Distort images; the same arguments give the same images to rounding, whatever else is in the batch.
+
+        Args:
+            images: ``(B, 28, 28)`` float32, background 0.
+            seed: Any integer.
+            epoch: The number of the epoch.
+            positions: ``(B,)`` int64, the images' positions in the data set.
+
+        Returns:
+            ``(B, 28, 28)`` float32.
+        """
+        rows, columns = images.shape[1:]
+        grid = self._coefficients(seed, epoch, positions).flatten(0, 1) @ basis(images.device)
+        where = grid.view(-1, 2, rows, columns).permute(0, 2, 3, 1)
+        return functional.grid_sample(images[:, None], where, align_corners=False)[:, 0]
+
+    def _coefficients(self, seed: int, epoch: int, positions: Tensor) -> Tensor:
+        """Return where each pixel's value comes from, as coefficients of ``basis``: ``(B, 2, COEFFICIENTS)``."""
+        pixel = 2 / IMAGE_SHAPE[1]
+        random = uniform(seed, epoch, positions, 4 + 2 * (1 + GRID * GRID))
+        angle, wide, high, shear = (
+            random[:, :4] * torch.tensor([self.rotation * torch.pi / 180, self.scale, self.scale, self.shear])
+        ).unbind(1)
+        strengths = torch.full((1 + GRID * GRID,), self.elastic * pixel)
+        strengths[0] = self.shift * pixel
+        moves = random[:, 4:].view(-1, 2, 1 + GRID * GRID) * strengths
+        cos, sin, wide, high = angle.cos(), angle.sin(), 1 + wide, 1 + high
+        turn = torch.stack([wide * cos, wide * (cos * shear - sin), high * sin, high * (sin * shear + cos)], dim=1)
+        return torch.cat([turn.view(-1, 2, 2), moves], dim=2)
+
+
+@cache
+def basis(device: torch.device) -> Tensor:
+    """Return the fields that distortions are made of, at every pixel: ``(COEFFICIENTS, 784)`` float32.
+
+    Coordinates run from -1 to 1 between the outer edges of the image, as ``grid_sample`` has them.
+    """
+    rows, columns = ((2 * torch.arange(size) + 1) / size - 1 for size in IMAGE_SHAPE)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    points = torch.eye(GRID * GRID).view(-1, 1, GRID, GRID)
+    smooth = functional.interpolate(points, IMAGE_SHAPE, mode="bicubic", align_corners=True)
+    return torch.cat([x.reshape(1, -1), y.reshape(1, -1), torch.ones(1, x.numel()), smooth.flatten(1)]).to(device)
+
+
+def uniform(seed: int, epoch: int, positions: Tensor, count: int) -> Tensor:
+    """Return random numbers that depend on seed, epoch and position alone: ``(B, count)`` float32 in [-1, 1).
+
+    A counter goes through the mixing function of SplitMix64 (Steele, Lea and Flood 2014); each result gives four.
+    """
+    digest = hashlib.sha256(f"distortion/{seed}/{epoch}".encode()).digest()
+    words = -(-count // WORDS)
+    counter = positions[:, None] * words + torch.arange(words, device=positions.device)
+    mixed = (counter + int.from_bytes(digest[:7])) * -7046029254386353131
+    mixed = (mixed ^ ((mixed >> 30) & (1 << 34) - 1)) * -4658895280553007687
+    mixed = (mixed ^ ((mixed >> 27) & (1 << 37) - 1)) * -7723592293110705685
+    mixed = mixed ^ ((mixed >> 31) & (1 << 33) - 1)
+    return mixed.view(torch.int16)[:, :count].float() / 2**15

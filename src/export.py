@@ -1,0 +1,157 @@
+"""A trained network for other programs: ``python -m src.cli export``."""
+
+import json
+import platform
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.data.datamodule import MNISTDataModule
+from src.errors import RunError, UsageError
+from src.files import write_atomic
+from src.formats import FORMATS, Network
+from src.runs import Run
+from src.trained import Trained
+
+LARGEST_DIFFERENCE = 1e-4  # of the file's logits and probabilities from the checkpoint's
+ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+def export(ckpt_path: str, output: str, data_dir: str | None = None) -> int:
+    """Write a trained network as an ONNX file or a torch.export program, checked on all test images.
+
+    The file's input is ``images``, uint8 ``(N, 28, 28)``, any N, upright, 0 = background; the normalization is inside.
+    Its outputs are ``logits`` and ``probabilities``, float32 ``(N, classes)``. It is written when all test images of
+    the checkpoint's data set get the same answers from it as from the checkpoint, and not at all otherwise.
+
+    Args:
+        ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
+            one.
+        output: The file to write: NAME.onnx (ONNX) or NAME.pt2 (torch.export). One that is there is replaced.
+        data_dir: The folder with the data set's IDX files, if they are no longer where the run read them.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: If there is no such checkpoint, no test image, no such format or no place for the file.
+        RunError: If the file would give other answers than the checkpoint.
+        OSError: If the file cannot be written; it is then not there, or as it was.
+    """
+    path = Path(output)
+    refuse_output(path)
+    trained = Trained.load(ckpt_path)
+    data = read_test_data(trained, data_dir)
+    expected = answers(trained.network, data)
+    metadata = describe(trained, data, expected[0])
+    serialize, load = FORMATS[path.suffix.lower()]
+    content = serialize(trained.network, metadata)
+    difference = compare(answers(load(content), data), expected, path)
+    write_atomic(path, content)
+    print(f"{path}: {len(content):,} bytes, images (N, 28, 28) -> logits, probabilities (N, {len(trained.classes)})")
+    print(
+        f"Checked: all {metadata['samples']:,} test images of {data.dataset} get the answers of {trained.checkpoint} "
+        f"(test/acc {metadata['test/acc']:.4f}), the logits differ by at most {difference:.2g}"
+    )
+    return 0
+
+
+def refuse_output(path: Path) -> None:
+    """Refuse what cannot become an exported file, before anything else is done.
+
+    Raises:
+        UsageError: If it is a folder, or has another extension, or lies in no folder, or packages are missing.
+    """
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        raise UsageError(f"--output {path} is a folder: name a file in it, such as {path / 'model.onnx'}.")
+    if suffix not in FORMATS:
+        raise UsageError(f"--output {path}: name a file that ends in .onnx (ONNX) or .pt2 (torch.export).")
+    if not path.parent.is_dir():
+        raise UsageError(f"--output {path}: there is no folder {path.parent}; make it or name another one.")
+    missing = [name for name in ONNX_PACKAGES if suffix == ".onnx" and find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"--output {path} needs {', '.join(missing)}: pip install '.[export]', or name a .pt2 file, which does not."
+        )
+
+
+def read_test_data(trained: Trained, data_dir: str | None) -> MNISTDataModule:
+    """Return a checkpoint's data with the test split, which is where ``test`` finds it or in ``data_dir``.
+
+    Raises:
+        UsageError: If it is not there, or damaged.
+    """
+    settings = trained.content["config"]["data"]
+    folder = data_dir or settings.get("data_dir")
+    if folder and not Path(folder).is_dir():
+        raise UsageError(
+            f"an export is checked with the test images, and {folder} is not there: name their --data_dir."
+        )
+    data = MNISTDataModule(settings["dataset"], folder)
+    try:
+        data.setup("test")
+    except UsageError as error:
+        reason = str(error).replace("--data.data_dir", "--data_dir")
+        raise UsageError(f"an export is checked with the test images: {reason}") from error
+    return data
+
+
+def answers(network: Network, data: MNISTDataModule) -> tuple[Tensor, Tensor]:
+    """Return a network's logits and probabilities for the test images, each ``(N, classes)`` float32."""
+    logits, probabilities = zip(*(network(batch.images) for batch in data.test_dataloader()), strict=True)
+    return torch.cat(logits), torch.cat(probabilities)
+
+
+def describe(trained: Trained, data: MNISTDataModule, logits: Tensor) -> dict[str, Any]:
+    """Return what an exported file says of itself, for JSON; ``logits`` is what it says to the test images."""
+    labels = data.splits["test"].labels
+    correct = int((logits.argmax(dim=1) == labels).sum())
+    return {
+        "description": f"An MLP for {data.dataset}: images, uint8 (N, 28, 28), upright, 0 = background.",
+        "classes": list(trained.classes),
+        "normalization": {"mean": trained.network.mean, "std": trained.network.std},  # of pixel / 255, done inside
+        "hidden_units": trained.content["config"]["model"]["hidden_units"],
+        "dataset": data.dataset,
+        "data_sha256": digests(trained, data),
+        "test/acc": correct / len(labels),
+        "samples": len(labels),
+        "correct": correct,
+        "checkpoint": str(trained.checkpoint),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "lightning")}},
+    }
+
+
+def digests(trained: Trained, data: MNISTDataModule) -> dict[str, str]:
+    """Return the SHA-256 of the data's files by name, as the run recorded them, or else as they are now."""
+    try:
+        result = json.loads((Run.of_checkpoint(trained.checkpoint).path / "result.json").read_bytes())
+        return {Path(path).name: str(digest) for path, digest in result["data"]["sha256"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # of a killed run, or a copied checkpoint
+        return {Path(path).name: digest for path, digest in data.describe()["sha256"].items()}
+
+
+def compare(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], path: Path) -> float:
+    """Return the largest difference of logits.
+
+    Args:
+        found: Logits and probabilities of the exported network.
+        expected: Those of the checkpoint.
+        path: The file, for the message.
+
+    Raises:
+        RunError: If an answer differs, or a logit or a probability by more than ``LARGEST_DIFFERENCE``.
+    """
+    others = int((found[0].argmax(dim=1) != expected[0].argmax(dim=1)).sum())
+    differences = [float((ours - theirs).abs().max()) for ours, theirs in zip(found, expected, strict=True)]
+    if others or not all(difference <= LARGEST_DIFFERENCE for difference in differences):  # NaN is not
+        raise RunError(
+            f"{path} was not written: {others:,} of {len(found[0]):,} test images get another answer from it than from "
+            f"the checkpoint, logits differ by up to {differences[0]:.2g}, probabilities by {differences[1]:.2g} "
+            f"(allowed: {LARGEST_DIFFERENCE:g}); try the other format (.onnx, .pt2)."
+        )
+    return differences[0]

@@ -1,0 +1,80 @@
+"""A network as a file that other programs run: ONNX and torch.export."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import Dim, ExportedProgram
+
+from src.errors import UsageError
+from src.trained import PixelClassifier
+
+Network = Callable[[Tensor], tuple[Tensor, Tensor]]  # images uint8 (N, 28, 28) -> logits, probabilities (N, classes)
+LARGEST_ONNX = (1 << 31) - (1 << 20)  # bytes of weights; a protobuf ends at 2 GiB
+
+
+def trace(network: PixelClassifier) -> ExportedProgram:
+    """Return the network as a torch.export program that takes any number of images."""
+    example = torch.zeros(2, 28, 28, dtype=torch.uint8)
+    program = torch.export.export(network, (example,), dynamic_shapes={"images": {0: Dim("N")}})
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it names paths of this machine
+    return program
+
+
+def to_onnx(network: PixelClassifier, metadata: dict[str, Any]) -> bytes:
+    """Return the content of an ONNX file, each item of the metadata a property of it, as text or else JSON.
+
+    Raises:
+        UsageError: If the network is too large for one.
+    """
+    size = sum(weight.nbytes for weight in network.parameters())
+    if size > LARGEST_ONNX:
+        raise UsageError(f"--output: the weights take {size / 1e9:.1f} GB, an ONNX file ends at 2: name a .pt2 file.")
+    program = torch.onnx.export(
+        trace(network),
+        input_names=["images"],
+        output_names=["logits", "probabilities"],
+        dynamic_shapes={"images": {0: "N"}},
+        verbose=False,
+    )
+    assert program is not None
+    program.model.doc_string = metadata["description"]
+    for name, value in metadata.items():
+        program.model.metadata_props[name] = value if isinstance(value, str) else json.dumps(value)
+    content: bytes = program.model_proto.SerializeToString()
+    return content
+
+
+def open_onnx(content: bytes) -> Network:
+    """Return an ONNX file's network as ONNX Runtime runs it."""
+    import onnxruntime  # of an extra
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def run(images: Tensor) -> tuple[Tensor, Tensor]:
+        logits, probabilities = session.run(["logits", "probabilities"], {"images": images.numpy()})
+        return torch.from_numpy(logits), torch.from_numpy(probabilities)
+
+    return run
+
+
+def to_pt2(network: PixelClassifier, metadata: dict[str, Any]) -> bytes:
+    """Return the content of a torch.export file, with the metadata in its extra file ``metadata.json``."""
+    content = io.BytesIO()
+    torch.export.save(trace(network), content, extra_files={"metadata.json": json.dumps(metadata)})
+    return content.getvalue()
+
+
+def open_pt2(content: bytes) -> Network:
+    """Return a torch.export file's network."""
+    network: Network = torch.export.load(io.BytesIO(content)).module()
+    return network
+
+
+FORMATS = {".onnx": (to_onnx, open_onnx), ".pt2": (to_pt2, open_pt2)}

@@ -1,0 +1,105 @@
+import pytest
+import torch
+from torch import Tensor
+from torchvision.transforms.functional import InterpolationMode, affine
+
+from src.data import augment
+from src.data.augment import Distortion, uniform
+from src.errors import UsageError
+
+POSITIONS = torch.arange(1_000, 1_040)
+FULL = Distortion(rotation=15, scale=0.15, shear=0.2, shift=2, elastic=1.5)
+
+
+@pytest.fixture
+def images() -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.zeros(len(POSITIONS), 28, 28)
+    images[:, 6:22, 6:22] = torch.rand(len(POSITIONS), 16, 16, generator=generator) * 255
+    return images
+
+
+def test_no_strength_changes_nothing(images: Tensor) -> None:
+    assert torch.allclose(Distortion()(images, 1, 2, POSITIONS), images, atol=1e-2)
+
+
+def test_a_picture_depends_on_seed_epoch_and_position_alone(images: Tensor) -> None:
+    alone = FULL(images[7:8], 1, 2, POSITIONS[7:8])
+    shuffled = torch.randperm(len(images), generator=torch.Generator().manual_seed(3))
+
+    assert torch.allclose(FULL(images, 1, 2, POSITIONS)[7:8], alone, atol=1e-2)
+    assert torch.allclose(FULL(images[shuffled], 1, 2, POSITIONS[shuffled])[shuffled == 7], alone, atol=1e-2)
+    for seed, epoch, position in ((2, 2, POSITIONS[7:8]), (1, 3, POSITIONS[7:8]), (1, 2, POSITIONS[8:9])):
+        assert not torch.allclose(FULL(images[7:8], seed, epoch, position), alone, atol=1)
+
+
+def test_random_numbers_are_uniform_and_unrelated() -> None:
+    here, later, elsewhere = (uniform(7, epoch, torch.arange(start, start + 20_000), 6) for epoch, start in
+                              ((0, 0), (1, 0), (0, 20_000)))  # fmt: skip
+
+    for share in (0.25, 0.5, 0.75):
+        assert here.quantile(share, dim=0).tolist() == pytest.approx([2 * share - 1] * 6, abs=0.03)
+    together = torch.cat([here, later, elsewhere], dim=1)
+    assert (torch.corrcoef(together.T) - torch.eye(18)).abs().max() < 0.035  # five standard deviations
+
+
+# what the largest random number makes of each strength, in torchvision's terms
+AFFINE: dict[str, tuple[Distortion, dict[str, float]]] = {
+    "rotation": (Distortion(rotation=15), {"angle": -15.0}),
+    "shift": (Distortion(shift=3), {"shift": -3.0}),
+    "scale": (Distortion(scale=0.25), {"scale": 1 / 1.25}),
+}
+
+
+@pytest.fixture
+def largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every random number is the largest."""
+    monkeypatch.setattr(augment, "uniform", lambda seed, epoch, positions, count: torch.ones(len(positions), count))
+
+
+@pytest.mark.usefixtures("largest")
+@pytest.mark.parametrize("name", AFFINE)
+def test_affine_distortion_is_torchvisions(name: str, images: Tensor) -> None:
+    distortion, same = AFFINE[name]
+    expected = affine(
+        images,
+        angle=same.get("angle", 0.0),
+        translate=[int(same.get("shift", 0))] * 2,
+        scale=same.get("scale", 1.0),
+        shear=[0.0, 0.0],
+        interpolation=InterpolationMode.BILINEAR,
+    )
+    assert torch.allclose(distortion(images, 0, 0, POSITIONS), expected, atol=1.0)
+
+
+@pytest.mark.usefixtures("largest")
+def test_shear_moves_each_row_by_its_height() -> None:
+    ramp = torch.arange(28.0).expand(1, 28, 28)  # a pixel's value is its column
+    moved = (Distortion(shear=0.2)(ramp, 0, 0, POSITIONS[:1]) - ramp)[0, :, 4:-4]
+
+    assert torch.allclose(moved, (0.2 * (torch.arange(28.0) - 13.5))[:, None].expand_as(moved), atol=1e-3)
+
+
+def test_elastic_distortion_moves_no_pixel_further_than_its_strength() -> None:
+    ramp = torch.arange(28.0).expand(len(POSITIONS), 28, 28)
+    moved = Distortion(elastic=1.5)(ramp, 0, 0, POSITIONS) - ramp
+    inside = moved[:, 4:-4, 4:-4]
+
+    assert 1.0 < inside.abs().max() < 1.5 * 1.6  # between the grid's points bicubic interpolation overshoots
+    steps = (inside[:, :, 1:] - inside[:, :, :-1]).abs()
+    assert steps.max() < 1.5  # smooth: neighbours move alike
+
+
+def test_what_was_there_stays_on_a_black_background(images: Tensor) -> None:
+    distorted = FULL(images, 1, 2, POSITIONS)
+
+    assert distorted.min() >= 0
+    assert distorted.max() <= 255 + 1e-3
+    assert (distorted == 0).float().mean() > 0.3
+    assert distorted.mean().item() == pytest.approx(images.mean().item(), rel=0.15)
+
+
+@pytest.mark.parametrize(("name", "value"), [("rotation", -1), ("scale", 1.0), ("shear", -0.1), ("shift", 29)])
+def test_impossible_strengths_are_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=rf"--data\.distortion\.{name} must be between 0 and"):
+        Distortion(**{name: value})

@@ -5,17 +5,33 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, a kill or a power cut never sees half of it.
+    """Write a file at once as ``open_atomic`` does.
+
+    Args:
+        path: The file to write.
+        content: The whole content.
+
+    Raises:
+        OSError: If the folder is not writable or the disk is full; it names ``path``, which is then as it was.
+    """
+    with open_atomic(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing so that a reader, a kill or a power cut never sees half of it.
 
     The content goes to a temporary file in the same folder, is flushed to the disk and renamed; the folder is
-    flushed too, so that the new name survives a power cut. Whatever stood at ``path`` stays until the rename.
+    flushed too, so that the new name survives a power cut. Whatever stood at ``path`` stays until the rename, and
+    for good if the block ends by an exception.
 
     Args:
         path: The file to write; its folder is made when it is missing.
-        content: The whole content.
 
     Raises:
         OSError: If the folder is not writable or the disk is full; it names ``path``, which is then as it was.
@@ -25,7 +41,7 @@ def write_atomic(path: Path, content: bytes) -> None:
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fchmod(file.fileno(), 0o666 & ~_umask())
                 os.fsync(file.fileno())

@@ -1,0 +1,228 @@
+"""Pictures of digits, read by a trained network."""
+
+import csv
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from src import predict as predict_module
+from src.cli import main
+from src.data.digits import read_digit
+from src.trained import Trained
+from tests.conftest import Answer
+from tests.test_bad_requests import Request, check, files, foreign_checkpoint
+from tests.test_export import letters
+
+Rows = list[dict[str, str]]
+ONE_EPOCH = ["--trainer.max_epochs", "1", "--inspection.enabled", "false"]
+
+
+def draw(path: Path, offset: int = 0) -> Path:
+    """A one in black on white."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.new("L", (90, 120), 255)
+    ImageDraw.Draw(picture).line([(40 + offset, 20), (44, 100)], 0, 9)
+    picture.save(path)
+    return path
+
+
+def rows_of(path: Path) -> Rows:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def here(tmp_path: Path, own_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a run and three pictures."""
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("b.png", "a.jpg", "deep/er/c.tif")):
+        draw(tmp_path / "scans" / name, 6 * number)
+    (tmp_path / "scans" / "notes.txt").write_text("not a picture, and not asked for")
+    return tmp_path
+
+
+def predict(*words: str) -> int:
+    return main(["predict", "--ckpt_path", "best", *words])
+
+
+def test_the_table_has_what_the_network_says(here: Path, own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict("--images", "scans/b.png", "scans/a.jpg") == 0
+
+    rows = rows_of(own_run / "predictions.csv")
+    assert [row["path"] for row in rows] == ["scans/b.png", "scans/a.jpg"]
+    trained = Trained.load("best")
+    for row in rows:
+        _, (probabilities,) = trained.network(read_digit(Path(row["path"]))[None])
+        assert [float(row[f"p{digit}"]) for digit in range(10)] == pytest.approx(probabilities.tolist(), abs=1e-6)
+        assert row["digit"] == str(int(probabilities.argmax()))
+        assert float(row["confidence"]) == pytest.approx(float(probabilities.max()), abs=1e-6)
+        assert row["error"] == ""
+    out = capsys.readouterr().out.splitlines()
+    assert out[1].split() == ["scans/b.png", rows[0]["digit"], f"{float(rows[0]['confidence']):.1%}"]
+    assert out[-1] == "2 pictures: lightning_logs/version_0/predictions.csv"
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("scans", ["a.jpg", "b.png", "c.tif"]),
+        ("scans/*.png", ["b.png"]),
+        ("scans/**/*.tif", ["c.tif"]),
+        ("scans/deep scans/b.png", ["c.tif", "b.png"]),
+    ],
+)
+def test_files_folders_and_patterns_name_pictures(here: Path, words: str, names: list[str]) -> None:
+    assert predict("--images", *words.split(), "--output", "table.csv") == 0
+
+    assert [Path(row["path"]).name for row in rows_of(here / "table.csv")] == names
+
+
+def test_an_absolute_pattern_and_a_name_with_a_star_in_it(here: Path) -> None:
+    draw(here / "odd[1].png")
+    assert predict("--images", str(here / "scans" / "*.png"), "odd[1].png", "--output", "table.csv") == 0
+
+    assert [Path(row["path"]).name for row in rows_of(here / "table.csv")] == ["b.png", "odd[1].png"]
+
+
+def test_what_cannot_be_read_gets_its_row_and_the_others_are_done(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("L", (50, 50), 255).save("scans/blank.png")
+    (here / "scans" / "broken.png").write_bytes(b"\x89PNG and nothing more")
+
+    code = predict("--images", "scans/broken.png", "scans/blank.png", "scans/b.png", "--output", "table.csv")
+
+    broken, blank, fine = rows_of(here / "table.csv")
+    assert code == 1
+    assert "not a picture" in broken["error"]
+    assert blank["error"] == "no ink found"
+    assert (broken["digit"], blank["confidence"], blank["p0"]) == ("", "", "")
+    assert (fine["error"], len(fine["digit"])) == ("", 1)
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == "3 pictures, 2 could not be read: table.csv"
+    assert "no ink found" in out
+    assert err == ""
+
+
+def test_many_pictures_are_read_a_few_at_a_time(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict_module, "AT_ONCE", 2)
+    for number in range(5):
+        draw(here / "many" / f"{number}.png", 3 * number)
+    sizes = []
+    forward = predict_module.Trained.load("best").network.__class__.forward
+
+    def counting(self: Any, images: torch.Tensor) -> Any:
+        sizes.append(len(images))
+        return forward(self, images)
+
+    monkeypatch.setattr("src.trained.PixelClassifier.forward", counting)
+    assert predict("--images", "many", "--output", "table.csv") == 0
+
+    assert sizes == [2, 2, 1]
+    assert [Path(row["path"]).stem for row in rows_of(here / "table.csv")] == list("01234")
+
+
+def test_a_sheet_shows_what_the_network_saw(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict_module, "ON_SHEET", 2)
+    drawn = []
+    draw_sheet = predict_module.draw_sheet
+
+    def recording(images: torch.Tensor, captions: Any, title: str, notes: Any, columns: int) -> Any:
+        drawn.append((images, captions, notes))
+        return draw_sheet(images, captions, title, notes, columns)
+
+    monkeypatch.setattr(predict_module, "draw_sheet", recording)
+    assert predict("--images", "scans", "--sheet", "saw.png", "--output", "table.csv") == 0
+
+    ((images, captions, notes),) = drawn
+    assert torch.equal(images[0], read_digit(Path("scans/a.jpg")))
+    assert captions[1][0] == "b.png"
+    assert captions[1][1].split()[0] == rows_of(here / "table.csv")[1]["digit"]
+    assert notes == ["the first 2 of 3 pictures"]
+    with Image.open("saw.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_other_classes_have_their_names(
+    tmp_path: Path, own_digits: Path, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("fit", *ONE_EPOCH, *letters(tmp_path)).code == 0
+    monkeypatch.chdir(tmp_path)
+    picture = draw(tmp_path / "one.png")
+
+    assert predict("--images", str(picture), "--output", "table.csv") == 0
+
+    (row,) = rows_of(tmp_path / "table.csv")
+    names = Trained.load("best").classes
+    assert list(row) == ["path", "digit", "confidence", *(f"p{name}" for name in names), "error"]
+    assert row["digit"] in names
+
+
+def test_names_that_are_no_text_are_read_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = os.fsdecode(b"scans/\xff.png")
+    shutil.copy("scans/b.png", odd)
+
+    assert predict("--images", odd, "--output", "table.csv") == 0
+    assert "scans/\\udcff.png" in capsys.readouterr().out
+    assert b"scans/\xff.png," in (here / "table.csv").read_bytes()
+
+
+def test_a_full_disk_leaves_the_table_that_was_there(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "table.csv").write_text("an earlier one")
+    before = files(here)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert predict("--images", "scans", "--output", "table.csv") == 1
+    assert "table.csv could not be written: No space left on device" in capsys.readouterr().err
+    assert files(here) == before
+
+
+def no_run(folder: Path) -> None:
+    shutil.rmtree(folder / "lightning_logs")
+
+
+def no_picture(folder: Path) -> None:
+    (folder / "empty").mkdir()
+
+
+BEST = "--ckpt_path best --images scans"
+REQUESTS = {
+    "no checkpoint yet": Request(BEST, ("--ckpt_path best", "train one first: "), no_run),
+    "a foreign checkpoint": Request(
+        "--ckpt_path my.ckpt --images scans", ("my.ckpt", "of this project"), foreign_checkpoint
+    ),
+    "no pictures named": Request("--ckpt_path best", ("--images is missing",)),
+    "a pattern without a match": Request("--ckpt_path best --images scans/*.gif", ("--images scans/*.gif", "matches")),
+    "a missing file": Request("--ckpt_path best --images scans/z.png", ("--images scans/z.png", "no such file")),
+    "a folder without pictures": Request("--ckpt_path best --images empty", ("--images empty", "no pict"), no_picture),
+    "a table that is none": Request(f"{BEST} --output table.txt", ("--output table.txt", ".csv")),
+    "a missing folder": Request(f"{BEST} --output a/table.csv", ("--output a/table.csv", "no folder a;")),
+    "a sheet that is none": Request(f"{BEST} --sheet saw.jpg", ("--sheet saw.jpg", ".png")),
+    "a folder as the sheet": Request(
+        f"{BEST} --sheet x.png", ("--sheet x.png is a folder",), lambda folder: (folder / "x.png").mkdir()
+    ),
+    "a flag of another command": Request(f"{BEST} --port 1", ("--port is not known",)),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_bad_request_gets_one_sentence_and_writes_nothing(
+    name: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request_ = REQUESTS[name]
+    request_.prepare(here)
+    before = files(here)
+
+    check(Answer(main(["predict", *request_.words.split()]), *capsys.readouterr()), request_)
+    assert files(here) == before

@@ -143,8 +143,8 @@ class MLPClassifier(LightningModule):
         return loss_sum
 
     def _count(self, stage: Stage, loss_sums: Tensor, logits: Tensor, labels: Tensor) -> None:
+        getattr(self, f"{stage}_loss").update(loss_sums.detach(), len(labels))
         if len(labels):  # with more devices than samples in a batch, some have none
-            getattr(self, f"{stage}_loss").update(loss_sums.detach(), len(labels))
             getattr(self, f"{stage}_acc").update(logits.detach(), labels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
@@ -182,17 +182,19 @@ class MLPClassifier(LightningModule):
             torch.manual_seed(int.from_bytes(hashlib.sha256(place.encode()).digest()[:4]))
 
     def check_finite(self) -> None:
-        """Make sure that the losses of the epoch so far are numbers; reads the device.
+        """Make sure that the losses of the epoch so far are numbers on all devices; every rank must call this.
 
         Raises:
-            RunError: If one is not, with the first such batch.
+            RunError: On all of them, if one is not, with the first such batch.
         """
         loss: Any = self.train_loss
-        if not loss.total.isfinite():
+        with loss.sync_context():
+            is_finite, finite = bool(loss.total.isfinite()), int(loss.finite)
+        if not is_finite:
             before = self.trainer.callback_metrics.get("train/loss")
             lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
             raise RunError(
-                f"the loss is no finite number any more: epoch {self.current_epoch + 1}, batch {int(loss.finite) + 1}, "
+                f"the loss is no finite number any more: epoch {self.current_epoch + 1}, batch {finite + 1}, "
                 f"lr {lr:g}"
                 + (f", train/loss {float(before):.4g} in the epoch before" if before is not None else "")
                 + "; the checkpoints before it are kept. Try a lower --model.lr."

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -80,8 +81,10 @@ class Ranks:
             self._wait_for("go")
         else:
             self._store.set("run", json.dumps([str(run), note_of(run)] if run else None))
-            for rank in range(1, self.world_size):
-                if problem := _problem(own, json.loads(self._wait_for(f"ready/{rank}"))):
+            # all of them first: a refused run takes its folder away, for which they may still be looking
+            answers = {rank: json.loads(self._wait_for(f"ready/{rank}")) for rank in range(1, self.world_size)}
+            for rank, answer in answers.items():
+                if problem := _problem(own, answer):
                     raise UsageError(f"rank {rank} {problem}")
             self._store.set("go", "")
         self._has_checked_in = True
@@ -96,15 +99,17 @@ class Ranks:
             print(sentence, file=sys.stderr, flush=True)
         if self._store is None or self._has_checked_in:
             return
+        signal.signal(
+            signal.SIGTERM, signal.SIG_IGN
+        )  # a launcher's, when the first of them has ended: all are about to
         with suppress(DistError):  # the first one is gone
             if self.rank:
                 self._answer({"error": sentence.removeprefix("error: ")})
                 self._wait_until(lambda store: store.check(["said"]))
+                self._store.add("heard", 1)
             else:
                 self._store.set("said", "")
-            # together: the store goes with the first one, and a launcher ends the rest when any has ended
-            self._store.add("leaving", 1)
-            self._wait_until(lambda store: store.add("leaving", 0) >= self.world_size)
+                self._wait_until(lambda store: store.add("heard", 0) == self.world_size - 1)  # the store goes with it
 
     def leave(self) -> None:
         """End the process group before Python ends: gloo's threads would abort the process then and again."""

@@ -42,9 +42,9 @@ def explain(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, MisconfigurationException):
         return " ".join(str(error).split()), UsageError.exit_code
     if isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower()):
-        reason = str(error).strip().splitlines()[0]
         return (
-            f"another process of this job has ended or cannot be reached ({reason}); go on with fit --ckpt_path last.",
+            "another process of this job has ended or cannot be reached: see what it says; go on with "
+            "fit --ckpt_path last.",
             RunError.exit_code,
         )
     if isinstance(error, OSError) and error.errno in FULL:

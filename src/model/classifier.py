@@ -243,8 +243,8 @@ class MLPClassifier(LightningModule):
 
     def _publish(self, stage: Stage) -> None:
         # not to the logger: Lightning would write train/* after the checkpoint, with the step count as its x-axis
-        # (sync_dist changes nothing, all ranks have the same means; without it Lightning warns)
-        self.log_dict(self.epoch_metrics(stage), logger=False, sync_dist=True)
+        # (all ranks have the same means already, so their maximum changes nothing; without sync_dist Lightning warns)
+        self.log_dict(self.epoch_metrics(stage), logger=False, sync_dist=True, reduce_fx="max")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam as Keras has it: eps 1e-7 instead of torch's 1e-8."""
@@ -264,6 +264,8 @@ class MLPClassifier(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the epoch's sums so far; the first rank holds them for all."""
+        if self.trainer.precision == "64-true":  # Lightning makes it double after it has loaded the weights
+            self.double()
         if self.global_rank == 0:
             for name, metric in self.metrics("train").items():
                 for key, value in checkpoint.get("train_sums", {}).get(name, {}).items():

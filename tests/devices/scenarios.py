@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -159,6 +160,34 @@ class Signal(Callback):
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         if (trainer.global_step, trainer.global_rank) == (self.at, self.rank):
             os.kill(os.getpid(), self.number)
+
+
+class Kill(Callback):
+    """Kills a rank when a step begins; once for each moment, which its file in the folder tells."""
+
+    def __init__(self, moments: list[list[int]], folder: str) -> None:
+        self.moments = moments
+        self.folder = Path(folder)
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        for number, moment in enumerate(self.moments):
+            done = self.folder / str(number)
+            if [trainer.global_step, trainer.global_rank] == moment and not done.exists():
+                done.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Pause(Callback):
+    """Makes a file in step 14 and waits until something is written into it."""
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == 13 and trainer.is_global_zero:
+            self.file.touch()
+            while not self.file.read_text():
+                time.sleep(0.05)
 
 
 def signal_to(number: int, at: int, rank: int) -> list[str]:

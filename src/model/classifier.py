@@ -251,22 +251,28 @@ class MLPClassifier(LightningModule):
         return torch.optim.Adam(self.parameters(), lr=self.lr, betas=(0.9, 0.999), eps=1e-7, fused=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the epoch's sums so far, over all ranks, for a checkpoint in the middle of an epoch."""
+        """Add the epoch's sums so far, of each rank, for a checkpoint in the middle of an epoch."""
         # plain values, so that the file loads with weights_only=True
         checkpoint["hyper_parameters"]["hidden_units"] = list(checkpoint["hyper_parameters"]["hidden_units"])
         for state in checkpoint.get("optimizer_states", []):
             for group in state["param_groups"]:  # a CUDA graph holds lr in a tensor; the file must not need a GPU
                 group.update(lr=float(group["lr"]), capturable=False)
-        checkpoint["train_sums"] = {}
-        for name, metric in self.metrics("train").items():
-            with metric.sync_context():
-                checkpoint["train_sums"][name] = copy.deepcopy(metric.metric_state)
+        checkpoint["train_sums"] = {
+            name: {key: copy.deepcopy(self.all_gather(value)) for key, value in metric.metric_state.items()}
+            for name, metric in self.metrics("train").items()
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the epoch's sums so far; the first rank holds them for all."""
+        """Take the epoch's sums so far: those of this rank or, if there were more or fewer ranks, one takes all."""
         if self.trainer.precision == "64-true":  # Lightning makes it double after it has loaded the weights
             self.double()
-        if self.global_rank == 0:
-            for name, metric in self.metrics("train").items():
-                for key, value in checkpoint.get("train_sums", {}).get(name, {}).items():
-                    setattr(metric, key, value.to(self.device))
+        for name, metric in self.metrics("train").items():
+            for key, value in checkpoint.get("train_sums", {}).get(name, {}).items():
+                ranks = value.reshape(-1, *getattr(metric, key).shape)
+                if len(ranks) == self.trainer.world_size:
+                    own = ranks[self.global_rank]
+                elif key == "finite":
+                    own = ranks.amin(dim=0)
+                else:
+                    own = ranks.sum(dim=0) * (self.global_rank == 0)
+                setattr(metric, key, own.to(self.device))

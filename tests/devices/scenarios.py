@@ -162,21 +162,6 @@ class Signal(Callback):
             os.kill(os.getpid(), self.number)
 
 
-class Kill(Callback):
-    """Kills a rank when a step begins; once for each moment, which its file in the folder tells."""
-
-    def __init__(self, moments: list[list[int]], folder: str) -> None:
-        self.moments = moments
-        self.folder = Path(folder)
-
-    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        for number, moment in enumerate(self.moments):
-            done = self.folder / str(number)
-            if [trainer.global_step, trainer.global_rank] == moment and not done.exists():
-                done.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
 class Pause(Callback):
     """Makes a file in step 14 and waits until something is written into it."""
 

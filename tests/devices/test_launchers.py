@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.restarts import words_to_kill
 from tests.conftest import REPOSITORY, run_process
 from tests.devices.ranks import free_port
 from tests.devices.scenarios import QUIET, SIZES
@@ -21,7 +22,6 @@ from tests.test_cli import checkpoint, results, run_folder, same_training
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 EPOCHS, STEPS = 4, 44
-KILL = "--trainer.callbacks+=tests.devices.scenarios.Kill"
 CONFIGS = ["--config", "configs/mlp.yaml", "--config", "configs/ddp.yaml", "--model.steps_per_execution", "1"]
 
 
@@ -29,12 +29,6 @@ def fit(root: Path, digits: Path, *words: str) -> list[str]:
     place = ["--trainer.default_root_dir", str(root), "--data.data_dir", str(digits)]
     length = ["--trainer.max_epochs", str(EPOCHS), "--checkpoints.every_n_steps", "4"]
     return ["fit", *CONFIGS, *place, *SIZES, *QUIET, *length, *words]
-
-
-def killed_at(folder: Path, *moments: tuple[int, int]) -> list[str]:
-    """Kill, once each, a rank when a step begins."""
-    folder.mkdir()
-    return [KILL, f"--trainer.callbacks.moments={json.dumps(moments)}", f"--trainer.callbacks.folder={folder}"]
 
 
 def start(command: list[str], **environment: str) -> subprocess.Popen[str]:
@@ -103,7 +97,7 @@ def test_torchrun_restarts_a_killed_process_and_the_run_is_the_undisturbed_one(
     # the first before there is a checkpoint
     moments = ((choice.randrange(4), choice.randrange(2)), (choice.randrange(5, STEPS), choice.randrange(2)))
     command = [*TORCHRUN, "--standalone", "--nproc-per-node=2", "--max-restarts=3", "-m", "src.cli"]
-    code, out, err = end(start([*command, *fit(root, digits), *killed_at(root / "kills", *moments)]))
+    code, out, err = end(start([*command, *fit(root, digits), *words_to_kill(root / "kills", *moments)]))
 
     assert code == 0, f"{moments}\n{out}\n{err}"
     assert sorted(path.name for path in (root / "kills").iterdir()) == ["0", "1"]
@@ -114,7 +108,7 @@ def test_two_machines_restart_together(root: Path, undisturbed: Path, digits: Pa
     moment = (random.SystemRandom().randrange(5, STEPS), random.SystemRandom().randrange(2))
     place = ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}"]
     command = [*TORCHRUN, "--nnodes=2", "--nproc-per-node=1", *place, "--max-restarts=2", "-m", "src.cli"]
-    command += [*fit(root, digits), *killed_at(root / "kills", moment)]
+    command += [*fit(root, digits), *words_to_kill(root / "kills", moment)]
     agents = [end(agent) for agent in [start(command), start(command)]]
 
     assert [code for code, _, _ in agents] == [0, 0], f"{moment}\n{agents}"
@@ -168,7 +162,7 @@ class Cluster:
 def test_the_slurm_script_goes_on_after_a_time_limit_and_a_kill(root: Path, undisturbed: Path, digits: Path) -> None:
     cluster = Cluster(root, digits)
     moment = (random.SystemRandom().randrange(20, STEPS), random.SystemRandom().randrange(2))
-    words = [*killed_at(root / "kills", moment), "--trainer.callbacks+=tests.devices.scenarios.Pause",
+    words = [*words_to_kill(root / "kills", moment), "--trainer.callbacks+=tests.devices.scenarios.Pause",
              f"--trainer.callbacks.file={root / 'paused'}"]  # fmt: skip
 
     job = cluster.start(*words)

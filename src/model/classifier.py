@@ -1,6 +1,5 @@
 """The LightningModule: loss, metrics and optimizer around the MLP."""
 
-import copy
 import hashlib
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from src.errors import RunError, UsageError
 from src.model.execution import Execution
@@ -257,10 +257,14 @@ class MLPClassifier(LightningModule):
         for state in checkpoint.get("optimizer_states", []):
             for group in state["param_groups"]:  # a CUDA graph holds lr in a tensor; the file must not need a GPU
                 group.update(lr=float(group["lr"]), capturable=False)
-        checkpoint["train_sums"] = {
-            name: {key: copy.deepcopy(self.all_gather(value)) for key, value in metric.metric_state.items()}
-            for name, metric in self.metrics("train").items()
-        }
+        checkpoint["train_sums"] = {}
+        for name, metric in self.metrics("train").items():
+            states: Any = metric.metric_state
+            checkpoint["train_sums"][name] = {key: self._of_all_ranks(value) for key, value in states.items()}
+
+    def _of_all_ranks(self, value: Tensor) -> Tensor:
+        """Return a copy of each rank's value, ``(ranks, ...)``; every rank must call this."""
+        return torch.stack(gather_all_tensors(value) if self.trainer.world_size > 1 else [value])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the epoch's sums so far: those of this rank or, if there were more or fewer ranks, one takes all."""

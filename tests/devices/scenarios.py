@@ -271,6 +271,25 @@ def failures(study: Study) -> dict[str, Any]:
     }
 
 
+def ended_evaluation(study: Study) -> dict[str, Any]:
+    """A test that gets SIGTERM on one rank."""
+    study.run(1, "run", study.fit("run", "--trainer.max_epochs", "1"))
+
+    def before(rank: int) -> None:
+        count = MLPClassifier._count
+
+        def ended(self: MLPClassifier, stage: Any, *rest: Any) -> None:
+            if stage == "test" and rank == 1:
+                signal.raise_signal(signal.SIGTERM)
+            count(self, stage, *rest)
+
+        MLPClassifier._count = ended
+
+    run = study.root / "run" / "lightning_logs" / "version_0"
+    words = ["test", "--ckpt_path", str(run), *QUIET]
+    return {"ranks": together(2, words, study.root / "output", before)}
+
+
 def placing(study: Study) -> dict[str, Any]:
     """Three processes start where there is no data yet."""
     folder = study.root / "placing"
@@ -290,7 +309,7 @@ def placing(study: Study) -> dict[str, Any]:
     return {"out": [rank["out"] for rank in study.run(3, "placing", words, before)]}
 
 
-SCENARIOS = (training, evaluation, stopping, resuming, refusals, failures, placing)
+SCENARIOS = (training, evaluation, stopping, resuming, refusals, failures, ended_evaluation, placing)
 
 if __name__ == "__main__":
     root, digits, data = map(Path, sys.argv[1:4])

@@ -75,6 +75,13 @@ def test_a_killed_process_ends_the_others(study: Study) -> None:
     assert third["err"] == ""
 
 
+def test_sigterm_ends_an_evaluation(study: Study) -> None:
+    first, second = study("ended_evaluation")["ranks"]
+
+    assert (first["code"], second["code"]) == (1, -15)
+    assert first["err"].startswith("error: another process of this job has ended")
+
+
 def test_the_data_is_placed_once(study: Study) -> None:
     lines = [line for out in study("placing")["out"] for line in out.splitlines() if line.startswith("fetched")]
 

@@ -7,25 +7,22 @@ import signal
 import socket
 import sys
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from torch.distributed import DistError, Store, TCPStore  # type: ignore[attr-defined]
 
 from src.data.checks import sha256
-from src.devices import Launch
+from src.devices import POLL_SECONDS, Launch, new_store
 from src.errors import UsageError
 from src.recipe import dotted
 from src.restart import note_of
 
 SHARED_FOLDER_SECONDS = 20.0  # a network file system may show a new folder late
 GOODBYE_SECONDS = 20.0
-POLL_SECONDS = 0.02
 PLACES = ("data.data_dir", "data.memory_map")  # may differ between machines that train the same
 
 
@@ -95,13 +92,12 @@ class Ranks:
         Args:
             sentence: What to print.
         """
-        if not self.rank:
+        if not self.rank or self._store is None:  # or it cannot reach the first one
             print(sentence, file=sys.stderr, flush=True)
         if self._store is None or self._has_checked_in:
             return
-        signal.signal(
-            signal.SIGTERM, signal.SIG_IGN
-        )  # a launcher's, when the first of them has ended: all are about to
+        # a launcher sends it to the rest when one has ended, and all are about to
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with suppress(DistError):  # the first one is gone
             if self.rank:
                 self._answer({"error": sentence.removeprefix("error: ")})
@@ -135,34 +131,6 @@ class Ranks:
         deadline = time.monotonic() + GOODBYE_SECONDS
         while not holds(self._store) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-
-
-def new_store(environment: ClusterEnvironment) -> Store:
-    """Return a store that only this start of the job has written to; Lightning's process group will use it too.
-
-    The one that torchrun offers outlives a restart, and with it the addresses of the dead, to which gloo connects
-    (seen with torch 2.15). Through it the first process only says where its own is, to whoever asks.
-    """
-    rank, address, port = environment.global_rank(), environment.main_address, environment.main_port
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
-        return TCPStore(address, port, is_master=not rank, wait_for_workers=False, multi_tenant=True)
-    agent = TCPStore(address, port, is_master=False)
-    if rank:
-        name = uuid.uuid4().hex
-        agent.set(f"mnist/asks/{rank}", name)
-        port = int(agent.get(f"mnist/port/{name}"))
-        store = TCPStore(address, port, is_master=False)
-        store.add("here", 1)
-    else:
-        store = TCPStore(address, 0, is_master=True, wait_for_workers=False, multi_tenant=True)
-        port, others = store.port, range(1, environment.world_size())
-        while store.add("here", 0) < len(others):
-            for key in (f"mnist/asks/{other}" for other in others):
-                if agent.check([key]):  # the question of a process that has died is answered too
-                    agent.set(f"mnist/port/{agent.get(key).decode()}", str(port))
-            time.sleep(POLL_SECONDS)
-    os.environ.update(MASTER_PORT=str(port), TORCHELASTIC_USE_AGENT_STORE="False")
-    return store
 
 
 def facts_of(recipe: dict[str, Any], files: list[Path]) -> dict[str, str]:

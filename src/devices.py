@@ -1,6 +1,8 @@
-"""Who launched this process among how many, and which devices they get."""
+"""Who launched this process among how many, how they meet, and which devices they get."""
 
 import os
+import time
+import uuid
 from typing import Any
 
 import torch
@@ -8,9 +10,11 @@ from jsonargparse import Namespace
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
 from src.errors import UsageError
 
+POLL_SECONDS = 0.02
 PROCESSES_PER_CORE = 8  # more on the CPU are a typing error, not a plan
 
 
@@ -82,6 +86,34 @@ class Launch:
             "num_nodes": self.nodes,
             "plugins": plugins,
         }
+
+
+def new_store(environment: ClusterEnvironment) -> Store:
+    """Return a store that only this start of the job has written to; Lightning's process group will use it too.
+
+    The one that torchrun offers outlives a restart, and with it the addresses of the dead, to which gloo connects
+    (seen with torch 2.15). Through it the first process only says where its own is, to whoever asks.
+    """
+    rank, address, port = environment.global_rank(), environment.main_address, environment.main_port
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return TCPStore(address, port, is_master=not rank, wait_for_workers=False, multi_tenant=True)
+    agent = TCPStore(address, port, is_master=False)
+    if rank:
+        name = uuid.uuid4().hex
+        agent.set(f"mnist/asks/{rank}", name)
+        port = int(agent.get(f"mnist/port/{name}"))
+        store = TCPStore(address, port, is_master=False)
+        store.add("here", 1)
+    else:
+        store = TCPStore(address, 0, is_master=True, wait_for_workers=False, multi_tenant=True)
+        port, others = store.port, range(1, environment.world_size())
+        while store.add("here", 0) < len(others):
+            for key in (f"mnist/asks/{other}" for other in others):
+                if agent.check([key]):  # the question of a process that has died is answered too
+                    agent.set(f"mnist/port/{agent.get(key).decode()}", str(port))
+            time.sleep(POLL_SECONDS)
+    os.environ.update(MASTER_PORT=str(port), TORCHELASTIC_USE_AGENT_STORE="False")
+    return store
 
 
 def number_of_devices(devices: Any) -> int | None:

@@ -28,8 +28,12 @@ def free_port() -> int:
         return port
 
 
-def environment(rank: int, world_size: int, port: int, machines: bool) -> dict[str, str]:
-    """What torchrun sets for processes of one machine, or of as many machines as there are processes."""
+def environment(rank: int, world_size: int, port: int, launcher: str) -> dict[str, str]:
+    """What Lightning sets for the processes that it starts, or torchrun on one machine or as many as processes."""
+    if launcher == "Lightning":
+        own = {"LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": world_size, "MASTER_PORT": port}
+        return {"MASTER_ADDR": "127.0.0.1", **{name: str(value) for name, value in own.items()}}
+    machines = launcher == "torchrun on machines"
     here = {"LOCAL_RANK": 0 if machines else rank, "LOCAL_WORLD_SIZE": 1 if machines else world_size}
     node = {"GROUP_RANK": rank if machines else 0, "GROUP_WORLD_SIZE": world_size if machines else 1}
     group = {"RANK": rank, "WORLD_SIZE": world_size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
@@ -41,7 +45,7 @@ def together(
     words: list[str] | Callable[[int], list[str]],
     folder: Path,
     before: Before | None = None,
-    machines: bool = False,
+    launcher: str = "torchrun",
 ) -> list[dict[str, Any]]:
     """Run a command in ``world_size`` processes; return each one's exit code, output and the paths it wrote to.
 
@@ -50,13 +54,13 @@ def together(
         words: The command, or that of each rank.
         folder: Where their output goes.
         before: What each rank does first; what it returns is called last.
-        machines: Whether each of them is on a machine of its own.
+        launcher: What they take for their launcher: "torchrun", "torchrun on machines" or "Lightning".
     """
     folder.mkdir(parents=True)
     port, children = free_port(), []
     for rank in range(world_size):
         command = words if isinstance(words, list) else words(rank)
-        launched = environment(rank, world_size, port, machines) if world_size > 1 else {}
+        launched = environment(rank, world_size, port, launcher) if world_size > 1 else {}
         children.append(_fork(rank, launched, command, folder, before))
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     return [

@@ -222,24 +222,26 @@ def refusals(study: Study) -> dict[str, Any]:
 
     relative = ["fit", "--data.data_dir", str(study.digits), *SIZES, *QUIET, *epoch]
     wrong = fit("wrong", "--model.width", "3")
-    cases: dict[str, tuple[Any, Any]] = {
-        "a wrong flag": (wrong, None),
-        "a wrong flag on rank 2": (only(2, wrong, fit("wrong2")), None),
-        "a wrong flag on rank 0": (only(0, wrong, fit("wrong0")), None),
-        "too many devices": (fit("devices", "--trainer.devices", "4"), None),
-        "too many machines": (fit("machines", "--trainer.num_nodes", "2"), None),
-        "other settings": (only(1, fit("settings", "--model.lr", "0.01"), fit("settings")), None),
-        "other data": (only(2, study.fit("refused data", *epoch, digits=other), fit("data")), None),
-        "no shared folder": (relative, elsewhere),
-        "no such checkpoint": (["test", "--ckpt_path", str(study.root / "nowhere")], None),
-        "what Lightning refuses": (fit("clip", "--trainer.gradient_clip_algorithm", "by_guess"), None),
+    settings = only(1, fit("settings", "--model.lr", "0.01"), fit("settings"))
+    started = ["--trainer.devices", "3"]
+    cases: dict[str, tuple[Any, ...]] = {
+        "a wrong flag": (wrong,),
+        "a wrong flag on rank 2": (only(2, wrong, fit("wrong2")),),
+        "a wrong flag on rank 0": (only(0, wrong, fit("wrong0")),),
+        "too many devices": (fit("devices", "--trainer.devices", "4"),),
+        "too many machines": (fit("machines", "--trainer.num_nodes", "2"),),
+        "other settings": (settings,),
+        "other settings where Lightning starts": (lambda rank: [*settings(rank), *started], None, "Lightning"),
+        "other data": (
+            only(2, study.fit("refused data", *epoch, digits=other), fit("data")),
+            None,
+            "torchrun on machines",
+        ),
+        "no shared folder": (relative, elsewhere, "torchrun on machines"),
+        "no such checkpoint": (["test", "--ckpt_path", str(study.root / "nowhere")],),
+        "what Lightning refuses": (fit("clip", "--trainer.gradient_clip_algorithm", "by_guess"),),
     }
-    return {
-        name: together(
-            3, words, study.root / f"output {name}", before, machines=name in ("other data", "no shared folder")
-        )
-        for name, (words, before) in cases.items()
-    }
+    return {name: together(3, words, study.root / f"output {name}", *how) for name, (words, *how) in cases.items()}
 
 
 def failures(study: Study) -> dict[str, Any]:

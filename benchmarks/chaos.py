@@ -5,6 +5,8 @@ on with ``fit --ckpt_path last`` (or from the start where it died before its fir
 optimizer, metrics and TensorBoard's curves with those of the same training left alone, bit for bit. It writes
 ``benchmarks/results/chaos.json`` and the README's table (about five minutes on two cores).
 
+``python -m benchmarks.restarts`` adds how torchrun's restarts do.
+
 Each process is forked from this one, which has imported everything and computed nothing, so that a kill costs little.
 """
 
@@ -150,7 +152,11 @@ def survives(words: list[str], root: Path, kill: tuple[str, int], reference: dic
     again = ["fit", "--ckpt_path", "last", *place] if any_checkpoint else ["fit", *words, *place]
     if in_child(lambda: cli(again), log):
         return "did not go on: " + log.read_text().strip().splitlines()[-1]
-    found = outcome(root)
+    return comparison(outcome(root), reference)
+
+
+def comparison(found: dict[str, Any], reference: dict[str, Any]) -> str:
+    """Return ``equal``, or in what one outcome differs from another."""
     different = [name for name in reference if not equal(reference[name], found[name])]
     if "curves" in different:
         different += [name for name, points in reference["curves"].items() if found["curves"].get(name) != points]
@@ -193,6 +199,12 @@ def reference_of(words: list[str], root: Path) -> tuple[dict[str, Any], dict[str
     return outcome(root), json.loads(counts.read_text())
 
 
+def record(outcomes: dict[str, dict[str, dict[str, int]]]) -> None:
+    """Keep outcomes beside those of other variants."""
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(before | outcomes, indent=1) + "\n")
+
+
 def table(outcomes: dict[str, dict[str, dict[str, int]]]) -> str:
     """Return the README's table: how many of the kills left the same run, per moment and variant."""
     rows = [f"| killed by SIGKILL during | {' | '.join(VARIANTS)} |", "|---|" + "---|" * len(VARIANTS)]
@@ -217,7 +229,7 @@ def main() -> None:
             data = Path(folder) / "data"
             data.mkdir()
             outcomes = study(small_data(data), Path(folder), asked.kills, seed=0)
-        RESULTS.write_text(json.dumps(outcomes, indent=1) + "\n")
+        record(outcomes)
     README.write_text(replace_table("chaos", table(json.loads(RESULTS.read_text())), README.read_text()))
 
 

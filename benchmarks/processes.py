@@ -44,10 +44,10 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> Figure
     return figures | {"whole_seconds": whole, "peak_mb": usage.ru_maxrss / 1024}
 
 
-def run_main_job(*words: str) -> Figures:
+def run_main_job(*words: str, environment: dict[str, str] | None = None) -> Figures:
     """Run the main job as a user does, with the clock beside it, and its run folder in a temporary place."""
     with tempfile.TemporaryDirectory() as folder:
-        return run([*MAIN_JOB, *CLOCK, "--trainer.default_root_dir", folder, *words])
+        return run([*MAIN_JOB, *CLOCK, "--trainer.default_root_dir", folder, *words], environment)
 
 
 def machine() -> dict[str, str | int | None]:

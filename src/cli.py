@@ -26,11 +26,11 @@ import docstring_parser
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
+from lightning.pytorch.callbacks import EMAWeightAveraging, LambdaCallback, WeightAveraging
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
 
+from src.agreement import Ranks, facts_of
 from src.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from src.callbacks.console import Console, flush, say
 from src.callbacks.evaluation import EvaluationResult
@@ -40,11 +40,13 @@ from src.callbacks.signals import StoppedError
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS, DatasetName
 from src.data.report import report
+from src.devices import Launch, as_list
 from src.errors import UsageError, explain
 from src.files import link_atomic, write_atomic
 from src.model.classifier import MLPClassifier
 from src.parser import Parser, ParserError, Seed, explain_parser_message, explain_trainer_message, refuse_impossible
 from src.recipe import EPOCH_END, MID_EPOCH, dotted, plain, recipe_of, refuse_conflicts, refuse_with_several_steps
+from src.restart import Job
 from src.restore import read_request
 from src.runs import RUNS_FOLDER, Run
 
@@ -70,8 +72,11 @@ class CLI(LightningCLI):
     A checkpoint's own settings take the place of the defaults, so that config files and flags still win over them.
     """
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, words: list[str], launch: Launch, ranks: Ranks) -> None:
         self.words = words
+        self.launch = launch
+        self.ranks = ranks
+        self.job = Job(words)
         self.parsers: list[LightningArgumentParser] = []
         self.checkpoint: Path | None = None
         self.epochs_done = 0
@@ -102,7 +107,7 @@ class CLI(LightningCLI):
             "--seed_everything",
             type=Seed,
             default=42,
-            help="Decides the initial weights, the order of the training images and dropout.",
+            help="Decides the initial weights, the order of the training images, dropout and distortion.",
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -142,6 +147,8 @@ class CLI(LightningCLI):
         request = [word for word in self.words if not word.startswith("--print_config")]  # which ends the parsing
         try:
             self.config = parser.parse_args(request)
+            if self.config.subcommand == "fit":
+                self.request.ckpt_path = self.ranks.from_first("own run", self._own_run) or self.request.ckpt_path
             if self.request.ckpt_path is not None:
                 saved, goes_on = self._read_checkpoint()
                 self.config = parser.parse_args(request)
@@ -162,11 +169,21 @@ class CLI(LightningCLI):
             keys = {key for subparser in self.parsers for key in subparser.get_defaults().keys()}  # noqa: SIM118
             raise UsageError(explain_parser_message(str(error), keys)) from error
 
+    @property
+    def root(self) -> Path:
+        """The folder that holds ``lightning_logs``."""
+        return Path(self.request.trainer.default_root_dir or ".")
+
+    def _own_run(self) -> str:
+        """Return the run that this job made before it was restarted, if it has a checkpoint; else nothing."""
+        run = self.job.run_made(self.root)
+        return str(run.path) if run and run.last.exists() else ""
+
     def _read_checkpoint(self) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Find the checkpoint asked for and make its settings the defaults; return them and which must stay."""
         training = self.config.subcommand == "fit"
         asked = self.request.ckpt_path
-        self.checkpoint, checkpoint = read_request(asked, Path(self.request.trainer.default_root_dir or "."), training)
+        self.checkpoint, checkpoint = read_request(asked, self.root, training)
         self.last_is_damaged = self.checkpoint.name == "last.prev.ckpt" and self.checkpoint != Path(asked)
         saved: dict[str, Any] = checkpoint["config"]
         if training:
@@ -204,10 +221,14 @@ class CLI(LightningCLI):
         if self.subcommand == "validate" and not len(self.datamodule.splits["val"].members):
             raise UsageError("--data.val_size is 0: there is nothing to validate on; name a size, or use test.")
         asked = self.config_init[self.subcommand].trainer
+        kwargs |= self.launch.placement(asked)
         if asked.fast_dev_run or asked.barebones:
             return self._make_trainer(**kwargs)
+        checked_in = LambdaCallback(
+            setup=lambda *_, **__: self._check_in()
+        )  # where Lightning starts the other processes
         if self.checkpoint is not None and self.subcommand != "fit":
-            callbacks: list[Callback] = [EvaluationResult(self.checkpoint), *as_list(asked.callbacks)]
+            callbacks: list[Callback] = [checked_in, EvaluationResult(self.checkpoint), *as_list(asked.callbacks)]
             if self.subcommand == "test":
                 callbacks.append(self._inspection(Run.of_checkpoint(self.checkpoint), self.checkpoint, "test"))
             warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # those of the training
@@ -215,7 +236,10 @@ class CLI(LightningCLI):
             return self._make_trainer(callbacks=callbacks, **off, **kwargs)
         self.run = self._open_run(Path(asked.default_root_dir or "."))
         try:
-            return self._make_trainer(**self._fit_settings(asked, self.run), **kwargs)
+            settings = self._fit_settings(asked, self.run)
+            settings["callbacks"].insert(0, checked_in)
+            settings["plugins"] += kwargs.pop("plugins", as_list(asked.plugins))
+            return self._make_trainer(**settings, **kwargs)
         except BaseException:
             self.run.discard()
             raise
@@ -228,16 +252,19 @@ class CLI(LightningCLI):
             raise UsageError(explain_trainer_message(str(error), names)) from error
 
     def _open_run(self, root: Path) -> Run:
-        if not is_first_rank():
+        if not self.launch.is_first:
             return Run(root / RUNS_FOLDER)  # only the first rank writes
-        if self.checkpoint is not None:
-            run = Run.of_checkpoint(self.checkpoint)
-            if run.continues_from(self.checkpoint):
-                run.lock()
-                if self.last_is_damaged:  # else it would become the one before
-                    link_atomic(run.last_prev, run.last)
-                return run
-        return Run.create(root)
+        run = None if self.checkpoint is None else Run.of_checkpoint(self.checkpoint)
+        if run is None or self.checkpoint is None or not run.continues_from(self.checkpoint):
+            run = self.job.run_made(root)  # it died before its first checkpoint
+        if run is None:
+            run = Run.create(root)
+        else:
+            run.lock()
+            if self.last_is_damaged:  # else it would become the one before
+                link_atomic(run.last_prev, run.last)
+        self.job.note(run)
+        return run
 
     def _fit_settings(self, asked: Namespace, run: Run) -> dict[str, Any]:
         """Return the Trainer's arguments that tie it to a run folder."""
@@ -273,7 +300,7 @@ class CLI(LightningCLI):
         settings = {
             "callbacks": callbacks,
             "logger": logger,
-            "plugins": [AtomicCheckpointIO(), *as_list(asked.plugins)],
+            "plugins": [AtomicCheckpointIO()],
             "log_every_n_steps": min(asked.log_every_n_steps or 50, batches),
         }
         return settings if len(self.datamodule.splits["val"].members) else {**settings, "limit_val_batches": 0}
@@ -289,10 +316,21 @@ class CLI(LightningCLI):
     def _inspection(self, run: Run, checkpoint: Path, split: Literal["val", "test"]) -> Inspection:
         return Inspection(run, checkpoint, self.datamodule, split, self.command, **plain(self.request.inspection))
 
+    def _check_in(self) -> None:
+        """Make sure that all processes do the same, as soon as they can talk to each other."""
+        # the processes of a machine share its data, but "last" may have become another run meanwhile
+        files = [
+            *([self.checkpoint] if self.checkpoint else []),
+            *([] if self.launch.local_rank else self.datamodule.files),
+        ]
+        run = self.run.path if self.run is not None and self.launch.is_first else None
+        self.ranks.check_in(lambda: facts_of(recipe_of(self.request), files), run)
+
     def fit(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
         """Train."""
         try:
-            if self.run is not None and is_first_rank():
+            self._check_in()
+            if self.run is not None and self.launch.is_first:
                 content = self.parsers[0].dump(self.request, skip_unset=False)
                 write_atomic(self.run.path / "config.yaml", content.encode())
             self.trainer.fit(model, datamodule=datamodule, ckpt_path=self.checkpoint, weights_only=True)
@@ -306,10 +344,12 @@ class CLI(LightningCLI):
 
     def validate(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
         """Evaluate a checkpoint on the validation split."""
+        self._check_in()
         self.trainer.validate(model, datamodule, ckpt_path=self.checkpoint, verbose=False, weights_only=True)
 
     def test(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
         """Evaluate a checkpoint on the official test images."""
+        self._check_in()
         self.trainer.test(model, datamodule, ckpt_path=self.checkpoint, verbose=False, weights_only=True)
 
 
@@ -348,16 +388,6 @@ def number_of_classes(dataset: DatasetName) -> int:
     return len(DATASETS[dataset].classes)
 
 
-def is_first_rank() -> bool:
-    """Say whether this process writes, before there is a Trainer to ask."""
-    return getattr(rank_zero_only, "rank", 0) == 0
-
-
-def as_list(value: Any) -> list[Any]:
-    """Return the value of a flag that takes one or several objects as a list."""
-    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
-
-
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -373,6 +403,9 @@ def main(args: Sequence[str] | None = None) -> int:
     # torch 2.12 deprecated what Lightning 2.6 asks it for every batch
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
     sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
+    ranks = Ranks(launch := Launch())
+    if not launch.is_first:
+        logging.getLogger("src").setLevel(logging.ERROR)  # the first one warns
     try:
         words = list(sys.argv[1:] if args is None else args)
         if words[:1] == ["data"]:
@@ -380,11 +413,12 @@ def main(args: Sequence[str] | None = None) -> int:
         elif words and words[0] in FUNCTIONS:
             return call(words[0], words[1:])
         else:
-            CLI(words)
+            ranks.join()
+            CLI(words, launch, ranks)
     except KeyboardInterrupt:  # outside of training, where there is nothing to save
         return StoppedError(signal.SIGINT, "").exit_code
     except StoppedError as stopped:
-        print(stopped, file=sys.stderr)
+        ranks.speak(str(stopped))
         return stopped.exit_code
     except Exception as error:
         told = explain(error)
@@ -392,9 +426,10 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         if os.environ.get("MNIST_TRACEBACK"):
             traceback.print_exc()
-        print(f"error: {told[0]}", file=sys.stderr)
+        ranks.speak(f"error: {told[0]}")
         return told[1]
     finally:
+        ranks.leave()
         flush()
     return 0
 

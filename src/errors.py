@@ -3,6 +3,7 @@
 import errno
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from torch.distributed import DistError
 
 
 class UsageError(ValueError):
@@ -41,6 +42,12 @@ def explain(error: Exception) -> tuple[str, int] | None:
         return str(error), error.exit_code
     if isinstance(error, MisconfigurationException):
         return " ".join(str(error).split()), UsageError.exit_code
+    if isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower()):
+        return (
+            "another process of this job has ended or cannot be reached: see what it says; go on with "
+            "fit --ckpt_path last.",
+            RunError.exit_code,
+        )
     if isinstance(error, OSError) and error.errno in FULL:
         name = error.filename or "a file"
         return f"{name} could not be written: {error.strerror}; free some space.", RunError.exit_code

@@ -99,6 +99,12 @@ def _number(path: Path) -> int:
     return int(match[1]) if match else -1
 
 
+def runs_of(root: Path) -> list[Run]:
+    """Return the runs under ``root/lightning_logs``, the newest first."""
+    paths = [path for path in (root / RUNS_FOLDER).glob("version_*") if _number(path) >= 0]
+    return [Run(path) for path in sorted(paths, key=_number, reverse=True)]
+
+
 def find_checkpoint(request: str, root: Path, prefer: Literal["best", "last"]) -> Path:
     """Find the checkpoint that ``--ckpt_path`` asks for.
 
@@ -114,12 +120,12 @@ def find_checkpoint(request: str, root: Path, prefer: Literal["best", "last"]) -
         UsageError: If there is none.
     """
     if request in ("best", "last"):
-        runs = [path for path in (root / RUNS_FOLDER).glob("version_*") if _number(path) >= 0]
-        for path in sorted(runs, key=_number, reverse=True):
-            checkpoint = path / "checkpoints" / f"{request}.ckpt"
+        runs = runs_of(root)
+        for run in runs:
+            checkpoint = run.path / "checkpoints" / f"{request}.ckpt"
             if _is_file(checkpoint):
                 return checkpoint
-        has_last = any(_is_file(Run(path).last) for path in runs)
+        has_last = any(_is_file(run.last) for run in runs)
         way_out = "without validation there is none: use --ckpt_path last." if has_last else FIRST_STEPS
         raise UsageError(f"--ckpt_path {request}: no run in {root / RUNS_FOLDER} has a {request}.ckpt; {way_out}")
     path = Path(request)

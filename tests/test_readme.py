@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import chaos, data, parity, speed
+from benchmarks import chaos, data, devices, parity, speed
 from benchmarks.readme import replace_table
 from tests.conftest import REPOSITORY
 
@@ -120,6 +120,12 @@ def test_the_speed_tables_are_made_from_the_recorded_results() -> None:
     results = json.loads(speed.RESULTS.read_text())
 
     assert replace_table("speed", speed.table(results), README) == README
+
+
+def test_the_tables_about_devices_are_made_from_the_recorded_results() -> None:
+    results = json.loads(devices.RESULTS.read_text())
+
+    assert replace_table("devices", devices.table(results), README) == README
 
 
 def test_the_chaos_table_is_made_from_the_recorded_results() -> None:

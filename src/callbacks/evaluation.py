@@ -1,6 +1,8 @@
 """The result of validate and test, printed and kept in the run of the checkpoint."""
 
 import json
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,19 @@ class EvaluationResult(Callback):
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let SIGTERM end it."""
+        self._end_by_sigterm()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let SIGTERM end it."""
+        self._end_by_sigterm()
+
+    def _end_by_sigterm(self) -> None:
+        """Take the signal from Lightning, which would go on, and on one of several ranks wait for the others."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report ``validate``."""

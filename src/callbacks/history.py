@@ -53,7 +53,8 @@ class History(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the logger the hyperparameters and the layout that overlays train and val."""
-        (self.run.path / "hparams.yaml").unlink(missing_ok=True)  # the logger writes it once only, a resume changes it
+        if trainer.is_global_zero:  # the logger writes it once only, a resume changes it
+            (self.run.path / "hparams.yaml").unlink(missing_ok=True)
         for logger in trainer.loggers:
             logger.log_hyperparams(self._hyperparameters())
             if isinstance(logger, TensorBoardLogger):

@@ -1,6 +1,5 @@
 """The LightningModule: loss, metrics and optimizer around the MLP."""
 
-import copy
 import hashlib
 from collections.abc import Sequence
 from math import cos, inf, pi
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from src.errors import RunError, UsageError
 from src.model.cpu import speed_up_cpu
@@ -160,8 +160,8 @@ class MLPClassifier(LightningModule):
         return loss_sum
 
     def _count(self, stage: Stage, loss_sums: Tensor, logits: Tensor, labels: Tensor) -> None:
+        getattr(self, f"{stage}_loss").update(loss_sums.detach(), len(labels))
         if len(labels):  # with more devices than samples in a batch, some have none
-            getattr(self, f"{stage}_loss").update(loss_sums.detach(), len(labels))
             getattr(self, f"{stage}_acc").update(logits.detach(), labels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
@@ -199,17 +199,19 @@ class MLPClassifier(LightningModule):
             torch.manual_seed(int.from_bytes(hashlib.sha256(place.encode()).digest()[:4]))
 
     def check_finite(self) -> None:
-        """Make sure that the losses of the epoch so far are numbers; reads the device.
+        """Make sure that the losses of the epoch so far are numbers on all devices; every rank must call this.
 
         Raises:
-            RunError: If one is not, with the first such batch.
+            RunError: On all of them, if one is not, with the first such batch.
         """
         loss: Any = self.train_loss
-        if not loss.total.isfinite():
+        with loss.sync_context():
+            is_finite, finite = bool(loss.total.isfinite()), int(loss.finite)
+        if not is_finite:
             before = self.trainer.callback_metrics.get("train/loss")
             lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
             raise RunError(
-                f"the loss is no finite number any more: epoch {self.current_epoch + 1}, batch {int(loss.finite) + 1}, "
+                f"the loss is no finite number any more: epoch {self.current_epoch + 1}, batch {finite + 1}, "
                 f"lr {lr:g}"
                 + (f", train/loss {float(before):.4g} in the epoch before" if before is not None else "")
                 + "; the checkpoints before it are kept. Try a lower --model.lr."
@@ -268,8 +270,8 @@ class MLPClassifier(LightningModule):
 
     def _publish(self, stage: Stage) -> None:
         # not to the logger: Lightning would write train/* after the checkpoint, with the step count as its x-axis
-        # (sync_dist changes nothing, all ranks have the same means; without it Lightning warns)
-        self.log_dict(self.epoch_metrics(stage), logger=False, sync_dist=True)
+        # (all ranks have the same means already, so their maximum changes nothing; without sync_dist Lightning warns)
+        self.log_dict(self.epoch_metrics(stage), logger=False, sync_dist=True, reduce_fx="max")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return Adam as Keras has it (eps 1e-7 instead of torch's 1e-8), and what changes its learning rate."""
@@ -301,7 +303,7 @@ class MLPClassifier(LightningModule):
         return (1 + cos(pi * min(1.0, done))) / 2
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the epoch's sums so far, over all ranks, for a checkpoint in the middle of an epoch."""
+        """Add the epoch's sums so far, of each rank, for a checkpoint in the middle of an epoch."""
         # plain values, so that the file loads with weights_only=True
         checkpoint["hyper_parameters"]["hidden_units"] = list(checkpoint["hyper_parameters"]["hidden_units"])
         for state in checkpoint.get("optimizer_states", []):
@@ -309,12 +311,24 @@ class MLPClassifier(LightningModule):
                 group.update(lr=float(group["lr"]), capturable=False)
         checkpoint["train_sums"] = {}
         for name, metric in self.metrics("train").items():
-            with metric.sync_context():
-                checkpoint["train_sums"][name] = copy.deepcopy(metric.metric_state)
+            states: Any = metric.metric_state
+            checkpoint["train_sums"][name] = {key: self._of_all_ranks(value) for key, value in states.items()}
+
+    def _of_all_ranks(self, value: Tensor) -> Tensor:
+        """Return a copy of each rank's value, ``(ranks, ...)``; every rank must call this."""
+        return torch.stack(gather_all_tensors(value) if self.trainer.world_size > 1 else [value])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the epoch's sums so far; the first rank holds them for all."""
-        if self.global_rank == 0:
-            for name, metric in self.metrics("train").items():
-                for key, value in checkpoint.get("train_sums", {}).get(name, {}).items():
-                    setattr(metric, key, value.to(self.device))
+        """Take the epoch's sums so far: those of this rank or, if there were more or fewer ranks, one takes all."""
+        if self.trainer.precision == "64-true":  # Lightning makes it double after it has loaded the weights
+            self.double()
+        for name, metric in self.metrics("train").items():
+            for key, value in checkpoint.get("train_sums", {}).get(name, {}).items():
+                ranks = value.reshape(-1, *getattr(metric, key).shape)
+                if len(ranks) == self.trainer.world_size:
+                    own = ranks[self.global_rank]
+                elif key == "finite":
+                    own = ranks.amin(dim=0)
+                else:
+                    own = ranks.sum(dim=0) * (self.global_rank == 0)
+                setattr(metric, key, own.to(self.device))

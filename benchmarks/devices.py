@@ -1,0 +1,193 @@
+"""Do more devices make it faster? A model of a step, checked against two processes here, and what it says of GPUs.
+
+``python -m benchmarks.devices`` measures, writes ``benchmarks/results/devices.json`` and the README's table (about
+four minutes on two cores); ``--table`` only writes the table.
+
+The model: a step costs what one process needs for its shard, plus the all-reduce of the gradient, 4 bytes a parameter
+around a ring: ``2 (P - 1)`` messages of ``1 / P`` of it. Nothing overlaps, which is right for a network of two layers.
+Latency and bandwidth of the ring are measured here by two processes over gloo; those of GPUs are assumed.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.chaos import fork
+from benchmarks.processes import machine, run_main_job, versions
+from benchmarks.readme import README, replace_table
+from tests.devices.ranks import free_port
+
+RESULTS = Path(__file__).parent / "results" / "devices.json"
+TRAIN = 48_000
+POINTS = ({"batch_size": 200, "hidden_units": 256}, {"batch_size": 4800, "hidden_units": 256},
+          {"batch_size": 200, "hidden_units": 4096})  # fmt: skip
+EPOCHS, REPEATS, SEEDS = 4, 3, 3
+LARGEST = 8_000_000  # floats of the largest all-reduce
+# assumed, not measured: what a step of one GPU costs at least and what it computes, and the links
+GPU = {"step_seconds": 30e-6, "flops": 50e12}
+LINKS = {
+    "in a machine": {"latency": 5e-6, "bandwidth": 200e9},
+    "between machines": {"latency": 20e-6, "bandwidth": 25e9},
+}
+GPUS_OF_A_MACHINE = 8
+COUNTS = (2, 8, 64)
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+
+
+def parameters(hidden_units: int) -> int:
+    """Count the parameters of the network."""
+    return 784 * hidden_units + hidden_units + hidden_units * 10 + 10
+
+
+def all_reduce(devices: int, floats: int, latency: float, bandwidth: float) -> float:
+    """Return the seconds of an all-reduce around a ring."""
+    messages = 2 * (devices - 1)
+    return messages * latency + messages / devices * 4 * floats / bandwidth
+
+
+def measure_all_reduce() -> dict[str, float]:
+    """Measure two processes over gloo: latency of a message in seconds, bandwidth in bytes a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, port = Path(folder) / "seconds", free_port()
+        for child in [fork(lambda rank=rank: _reduce(rank, port, path), Path(folder) / "log") for rank in range(2)]:
+            if os.waitpid(child, 0)[1]:
+                raise SystemExit((Path(folder) / "log").read_text())
+        small, large = json.loads(path.read_text())
+    return {"latency": small / 2, "bandwidth": 4 * LARGEST / (large - small)}
+
+
+def _reduce(rank: int, port: int, path: Path) -> int:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    medians = []
+    for floats, times in ((1, 2000), (LARGEST, 30)):
+        values, seconds = torch.zeros(floats), []
+        for _ in range(times):
+            start = time.perf_counter()
+            torch.distributed.all_reduce(values)
+            seconds.append(time.perf_counter() - start)
+        medians.append(statistics.median(seconds))
+    torch.distributed.destroy_process_group()
+    if rank == 0:
+        path.write_text(json.dumps(medians))
+    return 0
+
+
+def step_seconds(batch_size: int, hidden_units: int, devices: int) -> float:
+    """Run the main job without validation and return the median seconds of a step."""
+    words = ["--data.batch_size", str(batch_size), "--model.hidden_units", f"[{hidden_units}]"]
+    words += ["--trainer.limit_val_batches", "0", "--trainer.max_epochs", str(EPOCHS)]
+    words += ["--trainer.callbacks.val_acc", "train/acc"]
+    words += ["--trainer.accelerator", "cpu", "--trainer.devices", str(devices), "--inspection.enabled", "false"]
+    seconds: list[float] = run_main_job(*words, environment=ONE_THREAD)["epoch_seconds"]
+    return statistics.median(seconds[1:]) / -(-TRAIN // batch_size)
+
+
+def measure_point(point: dict[str, int]) -> dict[str, Any]:
+    """Measure a step of one process, of one with half the batch, and of two."""
+    batch_size, hidden_units = point["batch_size"], point["hidden_units"]
+    ways = {"one": (batch_size, 1), "half": (batch_size // 2, 1), "two": (batch_size, 2)}
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(REPEATS):
+        for name, (size, devices) in ways.items():
+            found[name].append(step_seconds(size, hidden_units, devices))
+    medians = {name: statistics.median(seconds) for name, seconds in found.items()}
+    print(point, medians, flush=True)
+    return {**point, **medians}
+
+
+def accuracy(factor: int) -> dict[str, Any]:
+    """Train with a batch ``factor`` times as large and lr by the square-root rule; return each seed's best val/acc."""
+    found = []
+    for seed in range(SEEDS):
+        words = ["--data.batch_size", str(200 * factor), "--model.lr", str(0.001 * factor**0.5)]
+        figures = run_main_job(*words, "--seed_everything", str(seed), "--inspection.enabled", "false")
+        found.append(figures["val/acc"])
+    return {"factor": factor, "val/acc": found}
+
+
+def speedup(devices: int, batch_size: int, hidden_units: int, grows: bool) -> float:
+    """Return by how much ``devices`` GPUs train an epoch faster than one, by the model.
+
+    Args:
+        devices: How many, 8 in a machine.
+        batch_size: Samples in a batch of one GPU.
+        hidden_units: The network's width.
+        grows: Whether each GPU has such a batch, instead of a shard of it.
+    """
+    link = LINKS["in a machine" if devices <= GPUS_OF_A_MACHINE else "between machines"]
+
+    def compute(samples: float) -> float:
+        return max(GPU["step_seconds"], 6 * parameters(hidden_units) * samples / GPU["flops"])
+
+    shard = batch_size if grows else batch_size / devices
+    step = compute(shard) + all_reduce(devices, parameters(hidden_units), **link)
+    return (devices if grows else 1) * compute(batch_size) / step
+
+
+CASES = {
+    "as it is: batch 200, 256 units": (200, 256, False),
+    "batch 200 on each, lr by the rule": (200, 256, True),
+    "batch 8,192 on each": (8_192, 256, True),
+    "batch 200, 4,096 units": (200, 4_096, False),
+    "batch 8,192 on each, 4,096 units": (8_192, 4_096, True),
+}
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the README's tables."""
+    link = results["link"]
+    lines = ["| two processes here, µs a step | one process | all-reduce | two, by the model | two, measured |"]
+    lines.append("|---|---|---|---|---|")
+    for point in results["points"]:
+        reduced = all_reduce(2, parameters(point["hidden_units"]), **link)
+        figures = (point["one"], reduced, point["half"] + reduced, point["two"])
+        cells = " | ".join(f"{1e6 * value:,.0f}" for value in figures)
+        lines.append(f"| batch {point['batch_size']:,}, {point['hidden_units']:,} units | {cells} |")
+    counts = " | ".join(f"{count} GPUs" for count in COUNTS)
+    lines += ["", f"| an epoch, times as fast as on one GPU, by the model | {counts} |", "|---|" + "---|" * len(COUNTS)]
+    for name, case in CASES.items():
+        lines.append(f"| {name} | {' | '.join(f'{speedup(count, *case):.1f}' for count in COUNTS)} |")
+    lines.append(f"| several seeds, one on each GPU | {' | '.join(f'{count:.1f}' for count in COUNTS)} |")
+    lines += ["", "| batch | lr | `val/acc` after ten epochs |", "|---|---|---|"]
+    for row in results["accuracy"]:
+        mean, factor = statistics.mean(row["val/acc"]), row["factor"]
+        lines.append(f"| {200 * factor:,} | {0.001 * factor**0.5:g} | {mean:.4f} |")
+    here = results["machine"]
+    links = "; ".join(
+        f"{name} {it['latency'] * 1e6:.0f} µs, {it['bandwidth'] / 1e9:.0f} GB/s" for name, it in LINKS.items()
+    )
+    lines += [
+        "",
+        f"Measured: {link['latency'] * 1e6:.0f} µs a message and {link['bandwidth'] / 1e9:.1f} GB/s between two "
+        f"processes on {here['cores']} cores ({here['cpu']}). Assumed of GPUs: a step takes at least "
+        f"{GPU['step_seconds'] * 1e6:.0f} µs and computes {GPU['flops'] / 1e12:.0f} TFLOP/s; links: {links}.",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and write, or only write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", action="store_true", help="only write the README's table from recorded results")
+    if not parser.parse_args().table:
+        content = {
+            "machine": machine(),
+            "versions": versions(peers=False),
+            "link": measure_all_reduce(),
+            "points": [measure_point(point) for point in POINTS],
+            "accuracy": [accuracy(factor) for factor in (1, 4, 16)],
+        }
+        RESULTS.write_text(json.dumps(content, indent=1) + "\n")
+    README.write_text(replace_table("devices", table(json.loads(RESULTS.read_text())), README.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Before there is a process group, and when it has failed: are all processes ready, do they agree, and who speaks?"""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed import DistError, Store, TCPStore  # type: ignore[attr-defined]
+
+from src.data.checks import sha256
+from src.devices import POLL_SECONDS, Launch, new_store
+from src.errors import UsageError
+from src.recipe import dotted
+from src.restart import note_of
+
+SHARED_FOLDER_SECONDS = 20.0  # a network file system may show a new folder late
+GOODBYE_SECONDS = 20.0
+PLACES = ("data.data_dir", "data.memory_map")  # may differ between machines that train the same
+
+
+class Ranks:
+    """The processes that work together, which talk through a store that the first one holds.
+
+    Args:
+        launch: How they were started.
+    """
+
+    def __init__(self, launch: Launch) -> None:
+        self.launch = launch
+        self.rank, self.world_size = launch.rank, launch.world_size
+        self._store: Store | None = None
+        self._has_checked_in = False
+
+    def join(self) -> None:
+        """Meet the other processes, if a launcher has started them."""
+        if self.launch.environment and self.world_size > 1:
+            self._store = new_store(self.launch.environment)
+
+    def from_first(self, key: str, find: Callable[[], str]) -> str:
+        """Return what the first process finds, on all of them."""
+        if self.rank and self._store is not None:
+            return self._wait_for(key)
+        value = find()
+        if self._store is not None:
+            self._store.set(key, value)
+        return value
+
+    def check_in(self, facts: Callable[[], dict[str, str]], run: Path | None = None) -> None:
+        """Wait until every process is ready, and make sure that all agree and see the run folder.
+
+        It needs ``join`` or, where Lightning started the others, the process group.
+
+        Args:
+            facts: Names what must be the same on all of them; see ``facts_of``.
+            run: The run folder, on the first process, if it is to be written to.
+
+        Raises:
+            UsageError: On all of them, if one is not ready or differs from the first one.
+        """
+        if self._store is None and torch.distributed.is_initialized():
+            self.rank, self.world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+            address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+            self._store = TCPStore(address, port, is_master=not self.rank, wait_for_workers=False, multi_tenant=True)
+        if self._store is None or self._has_checked_in:
+            return
+        own = facts()
+        if self.rank:
+            shown = json.loads(self._wait_for("run"))
+            self._answer({"facts": own, "missing": None if shown is None or _sees(*shown) else shown[0]})
+            self._wait_for("go")
+        else:
+            self._store.set("run", json.dumps([str(run), note_of(run)] if run else None))
+            # all of them first: a refused run takes its folder away, for which they may still be looking
+            answers = {rank: json.loads(self._wait_for(f"ready/{rank}")) for rank in range(1, self.world_size)}
+            for rank, answer in answers.items():
+                if problem := _problem(own, answer):
+                    raise UsageError(f"rank {rank} {problem}")
+            self._store.set("go", "")
+        self._has_checked_in = True
+
+    def speak(self, sentence: str) -> None:
+        """Print why this process ends. The first one speaks for all, so it hears the others until they have checked in.
+
+        Args:
+            sentence: What to print.
+        """
+        if not self.rank or self._store is None:  # or it cannot reach the first one
+            print(sentence, file=sys.stderr, flush=True)
+        if self._store is None or self._has_checked_in:
+            return
+        # a launcher sends it to the rest when one has ended, and all are about to
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with suppress(DistError):  # the first one is gone
+            if self.rank:
+                self._answer({"error": sentence.removeprefix("error: ")})
+                self._wait_until(lambda store: store.check(["said"]))
+                self._store.add("heard", 1)
+            else:
+                self._store.set("said", "")
+                self._wait_until(lambda store: store.add("heard", 0) == self.world_size - 1)  # the store goes with it
+
+    def leave(self) -> None:
+        """End the process group before Python ends: gloo's threads would abort the process then and again."""
+        if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
+            torch.distributed.destroy_process_group()
+
+    def _answer(self, content: dict[str, Any]) -> None:
+        assert self._store is not None
+        self._store.set(f"ready/{self.rank}", json.dumps({"host": socket.gethostname(), **content}))
+
+    def _wait_for(self, key: str) -> str:
+        """Return a key's value when it is set; UsageError if the first process ends before."""
+        assert self._store is not None
+        while not self._store.check([key]):
+            if self._store.check(["said"]):
+                raise UsageError("the first process has ended.")
+            time.sleep(POLL_SECONDS)
+        value: bytes = self._store.get(key)
+        return value.decode()
+
+    def _wait_until(self, holds: Callable[[Store], bool]) -> None:
+        assert self._store is not None
+        deadline = time.monotonic() + GOODBYE_SECONDS
+        while not holds(self._store) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+
+
+def facts_of(recipe: dict[str, Any], files: list[Path]) -> dict[str, str]:
+    """Return what must be the same on all processes: the request, the code, torch, and the SHA-256 of files.
+
+    Args:
+        recipe: The request as plain values.
+        files: The data, and the checkpoint to go on from. One process of a machine is enough to name them.
+    """
+    folder = Path(__file__).parent
+    settings = {f"--{name}": json.dumps(value) for name, value in dotted(recipe).items() if name not in PLACES}
+    code = {f"src/{path.relative_to(folder)}": path.read_bytes() for path in sorted(folder.rglob("*.py"))}
+    return {
+        **settings,
+        **{name: hashlib.sha256(content).hexdigest()[:12] for name, content in code.items()},
+        "torch": str(torch.__version__),
+        **{path.name: sha256(path)[:12] for path in files},
+    }
+
+
+def _problem(facts: dict[str, str], answer: dict[str, Any]) -> str | None:
+    """Say what keeps another process from working with the first one, or None."""
+    if "error" in answer:
+        return f"({answer['host']}): {answer['error']}"
+    if answer["missing"]:
+        return (
+            f"({answer['host']}) does not see the run folder {answer['missing']}: name a place that all machines "
+            "share with --trainer.default_root_dir."
+        )
+    for name, value in answer["facts"].items():
+        if facts.get(name, value) != value:
+            return (
+                f"({answer['host']}) has {value} for {name} where rank 0 has {facts[name]}: "
+                "start all with the same request, code, packages and data."
+            )
+    return None
+
+
+def _sees(run: str, note: str) -> bool:
+    """Say whether a run folder is the one that the first process made."""
+    deadline = time.monotonic() + SHARED_FOLDER_SECONDS
+    while not (same := note_of(Path(run)) == note) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return same

@@ -1,0 +1,146 @@
+"""Who launched this process among how many, how they meet, and which devices they get."""
+
+import os
+import time
+import uuid
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
+
+from src.errors import UsageError
+
+POLL_SECONDS = 0.02
+PROCESSES_PER_CORE = 8  # more on the CPU are a typing error, not a plan
+
+
+class Launch:
+    """How this process was started: by torchrun or SLURM with all others at once, or else on its own.
+
+    In the second case Lightning starts the others, if there shall be any, when the work begins.
+
+    Attributes:
+        environment: The launcher in Lightning's terms, or None.
+        rank: The number of this process among ``world_size``.
+        local_rank: Its number among the ``local_size`` on this machine.
+        nodes: How many machines there are.
+    """
+
+    def __init__(self) -> None:
+        self.environment: ClusterEnvironment | None = None
+        self.world_size = self.local_size = self.nodes = 1
+        self.rank = self.local_rank = int(os.environ.get("LOCAL_RANK", 0))  # where Lightning started it
+        if TorchElasticEnvironment.detect():
+            self.environment = TorchElasticEnvironment()
+            self.local_size, self.nodes = (int(os.environ[f"{kind}_WORLD_SIZE"]) for kind in ("LOCAL", "GROUP"))
+        elif SLURMEnvironment.detect():
+            os.environ.setdefault("SLURM_NTASKS_PER_NODE", os.environ["SLURM_NTASKS"])  # Lightning insists on it
+            self.environment = SLURMEnvironment(auto_requeue=False)  # scripts/slurm.sbatch requeues
+            self.nodes = int(os.environ.get("SLURM_NNODES", 1))
+            self.local_size = int(os.environ["SLURM_NTASKS_PER_NODE"])
+        if self.environment:
+            self.rank, self.local_rank = self.environment.global_rank(), self.environment.local_rank()
+            self.world_size = self.environment.world_size()
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.rank == 0
+
+    def placement(self, asked: Namespace) -> dict[str, Any]:
+        """Return the Trainer's devices, num_nodes and plugins: what was launched, or else what was asked for.
+
+        Args:
+            asked: The Trainer's arguments as parsed.
+
+        Raises:
+            UsageError: If more is asked for than there is, or something else than was launched.
+        """
+        devices = number_of_devices(asked.devices)
+        if self.environment is None:
+            if asked.num_nodes > 1:
+                raise UsageError(
+                    f"--trainer.num_nodes {asked.num_nodes} needs a launcher on every machine: use torchrun "
+                    f"--nnodes={asked.num_nodes} or scripts/slurm.sbatch, and leave the flag out."
+                )
+            refuse_more_than_there_are(devices or 1, asked.accelerator, f"--trainer.devices {asked.devices}")
+            return {}
+        started = f"the launcher started {self.world_size} processes on {self.nodes} machine(s)"
+        if self.local_size * self.nodes != self.world_size:
+            raise UsageError(f"{started}: start the same number on each.")
+        if devices not in (None, self.local_size):
+            raise UsageError(f"--trainer.devices {asked.devices} does not fit: {started}; leave the flag out.")
+        if asked.num_nodes not in (1, self.nodes):
+            raise UsageError(f"--trainer.num_nodes {asked.num_nodes} does not fit: {started}; leave the flag out.")
+        refuse_more_than_there_are(self.local_size, asked.accelerator, f"{self.local_size} processes on one machine")
+        plugins = as_list(asked.plugins)
+        if not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
+            plugins.append(self.environment)
+        named = isinstance(asked.devices, list) or "," in str(asked.devices)  # which ones, not only how many
+        return {
+            "devices": asked.devices if named else self.local_size,
+            "num_nodes": self.nodes,
+            "plugins": plugins,
+        }
+
+
+def new_store(environment: ClusterEnvironment) -> Store:
+    """Return a store that only this start of the job has written to; Lightning's process group will use it too.
+
+    The one that torchrun offers outlives a restart, and with it the addresses of the dead, to which gloo connects
+    (seen with torch 2.15). Through it the first process only says where its own is, to whoever asks.
+    """
+    rank, address, port = environment.global_rank(), environment.main_address, environment.main_port
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return TCPStore(address, port, is_master=not rank, wait_for_workers=False, multi_tenant=True)
+    agent = TCPStore(address, port, is_master=False)
+    if rank:
+        name = uuid.uuid4().hex
+        agent.set(f"mnist/asks/{rank}", name)
+        port = int(agent.get(f"mnist/port/{name}"))
+        store = TCPStore(address, port, is_master=False)
+        store.add("here", 1)
+    else:
+        store = TCPStore(address, 0, is_master=True, wait_for_workers=False, multi_tenant=True)
+        port, others = store.port, range(1, environment.world_size())
+        while store.add("here", 0) < len(others):
+            for key in (f"mnist/asks/{other}" for other in others):
+                if agent.check([key]):  # the question of a process that has died is answered too
+                    agent.set(f"mnist/port/{agent.get(key).decode()}", str(port))
+            time.sleep(POLL_SECONDS)
+    os.environ.update(MASTER_PORT=str(port), TORCHELASTIC_USE_AGENT_STORE="False")
+    return store
+
+
+def number_of_devices(devices: Any) -> int | None:
+    """Return how many devices of a machine ``--trainer.devices`` asks for; None where it does not say."""
+    if isinstance(devices, str) and "," in devices:
+        devices = [part for part in devices.split(",") if part]
+    if isinstance(devices, list | tuple):
+        return len(devices)
+    return int(devices) if str(devices).isdigit() else None
+
+
+def refuse_more_than_there_are(processes: int, accelerator: Any, name: str) -> None:
+    """Refuse more processes on this machine than it has GPUs, or on the CPU more than anybody can want.
+
+    Raises:
+        UsageError: It calls the processes by ``name``.
+    """
+    gpus = torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 0
+    if gpus and processes > gpus:
+        raise UsageError(
+            f"{name}: this machine shows {gpus} GPU(s), so that is the most; --trainer.accelerator cpu takes more."
+        )
+    cores = os.cpu_count() or 1
+    if not gpus and processes > PROCESSES_PER_CORE * cores:
+        raise UsageError(f"{name}: with {cores} cores ask for at most {PROCESSES_PER_CORE * cores} processes.")
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return the value of a flag that takes one or several objects as a list."""
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]

@@ -1,0 +1,326 @@
+"""What 1, 2, 3 and 4 processes do, for the tests beside this file to look at.
+
+``python -m tests.devices.scenarios ROOT DIGITS DATA`` runs all of them in forked processes and leaves ``NAME.pt``.
+"""
+
+import errno
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+
+import src.agreement
+import src.callbacks.checkpoints
+import src.data.sources
+from src.data.batches import Batch
+from src.data.datamodule import MNISTDataModule
+from src.model.classifier import MLPClassifier
+from tests.devices.ranks import together
+
+WORLD_SIZES = (1, 2, 3, 4)
+# 171 to train in batches of 17, the last of one: one rank has it, the others nothing; 59 to validate, 70 to test
+SIZES = ["--data.val_size", "59", "--data.batch_size", "17", "--model.hidden_units", "[32]"]
+QUIET = ["--trainer.accelerator", "cpu", "--inspection.enabled", "false"]
+DOUBLE = ["--trainer.precision", "64-true"]
+VARIANTS = {
+    "plain": DOUBLE,
+    "accumulated": [*DOUBLE, "--trainer.accumulate_grad_batches", "3"],
+    "clipped": [*DOUBLE, "--trainer.gradient_clip_val", "0.05"],
+    "executions": [*DOUBLE, "--model.steps_per_execution", "4"],
+    "float32": [],
+}
+
+
+class Study:
+    """Where everything is."""
+
+    def __init__(self, root: Path, digits: Path, data: Path) -> None:
+        self.root = root
+        self.digits = digits
+        self.data = data
+
+    def fit(self, name: str, *words: str, digits: Path | None = None) -> list[str]:
+        place = ["--trainer.default_root_dir", str(self.root / name), "--data.data_dir", str(digits or self.digits)]
+        return ["fit", *place, *SIZES, *QUIET, *words]
+
+    def run(self, world_size: int, name: str, words: Any, before: Any = None) -> list[dict[str, Any]]:
+        """Run a command, which must succeed."""
+        ranks = together(world_size, words, self.root / name / f"output{world_size}", before)
+        assert [rank["code"] for rank in ranks] == [0] * world_size, [rank["err"] for rank in ranks]
+        return ranks
+
+    def checkpoint(self, name: str, file: str = "last") -> dict[str, Any]:
+        """The only run's checkpoint."""
+        (run,) = (self.root / name / "lightning_logs").glob("version_*")
+        content: dict[str, Any] = torch.load(run / "checkpoints" / f"{file}.ckpt", weights_only=True)
+        return content
+
+
+def record(folder: Path) -> Callable[[int], Callable[[], None]]:
+    """Note which samples each rank trains on, and count its predictions by true class."""
+
+    def before(rank: int) -> Callable[[], None]:
+        batches: list[dict[str, Any]] = []
+        confusion = {stage: torch.zeros(10, 10, dtype=torch.int64) for stage in ("train", "val", "test")}
+        normalize, count = MNISTDataModule.on_after_batch_transfer, MLPClassifier._count
+
+        def noted(self: MNISTDataModule, batch: Batch, index: int) -> Batch:
+            if self.trainer.training:
+                positions = torch.split(batch.positions, batch.sizes)
+                batches.extend({"epoch": self.trainer.current_epoch, "positions": each} for each in positions)
+            return normalize(self, batch, index)
+
+        def counted(self: MLPClassifier, stage: Any, sums: torch.Tensor, logits: torch.Tensor, labels: Any) -> None:
+            count(self, stage, sums, logits, labels)
+            confusion[stage].index_put_((labels, logits.argmax(1)), torch.tensor(1), accumulate=True)
+
+        MNISTDataModule.on_after_batch_transfer = noted
+        MLPClassifier._count = counted
+        return lambda: torch.save({"batches": batches, "confusion": confusion}, folder / f"{rank}.pt")
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return before
+
+
+def recorded(folder: Path, world_size: int) -> list[Any]:
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(world_size)]
+
+
+def training(study: Study) -> dict[str, Any]:
+    """One epoch of every variant."""
+    found: dict[str, Any] = {}
+    for variant, words in VARIANTS.items():
+        for world_size in WORLD_SIZES:
+            name = f"{variant}{world_size}"
+            request = study.fit(name, *words, "--trainer.max_epochs", "1")
+            ranks = study.run(world_size, name, request, record(study.root / name / "record"))
+            found[name] = {
+                "weights": study.checkpoint(name)["state_dict"],
+                "epoch": study.checkpoint(name)["callbacks"]["History"]["epochs"][0],
+                "record": recorded(study.root / name / "record", world_size),
+                "wrote": [rank["wrote"] for rank in ranks],
+                "root": str(study.root / name),
+            }
+    return found
+
+
+def evaluation(study: Study) -> dict[str, Any]:
+    """Validate and test, on the small data and on the real."""
+    found: dict[str, Any] = {}
+    study.run(1, "mnist", ["fit", *QUIET, "--data.data_dir", str(study.data), "--trainer.max_epochs", "1",
+                           "--trainer.default_root_dir", str(study.root / "mnist")])  # fmt: skip
+    study.run(1, "small", study.fit("small", "--trainer.max_epochs", "2"))
+    for name in ("mnist", "small"):
+        run = study.root / name / "lightning_logs" / "version_0"
+        for command in ("validate", "test"):
+            for world_size in WORLD_SIZES:
+                words = [command, "--ckpt_path", str(run), "--trainer.accelerator", "cpu"]
+                words += ["--inspection.enabled", "false"] if command == "test" else []
+                folder = study.root / f"{name} {command}"
+                ranks = study.run(world_size, folder.name, words, record(folder / f"record{world_size}"))
+                found[f"{name} {command} {world_size}"] = {
+                    "result": (run / f"{command}.json").read_text(),
+                    "record": recorded(folder / f"record{world_size}", world_size),
+                    "out": [rank["out"] for rank in ranks],
+                }
+    return found
+
+
+def stopping(study: Study) -> dict[str, Any]:
+    """Early stopping: how many epochs each rank has trained."""
+    stop = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/acc"]
+    stop += ["--trainer.callbacks.mode=max", "--trainer.callbacks.patience=1", "--trainer.max_epochs", "30"]
+
+    def before(rank: int) -> None:
+        MLPClassifier.on_fit_end = lambda self: print("epochs", self.current_epoch)  # type: ignore[method-assign]
+
+    return {
+        f"{world_size}": [rank["out"] for rank in study.run(world_size, f"stop{world_size}", words, before)]
+        for world_size in WORLD_SIZES
+        for words in [study.fit(f"stop{world_size}", *stop)]
+    }
+
+
+class Signal(Callback):
+    """Sends one rank a signal, or kills it, when a step begins."""
+
+    def __init__(self, number: int, at: int, rank: int) -> None:
+        self.number = number
+        self.at = at
+        self.rank = rank
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if (trainer.global_step, trainer.global_rank) == (self.at, self.rank):
+            os.kill(os.getpid(), self.number)
+
+
+class Pause(Callback):
+    """Makes a file in step 14 and waits until something is written into it."""
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == 13 and trainer.is_global_zero:
+            self.file.touch()
+            while not self.file.read_text():
+                time.sleep(0.05)
+
+
+def signal_to(number: int, at: int, rank: int) -> list[str]:
+    name = "tests.devices.scenarios.Signal"
+    values = {"number": int(number), "at": at, "rank": rank}
+    return [f"--trainer.callbacks+={name}", *(f"--trainer.callbacks.{key}={value}" for key, value in values.items())]
+
+
+def resuming(study: Study) -> dict[str, Any]:
+    """Started on 2, stopped by a signal that reaches one of them, gone on with on 1 and 3."""
+    epochs = [*DOUBLE, "--trainer.max_epochs", "4", "--checkpoints.every_n_steps", "4"]
+    study.run(1, "whole", study.fit("whole", *epochs))
+    found: dict[str, Any] = {"whole": study.checkpoint("whole")}
+    words = study.fit("started", *epochs, *signal_to(signal.SIGTERM, 18, rank=1))
+    ranks = together(2, words, study.root / "started" / "output")
+    found["stopped"] = {"ranks": ranks, "checkpoint": study.checkpoint("started")}
+    for world_size in (1, 3):
+        name = f"resumed{world_size}"
+        shutil.copytree(study.root / "started" / "lightning_logs", study.root / name / "lightning_logs")
+        run = study.root / name / "lightning_logs" / "version_0"
+        study.run(world_size, name, ["fit", "--ckpt_path", str(run), *QUIET])
+        found[name] = study.checkpoint(name)
+    return found
+
+
+def refusals(study: Study) -> dict[str, Any]:
+    """Requests that cannot be met by all ranks."""
+    other = study.root / "other digits"
+    shutil.copytree(study.digits, other)
+    labels = other / "train-labels-idx1-ubyte"
+    content = bytearray(labels.read_bytes())
+    content[20] = (content[20] + 1) % 10
+    labels.write_bytes(content)
+    epoch = ["--trainer.max_epochs", "1"]
+
+    def only(rank: int, words: list[str], otherwise: list[str]) -> Callable[[int], list[str]]:
+        return lambda number: words if number == rank else otherwise
+
+    def elsewhere(rank: int) -> None:
+        src.agreement.SHARED_FOLDER_SECONDS = 0.5
+        folder = study.root / f"machine{rank}"
+        folder.mkdir()
+        os.chdir(folder)
+
+    def fit(name: str, *words: str) -> list[str]:
+        return study.fit(f"refused {name}", *epoch, *words)
+
+    relative = ["fit", "--data.data_dir", str(study.digits), *SIZES, *QUIET, *epoch]
+    wrong = fit("wrong", "--model.width", "3")
+    settings = only(1, fit("settings", "--model.lr", "0.01"), fit("settings"))
+    started = ["--trainer.devices", "3"]
+    cases: dict[str, tuple[Any, ...]] = {
+        "a wrong flag": (wrong,),
+        "a wrong flag on rank 2": (only(2, wrong, fit("wrong2")),),
+        "a wrong flag on rank 0": (only(0, wrong, fit("wrong0")),),
+        "too many devices": (fit("devices", "--trainer.devices", "4"),),
+        "too many machines": (fit("machines", "--trainer.num_nodes", "2"),),
+        "other settings": (settings,),
+        "other settings where Lightning starts": (lambda rank: [*settings(rank), *started], None, "Lightning"),
+        "other data": (
+            only(2, study.fit("refused data", *epoch, digits=other), fit("data")),
+            None,
+            "torchrun on machines",
+        ),
+        "no shared folder": (relative, elsewhere, "torchrun on machines"),
+        "no such checkpoint": (["test", "--ckpt_path", str(study.root / "nowhere")],),
+        "what Lightning refuses": (fit("clip", "--trainer.gradient_clip_algorithm", "by_guess"),),
+    }
+    return {name: together(3, words, study.root / f"output {name}", *how) for name, (words, *how) in cases.items()}
+
+
+def failures(study: Study) -> dict[str, Any]:
+    """What goes wrong on one rank while all of them train."""
+
+    def full(rank: int) -> None:
+        def refuse(path: Path, content: bytes) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+        src.callbacks.checkpoints.write_atomic = refuse
+
+    def diverges(rank: int) -> None:
+        if rank == 1:  # in its shard of the last batch of an epoch, which no other rank sees
+            count = MLPClassifier._count
+
+            def broken(self: MLPClassifier, stage: Any, sums: torch.Tensor, *rest: Any) -> None:
+                is_last = stage == "train" and self.trainer.is_last_batch
+                count(self, stage, sums * float("nan") if is_last else sums, *rest)
+
+            MLPClassifier._count = broken
+
+    def run(name: str, *words: str, before: Any = None) -> list[dict[str, Any]]:
+        return together(3, study.fit(name, "--trainer.max_epochs", "2", *words), study.root / f"output {name}", before)
+
+    return {
+        "a full disk": run("full", before=full),
+        "no number": run("diverges", before=diverges),
+        "a killed process": run("killed", *signal_to(signal.SIGKILL, 5, rank=1)),
+    }
+
+
+def ended_evaluation(study: Study) -> dict[str, Any]:
+    """A test that gets SIGTERM on one rank."""
+    study.run(1, "run", study.fit("run", "--trainer.max_epochs", "1"))
+
+    def before(rank: int) -> None:
+        count = MLPClassifier._count
+
+        def ended(self: MLPClassifier, stage: Any, *rest: Any) -> None:
+            if stage == "test" and rank == 1:
+                signal.raise_signal(signal.SIGTERM)
+            count(self, stage, *rest)
+
+        MLPClassifier._count = ended
+
+    run = study.root / "run" / "lightning_logs" / "version_0"
+    words = ["test", "--ckpt_path", str(run), *QUIET]
+    return {"ranks": together(2, words, study.root / "output", before)}
+
+
+def placing(study: Study) -> dict[str, Any]:
+    """Three processes start where there is no data yet."""
+    folder = study.root / "placing"
+    folder.mkdir()
+
+    def before(rank: int) -> None:
+        os.chdir(folder)
+        for source, (datasets, fetch) in list(src.data.sources.SOURCES.items()):
+
+            def noted(*args: Any, source: str = source, fetch: Any = fetch) -> None:
+                print("fetched from", source)
+                fetch(*args)
+
+            src.data.sources.SOURCES[source] = (datasets, noted)
+
+    words = ["fit", *QUIET, "--trainer.limit_train_batches", "2", "--trainer.max_epochs", "1"]
+    return {"out": [rank["out"] for rank in study.run(3, "placing", words, before)]}
+
+
+SCENARIOS = (training, evaluation, stopping, resuming, refusals, failures, ended_evaluation, placing)
+
+if __name__ == "__main__":
+    root, digits, data = map(Path, sys.argv[1:4])
+    for scenario in SCENARIOS:
+        if sys.argv[4:] and scenario.__name__ not in sys.argv[4:]:
+            continue
+        (root / scenario.__name__).mkdir()
+        try:
+            found: dict[str, Any] = scenario(Study(root / scenario.__name__, digits, data))
+        except Exception:
+            found = {"traceback": traceback.format_exc()}
+        torch.save(found, root / f"{scenario.__name__}.pt")

@@ -6,8 +6,6 @@ import signal
 import socket
 import sys
 
-import torch
-
 from src.callbacks.console import say
 from src.callbacks.signals import STOPS
 from src.data.datasets import DIGITS
@@ -46,7 +44,6 @@ def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000) -> int:
         dataset = trained.content["config"]["data"]["dataset"]
         raise UsageError(f"--ckpt_path {ckpt_path} was trained on {dataset}; serve needs a network for the ten digits.")
     listener = listen(host, port)
-    torch.set_num_threads(1)  # a picture is too little work to share; requests run side by side instead
     config = uvicorn.Config(
         create_app(trained),
         http="h11",
@@ -58,13 +55,17 @@ def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000) -> int:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = uvicorn.Server(config)
-    for number in STOPS:  # uvicorn hands a signal to the handler from before when it has ended
-        signal.signal(number, server.handle_exit)
     name, number = listener.getsockname()[:2]
     if not ipaddress.ip_address(name).is_loopback:
         print("warning: everyone who reaches this machine can use the page: it has no password.", file=sys.stderr)
-    say(f"Network  {trained.checkpoint}\nDraw on  {url(name, number)}  (Ctrl-C ends it)")
-    server.run([listener])
+    # uvicorn raises the signal that ended it once more at its end, for the handler from before
+    before = {number: signal.signal(number, server.handle_exit) for number in STOPS}
+    try:
+        say(f"Network  {trained.checkpoint}\nDraw on  {url(name, number)}  (Ctrl-C ends it)")
+        server.run([listener])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 

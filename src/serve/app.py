@@ -67,6 +67,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         (413, "More than 4 MB, or more than 4,096 pixels wide or high"),
         (415, "Not a picture, or none of these formats"),
         (422, "A damaged picture, or no digit in it"),
+        (503, "The server is ending"),
     )
 }
 

@@ -25,7 +25,7 @@ async def read_body(request: Request) -> bytes:
 
     Raises:
         HTTPException: 415 for a Content-Type that is no picture's, 413 as soon as the body is known to be too large,
-            408 if it takes too long.
+            408 if it takes too long, 503 if the server ends meanwhile.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in TYPES:
@@ -42,6 +42,8 @@ async def read_body(request: Request) -> bytes:
                 body += chunk
     except TimeoutError:
         raise HTTPException(408, f"The picture did not arrive within {BODY_SECONDS} seconds.") from None
+    except asyncio.CancelledError:  # the time for what is under way is over
+        raise HTTPException(503, "The server is ending.") from None
     except ClientDisconnect:
         raise HTTPException(400, "The connection ended before the picture did.") from None
     return bytes(body)
@@ -56,7 +58,7 @@ def check_picture(body: bytes) -> None:
     try:
         with Image.open(BytesIO(body), formats=tuple(FORMATS)) as picture:
             width, height = picture.size
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise HTTPException(413, TOO_WIDE) from None
     except Exception:  # Pillow raises many types for the many ways in which a header can be damaged
         raise HTTPException(415, UNKNOWN) from None

@@ -22,18 +22,21 @@ for (let number = 0; number < 10; number++) {
   bars.append(item);
 }
 
-function paint(context, side) {
+function paint(context, side, colour) {
+  context.strokeStyle = context.fillStyle = colour;
   context.lineWidth = PEN * side;
   context.lineCap = context.lineJoin = "round";
   for (const points of strokes) {
+    const [{ x, y }] = points;
+    context.beginPath(); // a dot, because lines without a length are not drawn
+    context.arc(x * side, y * side, (PEN * side) / 2, 0, 2 * Math.PI);
+    context.fill();
     context.beginPath();
-    context.moveTo(points[0].x * side, points[0].y * side);
-    context.lineTo(points[0].x * side + 0.1, points[0].y * side); // a dot: lines without a length are not drawn
+    context.moveTo(x * side, y * side);
     points.forEach((point, index) => {
       const next = points[index + 1] ?? point;
-      context.quadraticCurveTo(
-        point.x * side, point.y * side, ((point.x + next.x) / 2) * side, ((point.y + next.y) / 2) * side,
-      );
+      const middle = { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 };
+      context.quadraticCurveTo(point.x * side, point.y * side, middle.x * side, middle.y * side);
     });
     context.stroke();
   }
@@ -42,8 +45,7 @@ function paint(context, side) {
 function refresh() {
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, canvas.width, canvas.height);
-  context.strokeStyle = getComputedStyle(canvas).color;
-  paint(context, canvas.width);
+  paint(context, canvas.width, getComputedStyle(canvas).color);
   document.querySelector(".hint").hidden = strokes.length > 0;
   undoButton.disabled = clearButton.disabled = strokes.length === 0;
 }
@@ -52,8 +54,7 @@ function photograph() {
   const context = sent.getContext("2d");
   context.fillStyle = "white";
   context.fillRect(0, 0, SENT, SENT);
-  context.strokeStyle = "black";
-  paint(context, SENT);
+  paint(context, SENT, "black");
   return new Promise((resolve) => sent.toBlob(resolve, "image/png"));
 }
 
@@ -77,7 +78,8 @@ function show(answer, message) {
 }
 
 async function ask() {
-  const response = await fetch("predict", { method: "POST", body: await photograph() });
+  const signal = AbortSignal.timeout(10_000);
+  const response = await fetch("predict", { method: "POST", body: await photograph(), signal });
   const answer = await response.json();
   if (strokes.length) response.ok ? show(answer) : show(null, answer.detail);
 }

@@ -32,7 +32,7 @@ from src.serve.limits import FORMATS
 RESULTS = Path(__file__).parent / "results" / "serve.json"
 PICTURES, CONNECTIONS, ALONE, MALFORMED = 20_000, 64, 2_000, 5_000
 EDGE = 20  # the memory's peak in the first twentieth of the requests is compared with that in the last
-MOST_GROWTH = 1.05
+MOST_GROWTH = 4  # MB: 0.2 kB a request would be more
 Result = dict[str, Any]
 Picture = tuple[bytes, int]
 
@@ -146,7 +146,7 @@ def fuzz(address: str, count: int) -> Counter[int]:
 
     statuses: Counter[int] = Counter()
     operation = schemathesis.openapi.from_url(f"{address}openapi.json")["/predict"]["POST"]
-    kinds = st.none() | st.text(st.characters(min_codepoint=32, max_codepoint=126))
+    kinds = st.none() | st.text(st.characters(min_codepoint=33, max_codepoint=126))
 
     # no end at the first failure, and no second try of it: every request counts
     @settings(
@@ -179,7 +179,7 @@ def measure(ckpt_path: str, share: int) -> Result:
         half = MALFORMED // share // 2
         malformed = fuzz(address, half) + asyncio.run(post_damaged(address, half))
         after = asyncio.run(load(process, address, some[:100], 1))
-    growth = many["memory_last_mb"] / many["memory_first_mb"]
+    growth = many["memory_last_mb"] - many["memory_first_mb"]
     if {*alone["statuses"], *many["statuses"], *after["statuses"]} != {200} or growth > MOST_GROWTH:
         raise SystemExit(f"failed: {alone} {many} {after}")
     if max(malformed) >= 500:
@@ -194,7 +194,7 @@ def table(results: Result) -> str:
     for row in (results["alone"], results["many"]):
         rows.append(
             f"| {row['requests']:,} | {row['connections']} | {row['per_second']:,.0f} | {row['p50_ms']:.1f} ms | "
-            f"{row['p99_ms']:.1f} ms | {row['memory_first_mb']:.0f} MB, {row['memory_last_mb']:.0f} MB |"
+            f"{row['p99_ms']:.1f} ms | {row['memory_first_mb']:.1f} MB, {row['memory_last_mb']:.1f} MB |"
         )
     malformed = results["malformed"]
     counts = ", ".join(f"{count:,} x {status}" for status, count in malformed.items())

@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from scripts.strokes import Point, draw
+from scripts.strokes import STROKES, Point, draw
 
 IMAGES = Path("images")
 LARGEST = 300_000
@@ -63,7 +63,12 @@ def projector(page: Page, address: str) -> None:
 
 
 def drawing(browser: Browser, address: str) -> None:
-    """The page to draw on, in a window by day and on a phone by night."""
+    """The page to draw on, in a window by day and on a phone by night, and a digit that was drawn there."""
+    page = browser.new_page(viewport={"width": 700, "height": 500})
+    page.goto(address)
+    draw(page, STROKES[7])
+    save("seven", page.locator("canvas").screenshot())
+    page.close()
     pictures = []
     for width, scheme, touch in ((980, "light", False), (360, "dark", True)):
         page = browser.new_page(

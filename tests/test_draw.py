@@ -20,6 +20,13 @@ COUNT = """canvas => {
   copy.drawImage(canvas, 0, 0);
   return copy.getImageData(0, 0, canvas.width, canvas.height).data.filter((value, at) => at % 4 == 3 && value).length;
 }"""
+COLOUR = """canvas => {
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+  copy.drawImage(canvas, 0, 0);
+  const levels = copy.getImageData(0, 0, canvas.width, canvas.height).data;
+  const at = levels.findIndex((value, at) => at % 4 == 3 && value == 255);
+  return `rgb(${levels.slice(at - 3, at).join(", ")})`;
+}"""
 SHARES = "items => items.map(item => Number(getComputedStyle(item).getPropertyValue('--share')))"
 
 
@@ -158,13 +165,15 @@ def test_the_drawing_survives_another_size_and_the_night(visit: Visit) -> None:
     draw(page, STROKES[3])
     visit.expect_answer(3)
     paper = page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
-    bright = page.locator("canvas").evaluate("c => getComputedStyle(c).color")
     page.set_viewport_size(PHONE["viewport"])
+    page.wait_for_function("() => document.querySelector('canvas').width < 400")
+    bright = page.locator("canvas").evaluate(COLOUR)
     page.emulate_media(color_scheme="dark")
     expect(page.locator("body")).not_to_have_css("background-color", paper)
     expect(page.locator("canvas")).not_to_have_css("color", bright)
     assert page.locator("canvas").evaluate("c => c.width") == page.locator("canvas").evaluate("c => c.clientWidth")
     assert visit.ink() > 1_000
+    assert page.locator("canvas").evaluate(COLOUR) == page.locator("canvas").evaluate("c => getComputedStyle(c).color")
     draw(page, STROKES[3])  # over it, with the new measure
     visit.expect_answer(3)
 

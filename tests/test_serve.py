@@ -135,6 +135,7 @@ REFUSALS = {
     "nothing": Refusal(lambda: b"", 415, "no picture that can be read"),
     "a format that starts a program": Refusal(lambda: encode(drawing().convert("RGB"), "EPS"), 415, "no picture"),
     "a picture that ends early": Refusal(lambda: encode(drawing())[:-400], 422, "damaged"),
+    "a pixel": Refusal(lambda: encode(Image.new("RGB", (1, 1), "red")), 422, "no ink found"),
     "blank paper": Refusal(lambda: encode(Image.new("L", (280, 280), 255)), 422, "no ink found"),
 }
 

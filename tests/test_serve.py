@@ -162,7 +162,14 @@ def test_every_answer_has_the_security_headers(client: TestClient) -> None:
 
 
 def test_nothing_but_the_page_is_served(client: TestClient) -> None:
-    for path in ("/page/../app.py", "/page/%2e%2e/app.py", "/page/", "/swagger/%2e%2e/core.py", "/predict"):
+    for path in (
+        "/page/../app.py",
+        "/page/%2e%2e/app.py",
+        "/page/",
+        "/page/app.py",
+        "/swagger/%2e%2e/core.py",
+        "/predict",
+    ):
         assert client.get(path).status_code in (404, 405), path
 
 
@@ -186,7 +193,7 @@ def request(receive: Callable[[], object], **headers: str) -> fastapi.Request:
         result = receive()
         return await result if asyncio.iscoroutine(result) else result
 
-    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    raw = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
     return fastapi.Request({"type": "http", "headers": [(b"content-type", b"image/png"), *raw]}, wait)
 
 
@@ -323,6 +330,12 @@ BAD = {
 }
 
 
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uvicorn.Server, "run", lambda *_: pytest.fail("it serves"))
+
+
+@pytest.mark.usefixtures("no_server")
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_request_is_one_sentence(
     name: str, own_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -333,6 +346,7 @@ def test_a_bad_request_is_one_sentence(
     check(Answer(main(BAD[name].words.split()), *capsys.readouterr()), BAD[name])
 
 
+@pytest.mark.usefixtures("no_server")
 def test_a_port_in_use_is_named(own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -341,6 +355,7 @@ def test_a_port_in_use_is_named(own_run: Path, capsys: pytest.CaptureFixture[str
     check(Answer(code, *capsys.readouterr()), Request("", (f"--port {port} is in use", "take another")))
 
 
+@pytest.mark.usefixtures("no_server")
 def test_a_port_that_takes_rights_is_named(
     own_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -353,6 +368,7 @@ def test_a_port_that_takes_rights_is_named(
     check(Answer(code, *capsys.readouterr()), Request("", ("--port 80 needs special rights", "1024")))
 
 
+@pytest.mark.usefixtures("no_server")
 def test_without_its_extra_it_says_what_to_install(
     own_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

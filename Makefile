@@ -3,7 +3,7 @@ PORT ?= 6006
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint tensorboard bench bench-scaling clean
+.PHONY: help install train test lint tensorboard bench bench-scaling bench-serve clean
 
 help:  ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ install: .venv/installed  ## Make .venv with everything the project needs (the o
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[data,export,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[data,export,serve,dev]'
 	@touch $@
 
 train: .venv/installed  ## Train the main job on the real MNIST
@@ -37,6 +37,9 @@ bench: .venv/installed .venv-peers/installed  ## Time the main job beside its pe
 
 bench-scaling: .venv/bench-installed  ## Draw its cost against sizes of data, batches and network (15 minutes)
 	$(BIN)/python -m benchmarks.scaling
+
+bench-serve: .venv/bench-installed  ## Put load on the server, and send it what it must refuse (some minutes)
+	$(BIN)/python -m benchmarks.serve
 
 .venv-peers/installed: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv .venv-peers

@@ -1,7 +1,7 @@
 """Make the README's pictures from a real run.
 
-``python -m scripts.screenshots lightning_logs/version_0`` starts TensorBoard on the run, opens it in Chromium (Debian:
-apt-get install chromium) and writes ``images/*.png``, each below 300 kB.
+``python -m scripts.screenshots lightning_logs/version_0`` starts TensorBoard and ``src.cli serve`` on the run, opens
+them in Chromium (Debian: apt-get install chromium) and writes ``images/*.png``, each below 300 kB.
 """
 
 import argparse
@@ -13,11 +13,18 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from scripts.strokes import STROKES, Point, draw
 
 IMAGES = Path("images")
 LARGEST = 300_000
+# a four whose top is nearly closed, so that the bars have something to show
+NEARLY_NINE: list[list[Point]] = [
+    [(0.49, 0.2), (0.36, 0.34), (0.33, 0.48), (0.46, 0.52), (0.63, 0.47)],
+    [(0.65, 0.2), (0.62, 0.5), (0.57, 0.82)],
+]
 CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -55,12 +62,55 @@ def projector(page: Page, address: str) -> None:
     save("projector", page.screenshot())
 
 
+def drawing(browser: Browser, address: str) -> None:
+    """The page to draw on, in a window by day and on a phone by night, and a digit that was drawn there."""
+    page = browser.new_page(viewport={"width": 700, "height": 500})
+    page.goto(address)
+    draw(page, STROKES[7])
+    save("seven", page.locator("canvas").screenshot())
+    page.close()
+    pictures = []
+    for width, scheme, touch in ((980, "light", False), (360, "dark", True)):
+        page = browser.new_page(
+            viewport={"width": width, "height": 700}, color_scheme=scheme, has_touch=touch, device_scale_factor=1.5
+        )
+        page.goto(address)
+        draw(page, NEARLY_NINE)
+        page.wait_for_timeout(1_000)  # the bars move into their place
+        pictures.append(Image.open(io.BytesIO(page.screenshot())))
+        page.close()
+    window, phone = pictures
+    both = Image.new("RGB", (window.width + 36 + phone.width, window.height), "white")
+    both.paste(window)
+    both.paste(phone, (window.width + 36, 0))
+    file = io.BytesIO()
+    both.save(file, "PNG")
+    save("draw", file.getvalue())
+
+
+def draw_page(run: Path) -> None:
+    """Start the server on a run and take the picture of its page."""
+    command = [sys.executable, "-m", "src.cli", "serve", "--ckpt_path", str(run), "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout
+        address = next(line for line in server.stdout if line.startswith("Draw on")).split()[2]
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+            drawing(browser, address)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="the run folder")
     run: Path = parser.parse_args().run
     IMAGES.mkdir(exist_ok=True)
+    draw_page(run)
     events = EventAccumulator(str(run), size_guidance={"images": 0})
     events.Reload()
     for name, tag in (("mistakes", "val/worst_mistakes"), ("weights", "weights/first_layer")):

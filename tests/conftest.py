@@ -4,18 +4,24 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from playwright.sync_api import Browser, sync_playwright
 from torch import Tensor
 
 from src.cli import main
 from src.data.idx import write_idx
 from src.data.sources import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, place_files
 
+CHROMIUM = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
 REPOSITORY = Path(__file__).parents[1]
 TRAIN_SIZE, TEST_SIZE = 230, 70
 
@@ -111,3 +117,43 @@ def mnist() -> Path:
     """The folder that holds MNIST/raw with the real files, placed from the packaged copy."""
     place_files("MNIST", REPOSITORY / "data")
     return REPOSITORY / "data"
+
+
+@pytest.fixture(scope="session")
+def mnist_run(tmp_path_factory: pytest.TempPathFactory, mnist: Path) -> Path:
+    """A run folder with three epochs of the main job on the real images, not to be changed."""
+    root = tmp_path_factory.mktemp("mnist_run")
+    place = ["--trainer.default_root_dir", str(root), "--trainer.max_epochs", "3", "--inspection.enabled", "false"]
+    assert run_process("fit", "--config", "configs/mlp.yaml", *place).code == 0
+    return root / "lightning_logs" / "version_0"
+
+
+@contextmanager
+def serving(checkpoint: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run ``src.cli serve`` on a free port; give its process and its address."""
+    command = [sys.executable, "-m", "src.cli", "serve", "--ckpt_path", str(checkpoint), "--port", "0"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=REPOSITORY, text=True, **pipes) as server:
+        try:
+            yield server, next(line for line in server.stdout if line.startswith("Draw on")).split()[2]
+        finally:
+            server.kill()
+
+
+def chromium() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    message = "Nothing is looked at in a browser without Chromium: apt-get install chromium"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM)
+        yield browser
+        browser.close()

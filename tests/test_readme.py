@@ -9,11 +9,17 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+<<<<<<< HEAD
 from benchmarks import chaos, data, devices, parity, speed
+=======
+from benchmarks import chaos, data, parity, serve, speed
+>>>>>>> serve
 from benchmarks.readme import replace_table
 from tests.conftest import REPOSITORY
 
@@ -65,15 +71,35 @@ def look_at_tensorboard(folder: Path) -> None:
         server.stderr.close()
 
 
+@contextmanager
+def serving_as_written(command: str, folder: Path) -> Iterator[None]:
+    server = subprocess.Popen(["bash", "-ec", command], cwd=folder, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen("http://127.0.0.1:8000/health", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, server.stderr.read()
+            time.sleep(0.25)
+        yield
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        assert server.communicate()[1] == b""
+
+
 def test_every_command_runs_as_written(clone: Path) -> None:
     commands = [command for block in BLOCKS for command in block.splitlines() if command not in BY_CI]
     assert commands[:2] == ["make train", "make tensorboard"]
     environment = ""
-    for command in commands:
-        if command.startswith("source "):
-            environment = f"{command}; "
-        else:
-            run(command if command.startswith("make ") else environment + command, clone)
+    with ExitStack() as servers:
+        for command in commands:
+            if command.startswith("source "):
+                environment = f"{command}; "
+            elif " src.cli serve " in command:  # the commands after it talk to it
+                servers.enter_context(serving_as_written(environment + command, clone))
+            else:
+                run(command if command.startswith("make ") else environment + command, clone)
 
 
 def test_every_python_example_runs_as_written(clone: Path) -> None:
@@ -114,6 +140,12 @@ def test_the_data_table_is_made_from_the_recorded_results() -> None:
     results = json.loads(data.RESULTS.read_text())
 
     assert replace_table("data", data.table(results), README) == README
+
+
+def test_the_serve_table_is_made_from_the_recorded_results() -> None:
+    results = json.loads(serve.RESULTS.read_text())
+
+    assert replace_table("serve", serve.table(results), README) == README
 
 
 def test_the_speed_tables_are_made_from_the_recorded_results() -> None:

@@ -1,0 +1,221 @@
+"""The server under load: 20,000 pictures from 64 connections, and 5,000 requests that it must refuse or survive.
+
+``python -m benchmarks.serve`` starts ``src.cli serve --ckpt_path best`` on a free port, measures and writes
+``benchmarks/results/serve.json`` and the README's table (some minutes on two cores; ``--small`` sends a fiftieth and
+writes nothing). The pictures are MNIST's test images as PNG files. Client and server share the machine.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from PIL import Image
+
+from benchmarks.processes import HERE, machine, versions
+from benchmarks.readme import README, replace_table
+from src.data.idx import read_idx
+from src.data.sources import DEFAULT_ROOT, TEST_IMAGES, TEST_LABELS, place_files
+from src.serve.limits import FORMATS
+
+RESULTS = Path(__file__).parent / "results" / "serve.json"
+PICTURES, CONNECTIONS, ALONE, MALFORMED = 20_000, 64, 2_000, 5_000
+EDGE = 20  # the memory's peak in the first twentieth of the requests is compared with that in the last
+MOST_GROWTH = 4  # MB: 0.2 kB a request would be more
+Result = dict[str, Any]
+Picture = tuple[bytes, int]
+
+
+@contextmanager
+def running_server(ckpt_path: str) -> Iterator[tuple[int, str]]:
+    """Start the server; yield its process' number and its address."""
+    command = [HERE, "-m", "src.cli", "serve", "--ckpt_path", ckpt_path, "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout
+        address = next(line for line in server.stdout if line.startswith("Draw on")).split()[2]
+        yield server.pid, address
+    finally:
+        server.terminate()
+        code = server.wait()
+    if code:
+        raise SystemExit(f"the server ended with exit code {code}")
+
+
+def resident_mb(process: int) -> float:
+    """Return a process' resident memory (Linux)."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def pictures(count: int) -> list[Picture]:
+    """Return test images as PNG files with their labels, from the first on and around again."""
+    place_files()
+    raw = DEFAULT_ROOT / "MNIST" / "raw"
+    files = [encode(Image.fromarray(image.numpy()), "PNG") for image in read_idx(raw / TEST_IMAGES)]
+    labels = read_idx(raw / TEST_LABELS).tolist()
+    return list(islice(cycle(zip(files, labels, strict=True)), count))
+
+
+def encode(image: Image.Image, kind: str) -> bytes:
+    """Return an image as a file."""
+    file = BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
+
+
+async def load(process: int, address: str, some: list[Picture], connections: int) -> Result:
+    """Post pictures, each connection one after the other."""
+    waiting = iter(some)
+    latencies: list[float] = []
+    memory: list[float] = []
+    statuses: Counter[int] = Counter()
+    right = 0
+
+    async def post(session: aiohttp.ClientSession) -> None:
+        nonlocal right
+        for body, label in waiting:
+            start = time.perf_counter()
+            async with session.post("/predict", data=body, headers={"Content-Type": "image/png"}) as response:
+                answer = await response.json()
+            latencies.append(1000 * (time.perf_counter() - start))
+            statuses[response.status] += 1
+            right += answer.get("digit") == label
+            if len(latencies) % 20 == 0:
+                memory.append(resident_mb(process))
+
+    async with aiohttp.ClientSession(address, connector=aiohttp.TCPConnector(limit=connections)) as session:
+        start = time.perf_counter()
+        await asyncio.gather(*(post(session) for _ in range(connections)))
+        seconds = time.perf_counter() - start
+    edge = max(len(memory) // EDGE, 1)
+    return {
+        "requests": len(some),
+        "connections": connections,
+        "statuses": statuses,
+        "right": right,
+        "per_second": len(some) / seconds,
+        "p50_ms": statistics.median(latencies),
+        "p99_ms": statistics.quantiles(latencies, n=100)[-1],
+        "memory_first_mb": max(memory[:edge]),
+        "memory_last_mb": max(memory[-edge:]),
+    }
+
+
+def damaged(count: int) -> Iterator[tuple[str, bytes]]:
+    """Yield picture files of every format with bytes changed, cut out, repeated or cut off, and their types."""
+    draw = random.Random(0)
+    image = Image.fromarray(read_idx(DEFAULT_ROOT / "MNIST" / "raw" / TEST_IMAGES)[0].numpy())
+    files = [(kind, encode(image, name)) for name, kind in FORMATS.items()]
+    for _ in range(count):
+        kind, file = draw.choice(files)
+        for _ in range(draw.randint(1, 6)):
+            at, length = draw.randrange(len(file)), draw.randint(1, 16)
+            piece = file[at : at + length]
+            file = file[:at] + draw.choice((draw.randbytes(length), b"", 2 * piece)) + file[at + length :]
+        yield kind, file[: draw.choice((len(file), draw.randrange(len(file))))]
+
+
+async def post_damaged(address: str, count: int) -> Counter[int]:
+    """Post damaged files and count the answers by their status."""
+    statuses: Counter[int] = Counter()
+    async with aiohttp.ClientSession(address) as session:
+        for kind, body in damaged(count):
+            async with session.post("/predict", data=body, headers={"Content-Type": kind}) as response:
+                statuses[response.status] += 1
+                assert isinstance((await response.json()).get("detail", "") or "", str)
+    return statuses
+
+
+def fuzz(address: str, count: int) -> Counter[int]:
+    """Send bodies after the OpenAPI description, half of them under any Content-Type, and count the answers."""
+    import schemathesis
+    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import strategies as st
+
+    statuses: Counter[int] = Counter()
+    operation = schemathesis.openapi.from_url(f"{address}openapi.json")["/predict"]["POST"]
+    kinds = st.none() | st.text(st.characters(min_codepoint=33, max_codepoint=126))
+
+    # no end at the first failure, and no second try of it: every request counts
+    @settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(), kind=kinds)
+    def send(case: Any, kind: str | None) -> None:
+        headers = {} if kind is None else {"Content-Type": kind}
+        statuses[case.call(base_url=address, headers=headers).status_code] += 1
+
+    send()
+    return statuses
+
+
+def measure(ckpt_path: str, share: int) -> Result:
+    """Run everything against one server, at one share of its full size.
+
+    Raises:
+        SystemExit: If a request failed, or the memory grew, or the server does not answer any more.
+    """
+    some = pictures(PICTURES // share)
+    with running_server(ckpt_path) as (process, address):
+        alone = asyncio.run(load(process, address, some[: ALONE // share], 1))
+        many = asyncio.run(load(process, address, some, CONNECTIONS))
+        half = MALFORMED // share // 2
+        malformed = fuzz(address, half) + asyncio.run(post_damaged(address, half))
+        after = asyncio.run(load(process, address, some[:100], 1))
+    growth = many["memory_last_mb"] - many["memory_first_mb"]
+    if {*alone["statuses"], *many["statuses"], *after["statuses"]} != {200} or growth > MOST_GROWTH:
+        raise SystemExit(f"failed: {alone} {many} {after}")
+    if max(malformed) >= 500:
+        raise SystemExit(f"failed: {malformed}")
+    return {"alone": alone, "many": many, "malformed": dict(sorted(malformed.items()))}
+
+
+def table(results: Result) -> str:
+    """Return the README's table."""
+    rows = ["| pictures | connections | a second | half within | 99 % within | memory, first and last twentieth |"]
+    rows.append("|---|---|---|---|---|---|")
+    for row in (results["alone"], results["many"]):
+        rows.append(
+            f"| {row['requests']:,} | {row['connections']} | {row['per_second']:,.0f} | {row['p50_ms']:.1f} ms | "
+            f"{row['p99_ms']:.1f} ms | {row['memory_first_mb']:.1f} MB, {row['memory_last_mb']:.1f} MB |"
+        )
+    malformed = results["malformed"]
+    counts = ", ".join(f"{count:,} x {status}" for status, count in malformed.items())
+    return "\n".join([*rows, "", f"{sum(malformed.values()):,} malformed requests: {counts}; none ended the server."])
+
+
+def main() -> None:
+    """Measure, or only make the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ckpt_path", default="best", help="the network to serve")
+    parser.add_argument("--small", action="store_true", help="send a fiftieth, print the result and write nothing")
+    parser.add_argument("--table", action="store_true", help="only write the README's table from recorded results")
+    asked = parser.parse_args()
+    if not asked.table:
+        results = {**machine(), **versions(peers=False), **measure(asked.ckpt_path, 50 if asked.small else 1)}
+        if asked.small:
+            print(json.dumps(results, indent=1))
+            return
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    README.write_text(replace_table("serve", table(json.loads(RESULTS.read_text())), README.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""``serve``: a page to draw digits on, and the trained network behind HTTP."""
+
+import errno
+import ipaddress
+import signal
+import socket
+import sys
+
+from src.callbacks.console import say
+from src.callbacks.signals import STOPS
+from src.data.datasets import DIGITS
+from src.errors import UsageError
+from src.trained import Trained
+
+GRACE_SECONDS = 10
+BACKLOG = 1_024  # connections that may wait
+
+
+def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000) -> int:
+    """Serve a page to draw digits on, and POST /predict for pictures of digits.
+
+    Ctrl-C or SIGTERM ends it when the requests under way are answered, for which they have ten seconds; that is no
+    failure, so the exit code is 0.
+
+    Args:
+        ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
+            one.
+        host: The address to listen on. The default is reached from this machine alone; 0.0.0.0 lets in everyone who
+            reaches the machine, without a password.
+        port: The port to listen on; 0 takes any free one.
+
+    Raises:
+        UsageError: If there is no such checkpoint, or its network does not tell the ten digits apart, or the address
+            cannot be listened on, or the extra ``serve`` is not installed.
+    """
+    try:
+        import uvicorn
+
+        from src.serve.app import create_app
+    except ModuleNotFoundError as error:
+        raise UsageError(f"serve needs {error.name}, which is not installed: pip install '.[serve]'") from error
+    trained = Trained.load(ckpt_path)
+    if trained.classes != DIGITS:
+        dataset = trained.content["config"]["data"]["dataset"]
+        raise UsageError(f"--ckpt_path {ckpt_path} was trained on {dataset}; serve needs a network for the ten digits.")
+    listener = listen(host, port)
+    config = uvicorn.Config(
+        create_app(trained),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = uvicorn.Server(config)
+    name, number = listener.getsockname()[:2]
+    if not ipaddress.ip_address(name).is_loopback:
+        print("warning: everyone who reaches this machine can use the page: it has no password.", file=sys.stderr)
+    # uvicorn raises the signal that ended it once more at its end, for the handler from before
+    before = {number: signal.signal(number, server.handle_exit) for number in STOPS}
+    try:
+        say(f"Network  {trained.checkpoint}\nDraw on  {url(name, number)}  (Ctrl-C ends it)")
+        server.run([listener])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, so that a page opened from now on is answered.
+
+    Raises:
+        UsageError: If that is impossible, with the flag to change.
+    """
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port must be from 0 to 65535, got {port}.")
+    try:
+        *kind, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:  # a name that is too long is no text for it
+        raise UsageError(f"--host {host} is not an address or a name that is known here; try 127.0.0.1.") from error
+    # with its protocol named, unlike create_server's: else asyncio leaves Nagle's algorithm on, 40 ms an answer
+    listener = socket.socket(*kind)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        reasons = {
+            errno.EADDRINUSE: f"--port {port} is in use; end what listens there, or take another, such as {port + 1}.",
+            errno.EACCES: f"--port {port} needs special rights; take one from 1024 up.",
+        }
+        default = f"--host {host} cannot be listened on: it is no address of this machine; try 127.0.0.1."
+        raise UsageError(reasons.get(error.errno or 0, default)) from error
+    return listener
+
+
+def url(name: str, port: int) -> str:
+    """Return what to open in a browser for an address that is listened on."""
+    if ipaddress.ip_address(name).is_unspecified:
+        name = "localhost"
+    return f"http://[{name}]:{port}/" if ":" in name else f"http://{name}:{port}/"

@@ -1,0 +1,162 @@
+"""The HTTP side: one picture in, one answer out."""
+
+import base64
+import os
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+from PIL import Image
+from pydantic import BaseModel, Field
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from torch import nn
+
+from src.data.digits import DigitError, read_digit
+from src.runs import Run
+from src.serve.limits import TYPES, check_picture, read_body
+from src.trained import PixelClassifier, Trained
+
+DESCRIPTION = "A network trained on MNIST reads the digit in a picture."
+PAGE = Path(__file__).parent / "page"
+HEADERS = {
+    # everything comes from here; the picture that the network sees is a data: URL, as are Swagger UI's icons
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class Answer(BaseModel):
+    """What the network says about a picture."""
+
+    digit: int = Field(ge=0, le=9, description="The most probable digit.", examples=[7])
+    probabilities: list[float] = Field(min_length=10, max_length=10, description="Of the digits 0 to 9; they sum to 1.")
+    model: str = Field(description="The network and its run.", examples=["MLP 784-256-10, version_0, best"])
+    picture: str = Field(description="What the network saw: 28x28 grey pixels, as the data URL of a PNG.")
+
+
+class Health(BaseModel):
+    """A server that answers."""
+
+    status: str = Field(examples=["ok"])
+    model: str
+
+
+class Refusal(BaseModel):
+    """Why there is no answer."""
+
+    detail: str = Field(description="One sentence.")
+
+
+BODY = {
+    "required": True,
+    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in TYPES},
+}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    code: {"model": Refusal, "description": meaning}
+    for code, meaning in (
+        (408, "The body took too long"),
+        (413, "More than 4 MB, or more than 4,096 pixels wide or high"),
+        (415, "Not a picture, or none of these formats"),
+        (422, "A damaged picture, or no digit in it"),
+        (503, "The server is ending"),
+    )
+}
+
+
+class SecurityHeaders:
+    """Adds HEADERS to every answer.
+
+    Args:
+        app: The application that answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+def create_app(trained: Trained) -> FastAPI:
+    """Return the application that answers with a network.
+
+    Args:
+        trained: The network, for the ten digits.
+    """
+    model = name_of(trained)
+    threads = CapacityLimiter(os.cpu_count() or 1)  # more would only hold more decoded pictures at once
+    app = FastAPIOffline(None, None, title="Digits", version="1", summary=DESCRIPTION, static_url="/swagger")
+    app.add_middleware(SecurityHeaders)
+    app.mount("/page", StaticFiles(directory=PAGE))
+
+    @app.post("/predict", responses=REFUSALS, openapi_extra={"requestBody": BODY}, summary="Read a digit")
+    async def predict(request: Request) -> Answer:
+        """Send a picture of one digit as the body: any size, dark on light or light on dark, centred or not."""
+        body = await read_body(request)
+        return await to_thread.run_sync(answer, trained.network, model, body, limiter=threads)
+
+    @app.get("/health", summary="Ask whether the server answers")
+    async def health() -> Health:
+        """Say which model answers."""
+        return Health(status="ok", model=model)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return FileResponse(PAGE / "docs.html")
+
+    @app.exception_handler(Exception)
+    async def fail(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": "The server made a mistake; its own output has the details."}, 500, HEADERS)
+
+    return app
+
+
+def answer(network: PixelClassifier, model: str, body: bytes) -> Answer:
+    """Read a picture and say what the network makes of it.
+
+    Raises:
+        HTTPException: 413 or 415 if the picture is not taken, 422 if there is no digit in it to read.
+    """
+    check_picture(body)
+    try:
+        image = read_digit(BytesIO(body))
+    except DigitError as error:
+        raise HTTPException(422, f"This picture cannot be read: {error}.") from None
+    _, (probabilities,) = network(image[None])
+    file = BytesIO()
+    Image.fromarray(image.numpy()).save(file, "PNG")
+    return Answer(
+        digit=int(probabilities.argmax()),
+        probabilities=probabilities.tolist(),
+        model=model,
+        picture=f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}",
+    )
+
+
+def name_of(trained: Trained) -> str:
+    """Name a network without saying where its file lies."""
+    layers = [layer for layer in trained.network.modules() if isinstance(layer, nn.Linear)]
+    sizes = "-".join(map(str, [layers[0].in_features, *(layer.out_features for layer in layers)]))
+    in_run = trained.checkpoint.parent.name == "checkpoints"
+    run = [Run.of_checkpoint(trained.checkpoint).path.name] if in_run else []
+    return ", ".join([f"MLP {sizes}", *run, trained.checkpoint.stem])

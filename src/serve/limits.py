@@ -1,0 +1,66 @@
+"""What a request may bring: how a picture comes in without filling the memory or leading anywhere else."""
+
+import asyncio
+from io import BytesIO
+
+from fastapi import HTTPException, Request
+from PIL import Image
+from starlette.requests import ClientDisconnect
+
+LARGEST_BODY = 4 * 1024**2  # bytes
+LARGEST_SIDE = 4_096  # pixels
+BODY_SECONDS = 30
+FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
+TYPES = (*FORMATS.values(), "application/octet-stream")
+"""What Pillow may open here, and how a request may call it: other formats start programs (EPS) or are rare."""
+
+WRONG_TYPE = f"Send the picture itself as the body, with its Content-Type: {', '.join(TYPES)}."
+TOO_LARGE = f"A picture may have at most {LARGEST_BODY // 1024**2} MB."
+TOO_WIDE = f"A picture may have at most {LARGEST_SIDE:,} x {LARGEST_SIDE:,} pixels."
+UNKNOWN = f"This is no picture that can be read here: send {', '.join(FORMATS)}."
+
+
+async def read_body(request: Request) -> bytes:
+    """Read a request's body, no further than its limits.
+
+    Raises:
+        HTTPException: 415 for a Content-Type that is no picture's, 413 as soon as the body is known to be too large,
+            408 if it takes too long, 503 if the server ends meanwhile.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in TYPES:
+        raise HTTPException(415, WRONG_TYPE)
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > LARGEST_BODY:
+        raise HTTPException(413, TOO_LARGE)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                if len(body) + len(chunk) > LARGEST_BODY:  # whatever the header said
+                    raise HTTPException(413, TOO_LARGE)
+                body += chunk
+    except TimeoutError:
+        raise HTTPException(408, f"The picture did not arrive within {BODY_SECONDS} seconds.") from None
+    except asyncio.CancelledError:  # the time for what is under way is over
+        raise HTTPException(503, "The server is ending.") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "The connection ended before the picture did.") from None
+    return bytes(body)
+
+
+def check_picture(body: bytes) -> None:
+    """Look at a picture's format and size before anything of it is decoded.
+
+    Raises:
+        HTTPException: 415 if it is no picture, 413 if it has too many pixels.
+    """
+    try:
+        with Image.open(BytesIO(body), formats=tuple(FORMATS)) as picture:
+            width, height = picture.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise HTTPException(413, TOO_WIDE) from None
+    except Exception:  # Pillow raises many types for the many ways in which a header can be damaged
+        raise HTTPException(415, UNKNOWN) from None
+    if max(width, height) > LARGEST_SIDE:
+        raise HTTPException(413, TOO_WIDE)

@@ -38,6 +38,7 @@ class Ranks:
         self.rank, self.world_size = launch.rank, launch.world_size
         self._store: Store | None = None
         self._has_checked_in = False
+        self._code = _code()  # now: a file may change before the processes meet
 
     def join(self) -> None:
         """Meet the other processes, if a launcher has started them."""
@@ -59,7 +60,7 @@ class Ranks:
         It needs ``join`` or, where Lightning started the others, the process group.
 
         Args:
-            facts: Names what must be the same on all of them; see ``facts_of``.
+            facts: Names what must be the same on all of them beside the code; see ``facts_of``.
             run: The run folder, on the first process, if it is to be written to.
 
         Raises:
@@ -71,7 +72,7 @@ class Ranks:
             self._store = TCPStore(address, port, is_master=not self.rank, wait_for_workers=False, multi_tenant=True)
         if self._store is None or self._has_checked_in:
             return
-        own = facts()
+        own = {**facts(), **self._code}
         if self.rank:
             shown = json.loads(self._wait_for("run"))
             self._answer({"facts": own, "missing": None if shown is None or _sees(*shown) else shown[0]})
@@ -134,20 +135,22 @@ class Ranks:
 
 
 def facts_of(recipe: dict[str, Any], files: list[Path]) -> dict[str, str]:
-    """Return what must be the same on all processes: the request, the code, torch, and the SHA-256 of files.
+    """Return what must be the same on all processes, beside the code: the request, torch, and the SHA-256 of files.
 
     Args:
         recipe: The request as plain values.
         files: The data, and the checkpoint to go on from. One process of a machine is enough to name them.
     """
-    folder = Path(__file__).parent
     settings = {f"--{name}": json.dumps(value) for name, value in dotted(recipe).items() if name not in PLACES}
-    code = {f"src/{path.relative_to(folder)}": path.read_bytes() for path in sorted(folder.rglob("*.py"))}
+    return {**settings, "torch": str(torch.__version__), **{path.name: sha256(path)[:12] for path in files}}
+
+
+def _code() -> dict[str, str]:
+    """Return the SHA-256 of each of the project's source files."""
+    folder = Path(__file__).parent
     return {
-        **settings,
-        **{name: hashlib.sha256(content).hexdigest()[:12] for name, content in code.items()},
-        "torch": str(torch.__version__),
-        **{path.name: sha256(path)[:12] for path in files},
+        f"src/{path.relative_to(folder)}": hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        for path in sorted(folder.rglob("*.py"))
     }
 
 

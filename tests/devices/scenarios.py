@@ -217,6 +217,11 @@ def refusals(study: Study) -> dict[str, Any]:
         folder.mkdir()
         os.chdir(folder)
 
+    def changed_code(rank: int) -> None:
+        if rank == 1:
+            code = src.agreement._code()
+            src.agreement._code = lambda: {**code, "src/cli.py": "changed"}
+
     def fit(name: str, *words: str) -> list[str]:
         return study.fit(f"refused {name}", *epoch, *words)
 
@@ -232,6 +237,7 @@ def refusals(study: Study) -> dict[str, Any]:
         "too many machines": (fit("machines", "--trainer.num_nodes", "2"),),
         "other settings": (settings,),
         "other settings where Lightning starts": (lambda rank: [*settings(rank), *started], None, "Lightning"),
+        "other code": (fit("code"), changed_code),
         "other data": (
             only(2, study.fit("refused data", *epoch, digits=other), fit("data")),
             None,

@@ -15,11 +15,7 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD
-from benchmarks import chaos, data, devices, parity, speed
-=======
-from benchmarks import chaos, data, parity, serve, speed
->>>>>>> serve
+from benchmarks import chaos, data, devices, parity, serve, speed
 from benchmarks.readme import replace_table
 from tests.conftest import REPOSITORY
 

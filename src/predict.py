@@ -193,7 +193,10 @@ def printable(path: Path) -> str:
 def draw(shown: list[tuple[Reading, Tensor]], trained: Trained, total: int) -> bytes:
     """Draw what the network saw, with its answers; return a PNG file."""
     captions = [
-        (reading.path.name.encode("ascii", "replace").decode()[:18], reading.error[:18] or verdict(reading))
+        (
+            reading.path.name.encode("ascii", "replace").decode()[:18],
+            reading.error[:18] or f"{reading.digit} ({reading.confidence:.0%})",
+        )
         for reading, _ in shown
     ]
     title = f"What the network saw ({trained.checkpoint})"

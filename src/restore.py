@@ -26,9 +26,6 @@ PARTS: dict[str, Any] = {
     "config.seed_everything": int,
     "config.model.hidden_units": list,
     "config.model.lr": int | float,
-    "config.model.weight_decay": int | float,
-    "config.model.warmup_steps": int,
-    "config.model.cosine": bool,
     "config.model.steps_per_execution": int,
     "config.data.dataset": str,
     "config.data.normalization": str | list,
@@ -42,6 +39,9 @@ PARTS: dict[str, Any] = {
     "pytorch-lightning_version": str,
 }
 TRAINING_PARTS: dict[str, Any] = {
+    "config.model.weight_decay": int | float,
+    "config.model.warmup_steps": int,
+    "config.model.cosine": bool,
     "callbacks.History.epochs": list,
     "callbacks.History.inherited": int,
     "optimizer_states": list,

@@ -143,7 +143,7 @@ def test_a_sheet_shows_what_the_network_saw(here: Path, monkeypatch: pytest.Monk
     ((images, captions, notes),) = drawn
     assert torch.equal(images[0], read_digit(Path("scans/a.jpg")))
     assert captions[1][0] == "b.png"
-    assert captions[1][1].split()[0] == rows_of(here / "table.csv")[1]["digit"]
+    assert captions[1][1].split(" ")[0] == rows_of(here / "table.csv")[1]["digit"]
     assert notes == ["the first 2 of 3 pictures"]
     with Image.open("saw.png") as picture:
         assert picture.format == "PNG"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import chaos, data, devices, parity, serve, speed
+from benchmarks import chaos, data, devices, digits, parity, serve, speed
 from benchmarks.readme import replace_table
 from tests.conftest import REPOSITORY
 
@@ -130,6 +130,12 @@ def test_the_parity_table_is_made_from_the_recorded_results() -> None:
     results = json.loads((parity.RESULTS / "parity.json").read_text())
 
     assert replace_table("parity", parity.table(results), README) == README
+
+
+def test_the_digits_table_is_made_from_the_recorded_results() -> None:
+    results = json.loads(digits.RESULTS.read_text())
+
+    assert replace_table("digits", digits.table(results), README) == README
 
 
 def test_the_data_table_is_made_from_the_recorded_results() -> None:

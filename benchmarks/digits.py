@@ -1,0 +1,140 @@
+"""How well are pictures read that are harder than MNIST's own files, and how fast?
+
+``python -m benchmarks.digits`` takes the newest run's best checkpoint (``--ckpt_path`` names others, to be put side by
+side), reads the 10,000 test images as PNG files through ``src.cli predict`` and in each of the variants of
+``benchmarks/variants.py``, times the command on up to 50,000 files, and writes ``benchmarks/results/digits.json`` and
+the README's table (about three minutes on two cores). ``--table`` writes the table alone.
+"""
+
+import argparse
+import csv
+import json
+import os
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.processes import HERE, machine, run
+from benchmarks.readme import README, replace_table
+from benchmarks.variants import VARIANTS
+from src.data.datamodule import MNISTDataModule
+from src.data.digits import DigitError, to_digit
+from src.trained import Trained
+
+RESULTS = Path(__file__).parent / "results" / "digits.json"
+RAW, FILES = "MNIST's own pixels", "PNG files"
+SPEED = (1_000, 10_000, 50_000)
+MOST_LOST = {FILES: 0.1}  # points
+MOST_LOST_OF_VARIANTS = 0.6
+
+
+def change(number: int, name: str, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return a test image in a variant as the network gets it; black if nothing was found in it."""
+    try:
+        return to_digit(VARIANTS[name](Image.fromarray(image), np.random.default_rng(number))).numpy()
+    except DigitError:
+        return np.zeros_like(image)
+
+
+def changed(name: str, images: Tensor) -> Tensor:
+    """Return all test images in a variant as the network gets them, ``(N, 28, 28)`` uint8."""
+    with ProcessPoolExecutor(os.cpu_count(), initializer=partial(torch.set_num_threads, 1)) as processes:
+        seen = processes.map(change, range(len(images)), repeat(name), images.numpy(), chunksize=100)
+        return torch.from_numpy(np.stack(list(seen)))
+
+
+def write_files(images: Tensor, folder: Path, count: int) -> None:
+    """Write so many PNG files, over again from the first image when they are used up."""
+    for number in range(count):
+        Image.fromarray(images[number % len(images)].numpy()).save(folder / f"{number:05}.png")
+
+
+def predict(checkpoint: str, folder: Path, table: Path) -> dict[str, float]:
+    """Read a folder through the command line and return its seconds and peak memory."""
+    return run(
+        [HERE, "-m", "src.cli", "predict", "--ckpt_path", checkpoint, "--images", str(folder), "--output", str(table)]
+    )
+
+
+def accuracy(trained: Trained, images: Tensor, labels: Tensor) -> float:
+    """Return the share of images that a network reads right."""
+    return float((trained.network(images)[0].argmax(dim=1) == labels).float().mean())
+
+
+def measure(checkpoints: list[str]) -> dict[str, Any]:
+    """Return the accuracy of each network on each variant, and the speed of the first."""
+    data = MNISTDataModule()
+    data.setup("test")
+    images, labels = data.splits["test"].images, data.splits["test"].labels
+    networks = {name: Trained.load(name) for name in checkpoints}
+    found: dict[str, dict[str, float]] = {name: {RAW: accuracy(net, images, labels)} for name, net in networks.items()}
+    with tempfile.TemporaryDirectory() as place:
+        folder, table = Path(place) / "pictures", Path(place) / "table.csv"
+        folder.mkdir()
+        write_files(images, folder, len(images))
+        for name in networks:
+            predict(name, folder, table)
+            with table.open(newline="") as file:
+                answers = [int(row["digit"] or -1) for row in csv.DictReader(file)]
+            found[name][FILES] = float((torch.tensor(answers) == labels).float().mean())
+        for variant in VARIANTS:
+            seen = changed(variant, images)
+            for name, network in networks.items():
+                found[name][variant] = accuracy(network, seen, labels)
+                print(f"{name}: {variant}: {found[name][variant]:.4f}", flush=True)
+    return {"accuracy": found, "speed": speed(checkpoints[0], images), "machine": machine()}
+
+
+def speed(checkpoint: str, images: Tensor) -> list[dict[str, float]]:
+    """Time the whole command on folders of different sizes."""
+    times = []
+    for count in SPEED:
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place) / "pictures"
+            folder.mkdir()
+            write_files(images, folder, count)
+            figures = predict(checkpoint, folder, Path(place) / "table.csv")
+        times.append({"pictures": count, "seconds": figures["whole_seconds"], "peak_mb": figures["peak_mb"]})
+        print(json.dumps(times[-1]), flush=True)
+    return times
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the README's tables."""
+    networks = results["accuracy"].values()
+    heads = "".join(f" {name} | points lost |" for name in results["accuracy"])
+    rows = [f"| the 10,000 test images as |{heads} allowed |", "|---" * (2 + 2 * len(networks)) + "|"]
+    for variant in (RAW, FILES, *VARIANTS):
+        cells = "".join(f" {each[variant]:.4f} | {100 * (each[RAW] - each[variant]):.2f} |" for each in networks)
+        rows.append(f"| {variant} |{cells} {'' if variant == RAW else MOST_LOST.get(variant, MOST_LOST_OF_VARIANTS)} |")
+    rows += ["", "| PNG files | the whole command | a second, start-up aside | peak memory |", "|---|---|---|---|"]
+    first = results["speed"][0]
+    for each in results["speed"]:
+        more = each["pictures"] - first["pictures"]
+        rate = f"{more / (each['seconds'] - first['seconds']):,.0f}" if more else ""
+        rows.append(f"| {each['pictures']:,} | {each['seconds']:.1f} s | {rate} | {each['peak_mb']:.0f} MB |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Measure, or only make the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ckpt_path", nargs="+", default=["best"], help="checkpoints or run folders")
+    parser.add_argument("--table", action="store_true", help="only write the README's table from recorded results")
+    asked = parser.parse_args()
+    if not asked.table:
+        RESULTS.write_text(json.dumps(measure(asked.ckpt_path), indent=1) + "\n")
+    README.write_text(replace_table("digits", table(json.loads(RESULTS.read_text())), README.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Pictures of MNIST's images as people would have them: each harder than the file it comes from.
+
+Every function takes a grey picture with white ink on black and a random generator, and returns a grey picture.
+"""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageOps
+
+Variant = Callable[[Image.Image, np.random.Generator], Image.Image]
+
+SCALES = (0.7, 12)
+MARGIN = 0.6  # of the picture's side, on each side
+JPEG_QUALITY = 60
+
+
+def inverted(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Make it dark ink on white."""
+    return ImageOps.invert(picture)
+
+
+def scaled(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Scale it by 0.7 to 12, as often to a half as to the double."""
+    factor = np.exp(random.uniform(*np.log(SCALES)))
+    width, height = (max(round(side * factor), 1) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def with_margins(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Add up to 60 % of its side on each side, which also moves it off the centre."""
+    left, top, right, bottom = (round(side * random.uniform(0, MARGIN)) for side in (*picture.size, *picture.size))
+    return ImageOps.expand(picture, (left, top, right, bottom), fill=0)
+
+
+def as_jpeg(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Write it as JPEG of quality 60 and read it back."""
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=JPEG_QUALITY)
+    return Image.open(file).convert("L")
+
+
+def on_paper(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Draw it with a dark pen on paper with light from one side, a soft shadow, grain and the noise of a camera."""
+    width, height = picture.size
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    angle, (shadow_x, shadow_y) = random.uniform(0, 2 * np.pi), random.uniform(0, 1, 2)
+    light = 1 - random.uniform(0, 0.35) * ((x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle) + 0.7) / 1.4
+    distance = (x - shadow_x) ** 2 + (y - shadow_y) ** 2
+    light -= random.uniform(0, 0.25) * np.exp(-distance / (2 * random.uniform(0.2, 0.6) ** 2))
+    coarse = Image.fromarray(random.normal(0, 4, (height // 4 + 2, width // 4 + 2)).astype(np.float32))
+    grain = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
+    paper, pen = random.uniform(200, 250), random.uniform(20, 90)
+    ink = np.asarray(picture) / 255
+    seen = (paper * (1 - ink) + pen * ink) * light + grain + random.normal(0, 6, (height, width))
+    return Image.fromarray(seen.round().clip(0, 255).astype(np.uint8))
+
+
+def all_together(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Scale it, give it margins, put it on paper or, as often, on a blackboard, and keep it as JPEG."""
+    picture = on_paper(with_margins(scaled(picture, random), random), random)
+    return as_jpeg(inverted(picture, random) if random.random() < 0.5 else picture, random)
+
+
+VARIANTS: dict[str, Variant] = {
+    "inverted": inverted,
+    "scaled by 0.7 to 12": scaled,
+    "margins up to 60 %": with_margins,
+    "JPEG quality 60": as_jpeg,
+    "paper, shading and noise": on_paper,
+    "all together": all_together,
+}

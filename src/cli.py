@@ -276,9 +276,8 @@ class CLI(LightningCLI):
         if self.request.ema_decay is not None:  # before all that may save a checkpoint after a step
             callbacks.insert(0, EMAWeightAveraging(decay=self.request.ema_decay))
         if self.request.model.steps_per_execution > 1 and any(isinstance(each, WeightAveraging) for each in callbacks):
-            raise UsageError(
-                "--ema_decay averages the weights after every step: it needs --model.steps_per_execution 1."
-            )
+            flag = "--trainer.callbacks" if self.request.ema_decay is None else "--ema_decay"
+            raise UsageError(f"{flag}: averaging weights after every step needs --model.steps_per_execution 1.")
         if asked.enable_progress_bar is not False:
             callbacks.append(Console(run, history))
         if asked.enable_checkpointing is not False:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -298,8 +299,12 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(
 ) -> None:
     path = own_run / "checkpoints" / "best.ckpt"
 
-    def refuse(self: Path, *arguments: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+    original = Path.open
+
+    def refuse(self: Path, *arguments: Any, **keywords: Any) -> object:
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return original(self, *arguments, **keywords)
 
     monkeypatch.setattr(Path, "open", refuse)
     answer = cli("test", "--ckpt_path", str(path))

@@ -268,6 +268,9 @@ def test_every_checkpoint_loads_without_running_code_and_holds_plain_hyperparame
             "hidden_units": [256],
             "dropout": 0.0,
             "lr": 0.001,
+            "weight_decay": 0.0,
+            "warmup_steps": 0,
+            "cosine": False,
             "num_classes": 10,
             **ONE_STEP,
         }
@@ -371,6 +374,9 @@ EXPLANATIONS = {
     "model.hidden_units": "Units of each hidden layer",
     "model.dropout": "Probability with which",
     "model.lr": "Learning rate of Adam",
+    "model.weight_decay": "How much of each weight",
+    "model.warmup_steps": "Over so many optimizer steps",
+    "model.cosine": "Let the learning rate fall",
     "model.steps_per_execution": "Optimizer steps that run in one batch of Lightning's",
     "model.cuda_graph": "Run the steps of an execution as one CUDA graph",
     "data.dataset": "The data set",
@@ -380,12 +386,18 @@ EXPLANATIONS = {
     "data.split": "``tail`` validates on the last",
     "data.memory_map": "Leave the training images on the disk",
     "data.on_device": "Keep the images in the memory of the device",
+    "data.distortion.rotation": "In degrees",
+    "data.distortion.scale": "Of width and height",
+    "data.distortion.shear": "Of the columns against the rows",
+    "data.distortion.shift": "In pixels",
+    "data.distortion.elastic": "How far a point of the grid",
     "data.normalization": "``unit`` divides pixels by 255",
     "inspection.enabled": "Write pictures, PR curves",
     "inspection.every_n_epochs": "Write them also every so many epochs",
     "inspection.samples": "Images in the projector",
     "seed_everything": "Decides the initial weights",
     "ckpt_path": "A checkpoint file, a run folder",
+    "ema_decay": "Validate and keep",
 }
 
 
@@ -397,7 +409,8 @@ def test_help_explains_every_own_option(subcommand: str, capsys: pytest.CaptureF
     described = out[out.index("options:") :]
 
     assert stop.value.code == 0
-    own = set(re.findall(r"--((?:model|data|inspection)\.\w+)[ ,]", described)) | {"seed_everything", "ckpt_path"}
+    own = set(re.findall(r"--((?:model|data|inspection)\.[\w.]+)[ ,]", described))
+    own = own - {"data.distortion"} | {"seed_everything", "ckpt_path", "ema_decay"}  # a group, which a file can set
     assert own == EXPLANATIONS.keys()
     for flag, words in EXPLANATIONS.items():
         assert re.search(rf"--{flag}[ ,][^()]*{words}", described), flag

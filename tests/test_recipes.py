@@ -97,7 +97,7 @@ def test_only_training_images_are_distorted_and_anew_in_every_epoch(digits: Path
     ("flags", "message"),
     [
         ("--ema_decay 1", "--ema_decay must be at least 0 and below 1"),
-        ("--ema_decay 0.9 --model.steps_per_execution 4", "--ema_decay averages the weights after every step"),
+        ("--ema_decay 0.9 --model.steps_per_execution 4", "--ema_decay: averaging weights after every step"),
         ("--model.weight_decay -1", "--model.weight_decay must be at least 0"),
         ("--model.warmup_steps -1", "--model.warmup_steps must be at least 0"),
         ("--model.cosine true --trainer.max_epochs -1", "--model.cosine needs to know the end"),

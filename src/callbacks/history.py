@@ -21,6 +21,8 @@ from src.runs import Run
 PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "tensorboard", "jsonargparse")
 # how and where it is computed, not what is learned: HParams shows five columns at first, by the alphabet
 HOW = ("cuda_graph", "data_dir", "memory_map", "on_device", "steps_per_execution")
+# what is shown only where it is on
+OPTIONAL = ("cosine", "ema_decay", "warmup_steps", "weight_decay")
 OVERLAYS = {
     "train and val": {name: ["Multiline", [f"train/{name}", f"val/{name}"]] for name in ("loss", "acc")},
 }
@@ -143,8 +145,11 @@ class History(Callback):
     def _hyperparameters(self) -> dict[str, Any]:
         config = self.config
         values = {"seed": config["seed_everything"], "max_epochs": config["trainer"]["max_epochs"]}
-        everything = {**values, **config["model"], **config["data"]}
-        return {name: value for name, value in everything.items() if name not in HOW}
+        everything = {**values, **config["model"], **config["data"], "ema_decay": config["ema_decay"]}
+        optional = {f"distortion/{name}": value for name, value in everything.pop("distortion").items()}
+        optional |= {name: everything.pop(name) for name in OPTIONAL}
+        used = {name: value for name, value in optional.items() if value}
+        return used | {name: value for name, value in everything.items() if name not in HOW}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epochs so far."""

@@ -320,12 +320,14 @@ class MLPClassifier(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the epoch's sums so far: those of this rank or, if there were more or fewer ranks, one takes all."""
-        if self.trainer.precision == "64-true":  # Lightning makes it double after it has loaded the weights
-            self.double()
+        if any(weight.dtype == torch.float64 for weight in checkpoint["state_dict"].values()):
+            self.double()  # with 64-true Lightning does so only after it has loaded the weights
+        # load_from_checkpoint has no Trainer to ask
+        world_size = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
         for name, metric in self.metrics("train").items():
             for key, value in checkpoint.get("train_sums", {}).get(name, {}).items():
                 ranks = value.reshape(-1, *getattr(metric, key).shape)
-                if len(ranks) == self.trainer.world_size:
+                if len(ranks) == world_size:
                     own = ranks[self.global_rank]
                 elif key == "finite":
                     own = ranks.amin(dim=0)

@@ -35,7 +35,7 @@ tensorboard: .venv/installed  ## Look at the runs on http://localhost:$(PORT), t
 bench: .venv/installed .venv-peers/installed  ## Time the main job beside its peers (up to 20 minutes)
 	$(BIN)/python -m benchmarks.speed
 
-bench-scaling: .venv/bench-installed  ## Draw its cost against sizes of data, batches and network (15 minutes)
+bench-scaling: .venv/bench-installed  ## Draw its cost against sizes of data, batches and network (7 minutes)
 	$(BIN)/python -m benchmarks.scaling
 
 bench-serve: .venv/bench-installed  ## Put load on the server, and send it what it must refuse (some minutes)

@@ -28,11 +28,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, LambdaCallback, WeightAveraging
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from src.agreement import Ranks, facts_of
 from src.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from src.callbacks.console import Console, flush, say
+from src.callbacks.curves import Curves
 from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.history import History
 from src.callbacks.inspection import Inspection
@@ -289,13 +289,7 @@ class CLI(LightningCLI):
             )
         logger = asked.logger
         if logger is None or logger is True:
-            logger = TensorBoardLogger(
-                run.path.parent,
-                name="",
-                version=run.path.name,
-                default_hp_metric=False,
-                purge_step=self.epochs_done + 1,
-            )
+            logger = Curves(run.path, first_step=self.epochs_done + 1)
         settings = {
             "callbacks": callbacks,
             "logger": logger,
@@ -308,9 +302,9 @@ class CLI(LightningCLI):
         """Return the batches of an epoch, as the Trainer will limit them."""
         batches = len(self.datamodule.train_dataloader())
         limit = asked.overfit_batches or asked.limit_train_batches
-        if limit is None:
+        if limit is None or not limit >= 0:  # the Trainer refuses what is no number, too
             return batches
-        return min(batches, int(limit)) if limit > 1 or isinstance(limit, int) else int(batches * limit)
+        return int(min(batches, limit if limit > 1 or isinstance(limit, int) else batches * limit))
 
     def _inspection(self, run: Run, checkpoint: Path, split: Literal["val", "test"]) -> Inspection:
         return Inspection(run, checkpoint, self.datamodule, split, self.command, **plain(self.request.inspection))

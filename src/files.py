@@ -70,6 +70,27 @@ def link_atomic(path: Path, name: Path) -> None:
         _flush_folder(name.parent)
 
 
+def append(path: Path, content: bytes) -> None:
+    """Write to the end of a file, which is made when it is missing, everything or nothing.
+
+    Args:
+        path: The file.
+        content: What to add.
+
+    Raises:
+        OSError: If the file is not writable or the disk is full; it names ``path``, which then ends as it did.
+    """
+    with _named(path), path.open("ab", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        left = memoryview(content)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            file.truncate(end)
+            raise
+
+
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
     """Make an error name the file that was asked for, not a temporary one or none, as writing and flushing do."""

@@ -38,10 +38,22 @@ def event_file(folder: Path) -> "Iterator[SummaryWriter]":
         finally:
             writer.close()
         for path in memory.find(place):
-            write_atomic(folder / Path(path).name, memory.cat_file(path))
+            write_atomic(folder / name_after_all(folder, Path(path).name), memory.cat_file(path))
     finally:
         if memory.exists(place):
             memory.rm(place, recursive=True)
+
+
+def name_after_all(folder: Path, name: str) -> str:
+    """Return a name for a new event file that comes after those in a folder, as TensorBoard reads them by name.
+
+    Args:
+        folder: The run.
+        name: What SummaryWriter calls it. It begins with the second in which that was given, but two may be given in
+            one, and a clock can be set back.
+    """
+    newest = max((path.name for path in folder.glob("events.out.tfevents.*")), default="")
+    return name if name > newest else f"{newest}.1"
 
 
 def last_step(folder: Path) -> int | None:

@@ -33,6 +33,8 @@ CALLBACK_KEYS = (
 )
 # arguments of model and data that follow from the rest of the request
 LINKED = ("data.seed", "data.steps_per_execution", "model.num_classes", "model.seed")
+# what a network cannot do without
+NETWORK = ("data.dataset", "data.normalization", "model.hidden_units")
 # what a training that goes on has in its optimizer and progress, and which images it has not seen
 EPOCH_END = (
     "model.lr",
@@ -112,7 +114,7 @@ def refuse_conflicts(request: Namespace, recipe: dict[str, Any], checkpoint: Pat
         UsageError: If the request asks for another value of such a setting, or for another network, normalization or
             classes.
     """
-    for key in ("data.dataset", "data.normalization", "model.hidden_units", *goes_on):
+    for key in (*NETWORK, *goes_on):
         asked, saved = plain(request[key]), dotted(recipe)[key]
         same_classes = key == "data.dataset" and DATASETS[asked].classes == DATASETS[saved].classes
         if asked != saved and not same_classes:

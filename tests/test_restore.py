@@ -1,5 +1,6 @@
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,22 @@ def test_a_flipped_bit_is_found_and_named(subcommand: str, cli: Cli, own_run: Pa
     assert len(answer.err.splitlines()) == 1
 
 
+def deep(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def endless() -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    value["config"] = value
+    return value
+
+
 NAN = torch.full((256, 784), float("nan"))
 FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
-    "no settings": ("config", {}, ("config.seed_everything is missing",)),
+    "no settings": ("config", {}, ("config.data.dataset is missing",)),
     "another program's network": ("state_dict", {"weight": torch.zeros(3)}, ("net.linear1.weight is missing",)),
     "a missing weight": (WEIGHT, GONE, ("net.linear1.weight is missing",)),
     "one weight more": ("state_dict/extra", torch.zeros(3), ("extra",)),
@@ -89,9 +103,26 @@ FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "no tensor": (WEIGHT, "code", ("net.linear1.weight", "no plain tensor")),
     "an unknown setting": ("config/model/width", 3, ("model.width",)),
     "a setting of another type": ("config/model/dropout", "much", ("--model.dropout", "a number", "much")),
-    "an unknown data set": ("config/data/dataset", "../MNIST", ("config.data.dataset is ../MNIST",)),
+    "an unknown data set": ("config/data/dataset", "../MNIST", ("config.data.dataset is '../MNIST'",)),
     "no normalization": ("MNISTDataModule", {}, ("MNISTDataModule.normalization is missing",)),
     "broken statistics": ("MNISTDataModule/mean_std", [0.1, 0.0], ("mean_std is [0.1, 0.0]",)),
+    "other classes": ("MNISTDataModule/classes/3", "three", ("MNISTDataModule.classes.3 is 'three' instead of '3'",)),
+    "sums that are none": ("train_sums", {"train/loss": 3}, ("its train_sums.train/acc is missing",)),
+    "callbacks that are none": ("callbacks", 3, ("its callbacks is of type int",)),
+    "a loop that is none": ("loops/test_loop/batch_progress/total", 3, ("loops.test_loop.batch_progress.total is 3",)),
+    "an attribute more": ("loops/validate_loop/batch_progress/current/reset", 3, ("current.'reset'",)),
+    "no version": ("pytorch-lightning_version", "newest", ("pytorch-lightning_version is 'newest'",)),
+    "an old version": ("pytorch-lightning_version", "1.4.9", ("pytorch-lightning_version is '1.4.9'",)),
+    "a number without end": ("config/data/batch_size", 16**400, ("config.data.batch_size is 4446",)),
+    "a name that is none": ("config/model", {(1, 2): 3}, ("config has a setting 'model.(1, 2)'",)),
+    "a part in one piece": ("config/model.lr", 0.1, ("config has a setting 'model.lr'",)),
+    "several data sets": ("config/data/dataset", ["MNIST"], ("config.data.dataset is ['MNIST']",)),
+    "a path that is none": ("config/data/data_dir", "a\0b", ("config.data.data_dir is 'a\\x00b'",)),
+    "a name that clears the screen": ("config/\x1b[2J", 3, ("a setting '\\x1b[2J'",)),
+    "lists in lists": ("callbacks/Mine", deep(200), ("too deep",)),
+    "settings that hold themselves": ("config", endless(), ("config has a setting 'config.config'",)),
+    "weights that are one number": (WEIGHT, torch.zeros(()).expand(256, 784), ("linear1.weight", "share their memory")),
+    "weights of no memory": (WEIGHT, torch.zeros(256, 784, device="meta"), ("linear1.weight", "no plain tensor")),
 }
 
 
@@ -110,15 +141,33 @@ def test_what_does_not_fit_is_said(name: str, subcommand: str, cli: Cli, own_run
 
 
 ADAM = "optimizer_states/0"
+FIT_LOOP = "loops/fit_loop"
 STATE_OF_TRAINING: dict[str, tuple[str, object, str]] = {
-    "no callbacks": ("callbacks", GONE, "callbacks.History.epochs is missing"),
-    "no record": ("callbacks/History/epochs", [3], "no record of an epoch"),
+    "no callbacks": ("callbacks/History", GONE, "its callbacks.History is missing"),
+    "no record": ("callbacks/History/epochs", [3], "no record of epoch 1"),
     "no loops": ("loops/fit_loop", GONE, "loops.fit_loop is missing"),
     "no optimizer": ("optimizer_states", [], "optimizer_states"),
     "another optimizer": (f"{ADAM}/param_groups/0/betas", GONE, "optimizer_states"),
     "other parameters": (f"{ADAM}/param_groups/0/params", [0], "optimizer_states"),
-    "no second moment": (f"{ADAM}/state/0/exp_avg_sq", GONE, "net.linear1.weight: exp_avg_sq is missing"),
-    "a moment that is not a number": (f"{ADAM}/state/0/exp_avg", NAN, "net.linear1.weight: exp_avg has values"),
+    "no second moment": (f"{ADAM}/state/0/exp_avg_sq", GONE, "optimizer_states.0.state.0.exp_avg_sq is missing"),
+    "moments that are one number": (f"{ADAM}/state/0/exp_avg", torch.zeros(()).expand(256, 784), "share their memory"),
+    "another kind of Adam": (f"{ADAM}/param_groups/0/amsgrad", True, "param_groups.0.amsgrad is True instead of False"),
+    "a schedule": ("lr_schedulers", [{"step": 3}], "lr_schedulers"),
+    "a score that is none": ("callbacks/Checkpoints/best_score", "high", "best_score is of type str"),
+    "a record of half a validation": (
+        "callbacks/History/epochs",
+        [{"epoch": 1, "seconds": 1.0, "train/loss": 1.0, "train/acc": 1.0, "val/acc": 1.0}],
+        "no record of epoch 1",
+    ),
+    "a record of another epoch": ("callbacks/History/epochs/0/epoch", 7, "epochs has no record of epoch 1"),
+    "an epoch that is none": ("epoch", -1, "epoch is -1"),
+    "another epoch": ("epoch", 7, "loops.fit_loop does not fit"),
+    "another step": ("global_step", 7, "loops.fit_loop does not fit"),
+    "half a batch": (f"{FIT_LOOP}/epoch_loop.batch_progress/current/ready", 0.5, "batch_progress.current.ready is 0.5"),
+    "a batch below the first": (f"{FIT_LOOP}/state_dict/combined_loader/0/batches_done", -1, "batches_done is -1"),
+    "no loader": (f"{FIT_LOOP}/state_dict/combined_loader", [], "combined_loader"),
+    "a broken scaler": ("MixedPrecision", {"scale": None}, "MixedPrecision.growth_factor is missing"),
+    "a moment that is not a number": (f"{ADAM}/state/0/exp_avg", NAN, "optimizer_states.0.state.0.exp_avg has values"),
 }
 
 
@@ -136,6 +185,17 @@ def test_a_checkpoint_in_double_precision_is_one_of_ours(cli: Cli, tmp_path: Pat
     assert cli("fit", "--trainer.max_epochs", "1", "--trainer.precision", "64-true").code == 0
     assert cli("test", "--ckpt_path", "best").code == 0
     assert cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "2").code == 0
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_it_is_was_not_written_here(own_run: Path) -> None:
+    with zipfile.ZipFile(last(own_run)) as archive:
+        parts = {part.filename: archive.read(part) for part in archive.infolist()}
+    with zipfile.ZipFile(last(own_run), "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content + bytes(1_000_000) if name.endswith("data.pkl") else content)
+
+    with pytest.raises(UsageError, match=r"last\.ckpt is not a readable checkpoint"):
+        read_checkpoint(last(own_run), training=False)
 
 
 def test_a_truncated_checkpoint_is_named(own_run: Path) -> None:

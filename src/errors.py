@@ -18,6 +18,7 @@ class RunError(RuntimeError):
     exit_code = 1
 
 
+LONGEST = 1_000  # characters of a message
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 WAYS_OUT = {
     errno.EACCES: "change its permissions, or name another place",
@@ -25,7 +26,8 @@ WAYS_OUT = {
     errno.EROFS: "name another place, or copy the run to a disk that can be written",
     errno.ENOTDIR: "a part of its path is a file; name another place",
     errno.EISDIR: "a file is needed there; name another place",
-    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "a link in it leads back to itself; name another place",
+    errno.ENAMETOOLONG: "name another place, or give it a shorter name",
 }
 
 
@@ -39,9 +41,9 @@ def explain(error: Exception) -> tuple[str, int] | None:
         The sentence and the exit code; None for a mistake of the program's own, which needs its traceback.
     """
     if isinstance(error, UsageError | RunError):
-        return str(error), error.exit_code
+        return one_line(str(error)), error.exit_code
     if isinstance(error, MisconfigurationException):
-        return " ".join(str(error).split()), UsageError.exit_code
+        return one_line(" ".join(str(error).split())), UsageError.exit_code
     if isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower()):
         return (
             "another process of this job has ended or cannot be reached: see what it says; go on with "
@@ -50,7 +52,17 @@ def explain(error: Exception) -> tuple[str, int] | None:
         )
     if isinstance(error, OSError) and error.errno in FULL:
         name = error.filename or "a file"
-        return f"{name} could not be written: {error.strerror}; free some space.", RunError.exit_code
+        return one_line(f"{name} could not be written: {error.strerror}; free some space."), RunError.exit_code
     if isinstance(error, OSError) and error.errno in WAYS_OUT and error.filename:
-        return f"{error.filename}: {error.strerror}; {WAYS_OUT[error.errno]}.", UsageError.exit_code
+        return one_line(f"{error.filename}: {error.strerror}; {WAYS_OUT[error.errno]}."), UsageError.exit_code
     return None
+
+
+def one_line(text: str) -> str:
+    """Return a message without what could do something to a terminal, and with its middle left out if it is long.
+
+    It may quote a file: keys, values, names.
+    """
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -3,12 +3,13 @@
 import difflib
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from math import prod
 from typing import Any, NoReturn
 
-from jsonargparse import Namespace
+import yaml
+from jsonargparse import Namespace, get_loader, set_loader
 from jsonargparse.typing import restricted_number_type
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -18,12 +19,16 @@ from src.errors import UsageError
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
 BYTES_PER_WEIGHT = 4
+GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints")
+# a config's number of values, the lists and settings around one of them, and its characters
+LARGEST_CONFIG, DEEPEST_CONFIG, LONGEST_VALUE = 10_000, 50, 3_500
 
 # what jsonargparse says -> what a person needs
 REWORDINGS = (
     (r"\(choose from (.*)\)", r"(choose from \1, 'predict', 'export', 'serve', 'data')"),
     (r'Parser key "([\w.]+)":', r"--\1:"),
     (r"the following arguments are required: (\w+).*", r"--\1 is missing; see --help."),
+    (r'Key "(\w+)\.\w+" not found in namespace\.', r"--\1 needs settings below it, as in configs/mlp.yaml."),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
     (r"- Expected a path but .* either not accessible or invalid - ", ""),
     (r"Expected a Sequence", r"Expected a list such as [256]"),
@@ -44,8 +49,80 @@ class ParserError(UsageError):
     """A request in the words of jsonargparse, which explain_parser_message puts into ours."""
 
 
+read_yaml = get_loader("yaml")
+YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def load_yaml(text: str) -> Any:
+    """Read YAML as jsonargparse does, but fail in one way only.
+
+    Raises:
+        YAMLError: If it is no YAML, or a value is not what its tag says, or it is a bomb.
+    """
+    refuse_bombs(text)
+    try:
+        return read_yaml(text)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:  # PyYAML at 0b_, !!bool maybe, !!timestamp x
+        raise yaml.YAMLError(f"a value is not what it is written as: {error}") from error
+
+
+def refuse_bombs(text: str) -> None:
+    """Refuse YAML that holds or stands for too much.
+
+    PyYAML crashes where lists are deep in others, a few lines of aliases can be a list without end or of more values
+    than a memory holds, and Python does not write numbers that are too long.
+
+    Raises:
+        YAMLError: If it is no YAML, too deep or too large.
+    """
+    opened: list[tuple[str | None, int]] = [(None, 0)]  # lists and mappings: the anchor, and the values before it
+    sizes: dict[str | None, int] = {}  # of what an anchor names; what is still open has none, as it would hold itself
+    values = 0
+    for event in yaml.parse(text, Loader=YamlLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            opened.append((event.anchor, values))
+            values += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = opened.pop()
+            sizes[anchor] = values - before
+        elif isinstance(event, yaml.ScalarEvent):
+            values += 1
+            sizes[event.anchor] = 1
+            if len(event.value) > LONGEST_VALUE or "\0" in event.value:  # which no file's name may have
+                raise yaml.YAMLError("a value is too long, or has a null character")
+        elif isinstance(event, yaml.AliasEvent):
+            values += sizes.get(event.anchor, LARGEST_CONFIG)
+        if values >= LARGEST_CONFIG or len(opened) > DEEPEST_CONFIG:
+            raise yaml.YAMLError("it has too many values, or some too deep in others")
+
+
+set_loader("yaml", load_yaml, (yaml.YAMLError,))
+
+
 class Parser(LightningArgumentParser):
     """Reports a mistake as an exception, so that main() prints it in one sentence instead of a page of usage."""
+
+    def parse_args(self, args: Sequence[str], *rest: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
+        """Parse a request that is not so long or deep that jsonargparse falls over it."""
+        if any(len(word) > LONGEST_VALUE for word in args):
+            raise UsageError(f"a word has more than {LONGEST_VALUE:,} characters: write it into a file for --config.")
+        try:
+            config: Namespace = super().parse_args(args, *rest, **kwargs)
+        except RecursionError as error:
+            raise UsageError("a value has lists or settings that are too deep in others: write it flatter.") from error
+        return config
+
+    def validate(self, namespace: Namespace, skip_unset: bool = False, **kwargs: Any) -> None:
+        """Check a request; unlike in jsonargparse, null is a value like others, and settings are no value.
+
+        Raises:
+            TypeError: If something has another type than it must have.
+        """
+        request = namespace.get(namespace.get("subcommand") or "", namespace)
+        for name in GROUPS:
+            if name in request and not isinstance(request[name], Namespace):
+                raise TypeError(f"--{name} needs settings below it, as in configs/mlp.yaml; got {request[name]}.")
+        super().validate(namespace, skip_unset=skip_unset, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise ParserError."""

@@ -40,7 +40,8 @@ class Job:
 
     def run_made(self, root: Path) -> Run | None:
         """Return the newest run under ``root/lightning_logs`` that an earlier start of this job made, or None."""
-        return next((run for run in runs_of(root) if self._made(run)), None)
+        runs = runs_of(root) if self.torchrun or self.slurm else []
+        return next((run for run in runs if self._made(run)), None)
 
     def _made(self, run: Run) -> bool:
         note = json.loads(note_of(run.path) or "{}")

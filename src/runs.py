@@ -9,7 +9,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from src.errors import UsageError
+from src.errors import FULL, UsageError
 
 RUNS_FOLDER = "lightning_logs"
 FIRST_STEPS = "train one first: python -m src.cli fit --config configs/mlp.yaml"
@@ -53,8 +53,11 @@ class Run:
                 else:
                     break
         except OSError as error:
+            if error.errno in FULL:
+                raise
+            reason = "a file or a broken link is there" if isinstance(error, FileExistsError) else error.strerror
             raise UsageError(
-                f"{runs} cannot be written ({error.strerror}): name another place with --trainer.default_root_dir."
+                f"{runs} cannot be written ({reason}): name another place with --trainer.default_root_dir."
             ) from error
         run = cls(runs / f"version_{number}")
         run._created = True
@@ -101,7 +104,10 @@ def _number(path: Path) -> int:
 
 def runs_of(root: Path) -> list[Run]:
     """Return the runs under ``root/lightning_logs``, the newest first."""
-    paths = [path for path in (root / RUNS_FOLDER).glob("version_*") if _number(path) >= 0]
+    try:
+        paths = [path for path in (root / RUNS_FOLDER).iterdir() if _number(path) >= 0]
+    except FileNotFoundError:
+        paths = []
     return [Run(path) for path in sorted(paths, key=_number, reverse=True)]
 
 
@@ -118,6 +124,7 @@ def find_checkpoint(request: str, root: Path, prefer: Literal["best", "last"]) -
 
     Raises:
         UsageError: If there is none.
+        OSError: If the operating system does not let one look; it names the place.
     """
     if request in ("best", "last"):
         runs = runs_of(root)

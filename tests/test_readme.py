@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import chaos, data, devices, digits, parity, serve, speed
+from benchmarks import chaos, data, devices, digits, fuzz, parity, serve, speed
 from benchmarks.readme import replace_table
 from tests.conftest import REPOSITORY
 
@@ -167,6 +167,15 @@ def test_the_chaos_table_is_made_from_the_recorded_results() -> None:
 
     assert replace_table("chaos", chaos.table(results), README) == README
     assert all(outcome == "equal" for calls in results.values() for counts in calls.values() for outcome in counts)
+
+
+def test_the_fuzz_table_is_made_from_the_recorded_results() -> None:
+    results = json.loads(fuzz.RESULTS.read_text())["readers"]
+
+    assert replace_table("fuzz", fuzz.table(results), README) == README
+    for reader, inputs in fuzz.INPUTS.items():
+        assert results[reader]["inputs"] >= inputs
+        assert results[reader]["failures"] == []
 
 
 def test_links_lead_somewhere() -> None:

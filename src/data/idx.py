@@ -22,6 +22,7 @@ from src.files import write_atomic
 UNSIGNED_BYTE, INTEGER = 0x08, 0x0C
 ITEM_BYTES = {UNSIGNED_BYTE: 1, INTEGER: 4}
 MAX_DIMENSIONS = 8
+LARGEST_TENSOR = (1 << 63) - 1
 CHUNK_BYTES = 1 << 20
 
 
@@ -89,7 +90,10 @@ def _read_header(file: BufferedIOBase, path: Path) -> tuple[int, tuple[int, ...]
     dimensions = file.read(4 * magic[3])
     if len(dimensions) < 4 * magic[3]:
         raise UsageError(f"{path} is truncated inside its header: replace it with a complete copy.")
-    return magic[2], struct.unpack(f">{magic[3]}I", dimensions)
+    shape = struct.unpack(f">{magic[3]}I", dimensions)
+    if math.prod(max(size, 1) for size in shape) > LARGEST_TENSOR:  # of no values, if one dimension is 0
+        raise UsageError(f"{path} has a header with impossible dimensions: replace it with the original.")
+    return magic[2], shape
 
 
 def _read_at_most(file: BufferedIOBase, size: int) -> bytearray:

@@ -1,9 +1,9 @@
 """Does a run survive its process? It is killed at a chosen call, resumed, and compared with an undisturbed one.
 
-``python -m benchmarks.chaos`` kills a training 120 times by SIGKILL, at random calls of every kind in ``CALLS``, goes
+``python -m benchmarks.chaos`` kills a training 160 times by SIGKILL, at random calls of every kind in ``CALLS``, goes
 on with ``fit --ckpt_path last`` (or from the start where it died before its first checkpoint), and compares weights,
 optimizer, metrics and TensorBoard's curves with those of the same training left alone, bit for bit. It writes
-``benchmarks/results/chaos.json`` and the README's table (about six minutes on two cores).
+``benchmarks/results/chaos.json`` and the README's table (about eight minutes on two cores).
 
 ``python -m benchmarks.restarts`` adds how torchrun's restarts do.
 
@@ -35,7 +35,7 @@ from src.model.classifier import MLPClassifier
 from src.runs import Run
 
 RESULTS = Path(__file__).parent / "results" / "chaos.json"
-KILLS = 120
+KILLS = 160
 RAW = DEFAULT_ROOT / "MNIST" / "raw"
 TRAIN, TEST = 600, 100
 # what may be going on when the process dies -> the call just before which it does
@@ -55,6 +55,10 @@ VARIANTS = {
     "single steps": ["--model.steps_per_execution", "1", "--checkpoints.every_n_steps", "4"],
     "executions of 4": ["--model.steps_per_execution", "4", "--checkpoints.every_n_steps", "4"],
     "dropout": ["--model.dropout", "0.5", "--checkpoints.every_n_steps", "6"],
+    "distortion, average, schedule": [
+        *["--data.distortion.rotation", "15", "--data.distortion.elastic", "1.5", "--checkpoints.every_n_steps", "5"],
+        *["--ema_decay", "0.9", "--model.weight_decay", "0.01", "--model.warmup_steps", "8", "--model.cosine", "true"],
+    ],
 }
 
 
@@ -118,8 +122,10 @@ def outcome(root: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in ("best", "last"):
         checkpoint = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
-        kept = ("state_dict", "optimizer_states", "global_step", "epoch")
-        found[name] = {key: checkpoint[key] for key in kept} | checkpoint["callbacks"]["Checkpoints"]
+        kept = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
+        averaged = ("current_model_state", "averaging_state")
+        found[name] = {key: checkpoint[key] for key in (*kept, *averaged) if key in checkpoint}
+        found[name] |= checkpoint["callbacks"]["Checkpoints"]
     timed = ("seconds", "samples_per_second")
     epochs = json.loads((run / "result.json").read_text())["epochs"]
     found["epochs"] = [{name: value for name, value in epoch.items() if name not in timed} for epoch in epochs]

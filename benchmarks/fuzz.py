@@ -195,8 +195,9 @@ def try_checkpoints(data: Path) -> tuple[st.SearchStrategy[Any], Check]:
         return use(subcommand, words) if found == "accepted" else found
 
     fresh = [*SMALL, "--model.hidden_units", "[4]", "--checkpoints.every_n_steps", "2", "--trainer.max_epochs", "2"]
-    for steps in ("1", "2"):
-        cli(["fit", *words, *fresh, "--model.steps_per_execution", steps])
+    averaged = ["--ema_decay", "0.9", "--model.weight_decay", "0.1", "--model.cosine", "true"]
+    for recipe in ([], ["--model.steps_per_execution", "2"], averaged):
+        cli(["fit", *words, *fresh, *recipe])
     wholes = [path.read_bytes() for path in sorted(Path("lightning_logs").glob("*/checkpoints/*.ckpt"))]
     return st.tuples(checkpoints(wholes), st.sampled_from(["fit", "fit", "validate", "test"])), check
 

@@ -31,7 +31,7 @@ from src.callbacks.history import History
 from src.cli import main as cli
 from src.data.datamodule import MNISTDataModule
 from src.data.sources import DEFAULT_ROOT, place_files
-from src.model.classifier import MLPClassifier
+from src.model.classifier import Classifier
 from src.runs import Run
 
 RESULTS = Path(__file__).parent / "results" / "chaos.json"
@@ -42,8 +42,8 @@ TRAIN, TEST = 600, 100
 CALLS: dict[str, tuple[Any, str]] = {
     "start-up": (MNISTDataModule, "setup"),
     "making the run folder": (Run, "lock"),
-    "a training step": (MLPClassifier, "training_step"),
-    "validation": (MLPClassifier, "validation_step"),
+    "a training step": (Classifier, "training_step"),
+    "validation": (Classifier, "validation_step"),
     "logging an epoch": (TensorBoardLogger, "log_metrics"),
     "adding to the curves": (curves, "append"),
     "flushing a file": (os, "fsync"),

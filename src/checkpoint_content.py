@@ -11,7 +11,7 @@ from dataclasses import fields
 from inspect import signature
 from math import inf, isfinite
 from types import UnionType
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -22,7 +22,8 @@ from torch import Tensor
 from src.data.augment import Distortion
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS
-from src.model.classifier import MLPClassifier
+from src.model.classifier import Classifier
+from src.model.networks import NetworkName
 from src.recipe import CALLBACK_KEYS, LINKED, MID_EPOCH, NETWORK, TRAINER_KEYS
 
 HALF = {"16-true": torch.float16, "bf16-true": torch.bfloat16}
@@ -84,7 +85,7 @@ def _problems_of_settings(config: dict[str, Any]) -> Iterator[str]:
     if isinstance(distortion, dict):
         settings |= {f"data.distortion.{name}": each for name, each in distortion.items()}
     known = {"seed_everything", *CALLBACK_KEYS, *(f"trainer.{name}" for name in TRAINER_KEYS)}
-    for part, kind in (("model", MLPClassifier), ("data", MNISTDataModule)):
+    for part, kind in (("model", Classifier), ("data", MNISTDataModule)):
         known |= {f"{part}.{name}" for name in signature(kind).parameters} - set(LINKED)
     known |= {f"data.distortion.{field.name}" for field in fields(Distortion)}
     for name, value in settings.items():
@@ -109,6 +110,8 @@ def _problems_of_settings(config: dict[str, Any]) -> Iterator[str]:
     units = settings["model.hidden_units"]
     if not units or not isinstance(units, list) or not all(type(n) is int and 0 < n < LARGEST_LAYER for n in units):
         yield f"its config.model.hidden_units is {reprlib.repr(units)}"
+    if settings["model.network"] not in get_args(NetworkName):
+        yield f"its config.model.network is {reprlib.repr(settings['model.network'])}"
     if str(settings["data.dataset"]) not in DATASETS:
         yield f"its config.data.dataset is {reprlib.repr(settings['data.dataset'])}"
 
@@ -119,8 +122,8 @@ def _expected(checkpoint: dict[str, Any], training: bool) -> dict[str, Any]:
     classes = DATASETS[config["data"]["dataset"]].classes
     precision = str(config.get("trainer", {}).get("precision"))
     with torch.device("meta"):  # shapes without memory
-        schedule = {name: config["model"][name] for name in ("weight_decay", "warmup_steps", "cosine")}
-        model = MLPClassifier(config["model"]["hidden_units"], num_classes=len(classes), **schedule)
+        names = ("network", "hidden_units", "weight_decay", "warmup_steps", "cosine")
+        model = Classifier(**{name: config["model"][name] for name in names}, num_classes=len(classes))
         if precision in ("64", "64-true"):
             model.double()
         elif precision in HALF:
@@ -133,8 +136,8 @@ def _expected(checkpoint: dict[str, Any], training: bool) -> dict[str, Any]:
         "loops.validate_loop": trainer.validate_loop.state_dict(),
         "loops.test_loop": trainer.test_loop.state_dict(),
         "train_sums": {
-            name: {key: _of_ranks(checkpoint, name, key, value) for key, value in _sums(metric).items()}
-            for name, metric in model.metrics("train").items()
+            name: {key: _of_ranks(checkpoint, name, key, value[0]) for key, value in sums.items()}
+            for name, sums in model.train_metrics.sums(world_size=1).items()
         },
         "callbacks": dict,
         "pytorch-lightning_version": str,
@@ -142,7 +145,7 @@ def _expected(checkpoint: dict[str, Any], training: bool) -> dict[str, Any]:
     return {**parts, **_expected_of_training(checkpoint, model, trainer)} if training else parts
 
 
-def _expected_of_training(checkpoint: dict[str, Any], model: MLPClassifier, trainer: Trainer) -> dict[str, Any]:
+def _expected_of_training(checkpoint: dict[str, Any], model: Classifier, trainer: Trainer) -> dict[str, Any]:
     configured: Any = model.configure_optimizers()
     optimizer = configured["optimizer"] if isinstance(configured, dict) else configured
     adam = optimizer.state_dict()
@@ -167,6 +170,7 @@ def _expected_of_training(checkpoint: dict[str, Any], model: MLPClassifier, trai
         "callbacks.Checkpoints": {"best_score": float},
         "optimizer_states": [adam],
         "lr_schedulers": schedules,
+        "teacher_sha256": str,
         "epoch": 0,
         "global_step": 0,
         **(_expected_of_average(model) if checkpoint["config"]["ema_decay"] is not None else {}),
@@ -174,7 +178,7 @@ def _expected_of_training(checkpoint: dict[str, Any], model: MLPClassifier, trai
     }
 
 
-def _expected_of_average(model: MLPClassifier) -> dict[str, Any]:
+def _expected_of_average(model: Classifier) -> dict[str, Any]:
     """Return what Lightning's EMAWeightAveraging adds: the weights that go on, ``state_dict`` being their average."""
     average = torch.optim.swa_utils.AveragedModel(model).state_dict()
     return {
@@ -186,11 +190,6 @@ def _expected_of_average(model: MLPClassifier) -> dict[str, Any]:
         },
         "callbacks.EMAWeightAveraging": {"latest_update_step": 0},
     }
-
-
-def _sums(metric: Any) -> dict[str, Tensor]:
-    states: dict[str, Tensor] = metric.metric_state
-    return states
 
 
 def _of_ranks(checkpoint: dict[str, Any], metric: str, key: str, value: Tensor) -> Tensor:
@@ -247,6 +246,7 @@ def _differences(name: str, found: Any, expected: Any) -> Iterator[str]:
 
 
 def _differences_of_tensors(name: str, found: Any, expected: Tensor) -> Iterator[str]:
+    layouts = [torch.contiguous_format, *([torch.channels_last] if expected.dim() == 4 else [])]
     if type(found) is not Tensor or found.layout != torch.strided or found.device.type != "cpu" or found.requires_grad:
         yield f"its {name} is no plain tensor"
     for what in ("shape", "dtype"):
@@ -254,7 +254,7 @@ def _differences_of_tensors(name: str, found: Any, expected: Tensor) -> Iterator
         if is_ != should:
             is_, should = (tuple(each) if what == "shape" else each for each in (is_, should))
             yield f"its {name} has the {what} {is_} instead of {should}"
-    if not found.is_contiguous():
+    if not any(found.is_contiguous(memory_format=layout) for layout in layouts):
         yield f"its {name} has values that share their memory"
     if not found.isfinite().all():
         yield f"its {name} has values that are no finite numbers"

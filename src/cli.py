@@ -37,18 +37,21 @@ from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.history import History
 from src.callbacks.inspection import Inspection
 from src.callbacks.signals import StoppedError
+from src.data.checks import sha256
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS, DatasetName
 from src.data.report import report
 from src.devices import Launch, as_list
 from src.errors import UsageError, explain
 from src.files import link_atomic, write_atomic
-from src.model.classifier import MLPClassifier
+from src.model.classifier import Classifier
+from src.model.distillation import Distillation
 from src.parser import Parser, ParserError, Seed, explain_parser_message, explain_trainer_message, refuse_impossible
 from src.recipe import EPOCH_END, MID_EPOCH, dotted, plain, recipe_of, refuse_conflicts, refuse_with_several_steps
 from src.restart import Job
 from src.restore import read_request
 from src.runs import RUNS_FOLDER, Run
+from src.trained import Trained
 
 if __name__ == "__main__":
     gc.freeze()  # what was imported never becomes garbage; no later look has to go through it
@@ -82,9 +85,11 @@ class CLI(LightningCLI):
         self.epochs_done = 0
         self.last_is_damaged = False
         self.run: Run | None = None
+        self.teacher: Trained | None = None
+        self.taught_by: tuple[str | None, str] = None, ""  # the checkpoint's teacher
         self.command = shlex.join(["python", "-m", "src.cli", *words])
         super().__init__(
-            MLPClassifier,
+            Classifier,
             MNISTDataModule,
             save_config_callback=None,
             trainer_defaults=TRAINER_DEFAULTS,
@@ -140,6 +145,9 @@ class CLI(LightningCLI):
         parser.add_class_arguments(
             Checkpoints, "checkpoints", "Checkpoints of fit", skip={"run", "config"}, instantiate=False
         )
+        parser.add_class_arguments(
+            Distillation, "distillation", "A teacher for fit", skip={"network", "sha256", "bf16"}, instantiate=False
+        )
         self.parsers.append(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -163,6 +171,7 @@ class CLI(LightningCLI):
             refuse_impossible(self.request)
             if self.config.subcommand == "fit":
                 refuse_with_several_steps(self.request)
+                self._find_teacher()
         except UnicodeDecodeError as error:
             raise UsageError("a config is not UTF-8 text: save it as UTF-8.") from error
         except ParserError as error:
@@ -188,6 +197,7 @@ class CLI(LightningCLI):
         saved: dict[str, Any] = checkpoint["config"]
         if training:
             self.epochs_done = len(checkpoint["callbacks"]["History"]["epochs"])
+            self.taught_by = saved["distillation"]["teacher"], checkpoint["teacher_sha256"]
         try:
             self.parsers[0].parse_object(saved)
         except ParserError as error:
@@ -196,6 +206,36 @@ class CLI(LightningCLI):
             subparser.set_defaults(dotted(saved if training else {part: saved[part] for part in ("model", "data")}))
         goes_on = () if not training else EPOCH_END if self.epochs_done > checkpoint["epoch"] else MID_EPOCH
         return saved, goes_on
+
+    def _find_teacher(self) -> None:
+        """Load the teacher, if there shall be one, and note its file in the request."""
+        asked = self.request.distillation
+        if asked.teacher is None:
+            for name in ("temperature", "weight"):
+                if asked[name] != signature(Distillation).parameters[name].default:
+                    raise UsageError(f"--distillation.{name} needs a teacher: give --distillation.teacher too.")
+            return
+        try:
+            self.teacher = Trained.load(asked.teacher, self.root)
+        except UsageError as error:
+            raise UsageError(str(error).replace("--ckpt_path", "--distillation.teacher")) from error
+        taught = self.teacher.content["config"]["data"]
+        for name, same in (
+            ("dataset", self.teacher.classes == DATASETS[self.request.data.dataset].classes),
+            ("normalization", taught["normalization"] == plain(self.request.data.normalization)),
+        ):
+            if not same:
+                raise UsageError(
+                    f"--distillation.teacher {asked.teacher} was trained with --data.{name} {taught[name]}: "
+                    "train the student with the same, or name another teacher."
+                )
+        path, digest = self.taught_by
+        if path == asked.teacher and digest != sha256(self.teacher.checkpoint):
+            raise UsageError(
+                f"--distillation.teacher {path} has changed since {self.checkpoint} was written: name a copy of the "
+                "teacher as it was, or start a new run."
+            )
+        asked.teacher = str(self.teacher.checkpoint)
 
     def _refuse_fewer_epochs(self) -> None:
         max_epochs = self.request.trainer.max_epochs
@@ -314,18 +354,26 @@ class CLI(LightningCLI):
         # the processes of a machine share its data, but "last" may have become another run meanwhile
         files = [
             *([self.checkpoint] if self.checkpoint else []),
+            *([self.teacher.checkpoint] if self.teacher else []),
             *([] if self.launch.local_rank else self.datamodule.files),
         ]
         run = self.run.path if self.run is not None and self.launch.is_first else None
         self.ranks.check_in(lambda: facts_of(recipe_of(self.request), files), run)
 
-    def fit(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
+    def fit(self, model: Classifier, datamodule: MNISTDataModule) -> None:
         """Train."""
         try:
             self._check_in()
             if self.run is not None and self.launch.is_first:
                 content = self.parsers[0].dump(self.request, skip_unset=False)
                 write_atomic(self.run.path / "config.yaml", content.encode())
+            if self.teacher is not None:
+                model.distillation = Distillation(
+                    self.teacher.network.network,
+                    sha256(self.teacher.checkpoint),
+                    bf16=self.teacher.content["config"]["trainer"]["precision"] == "bf16-mixed",
+                    **plain(self.request.distillation),
+                )
             self.trainer.fit(model, datamodule=datamodule, ckpt_path=self.checkpoint, weights_only=True)
         except (UsageError, MisconfigurationException):
             if self.run is not None:
@@ -335,12 +383,12 @@ class CLI(LightningCLI):
             if self.run is not None:
                 self.run.unlock()
 
-    def validate(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
+    def validate(self, model: Classifier, datamodule: MNISTDataModule) -> None:
         """Evaluate a checkpoint on the validation split."""
         self._check_in()
         self.trainer.validate(model, datamodule, ckpt_path=self.checkpoint, verbose=False, weights_only=True)
 
-    def test(self, model: MLPClassifier, datamodule: MNISTDataModule) -> None:
+    def test(self, model: Classifier, datamodule: MNISTDataModule) -> None:
         """Evaluate a checkpoint on the official test images."""
         self._check_in()
         self.trainer.test(model, datamodule, ckpt_path=self.checkpoint, verbose=False, weights_only=True)

@@ -112,9 +112,10 @@ def describe(trained: Trained, data: MNISTDataModule, logits: Tensor) -> dict[st
     labels = data.splits["test"].labels
     correct = int((logits.argmax(dim=1) == labels).sum())
     return {
-        "description": f"An MLP for {data.dataset}: images, uint8 (N, 28, 28), upright, 0 = background.",
+        "description": f"A classifier for {data.dataset}: images, uint8 (N, 28, 28), upright, 0 = background.",
         "classes": list(trained.classes),
         "normalization": {"mean": trained.network.mean, "std": trained.network.std},  # of pixel / 255, done inside
+        "network": trained.content["config"]["model"]["network"],
         "hidden_units": trained.content["config"]["model"]["hidden_units"],
         "dataset": data.dataset,
         "data_sha256": digests(trained, data),

@@ -19,6 +19,7 @@ LARGEST_ONNX = (1 << 31) - (1 << 20)  # bytes of weights; a protobuf ends at 2 G
 def trace(network: PixelClassifier) -> ExportedProgram:
     """Return the network as a torch.export program that takes any number of images."""
     example = torch.zeros(2, 28, 28, dtype=torch.uint8)
+    network = network.to(memory_format=torch.contiguous_format)  # torch.export.save warns of any other
     program = torch.export.export(network, (example,), dynamic_shapes={"images": {0: Dim("N")}})
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # it names paths of this machine

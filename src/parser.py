@@ -15,11 +15,12 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from src.data.pairs import IMAGE_SHAPE
 from src.errors import UsageError
+from src.model.cnn import CNN_FEATURES
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
 BYTES_PER_WEIGHT = 4
-GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints")
+GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")
 # a config's number of values, the lists and settings around one of them, and its characters
 LARGEST_CONFIG, DEEPEST_CONFIG, LONGEST_VALUE = 10_000, 50, 3_500
 
@@ -119,10 +120,12 @@ class Parser(LightningArgumentParser):
             TypeError: If something has another type than it must have.
         """
         request = namespace.get(namespace.get("subcommand") or "", namespace)
-        for name in GROUPS:
-            if name in request and not isinstance(request[name], Namespace):
+        groups = [name for name in GROUPS if name in request]
+        for name in groups:
+            if not isinstance(request[name], Namespace):
                 raise TypeError(f"--{name} needs settings below it, as in configs/mlp.yaml; got {request[name]}.")
-        super().validate(namespace, skip_unset=skip_unset, **kwargs)
+        # where there are only flags, null is one that is missing, for which jsonargparse has words of its own
+        super().validate(namespace, skip_unset=skip_unset or not groups, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise ParserError."""
@@ -199,7 +202,8 @@ def refuse_impossible(request: Namespace) -> None:
             raise UsageError(f"--trainer.{name} must be at least 1, got {value}.")
     if request.ema_decay is not None and not 0 <= request.ema_decay < 1:
         raise UsageError(f"--ema_decay must be at least 0 and below 1, got {request.ema_decay}.")
-    sizes = [prod(IMAGE_SHAPE), *request.model.hidden_units, request.model.num_classes]
+    inputs = CNN_FEATURES if request.model.network == "cnn" else prod(IMAGE_SHAPE)
+    sizes = [inputs, *request.model.hidden_units, request.model.num_classes]
     needed = BYTES_PER_WEIGHT * sum(fan_in * fan_out for fan_in, fan_out in pairwise(sizes))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > memory:

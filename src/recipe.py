@@ -30,11 +30,14 @@ CALLBACK_KEYS = (
     "inspection.samples",
     "checkpoints.every_n_steps",
     "ema_decay",
+    "distillation.teacher",
+    "distillation.temperature",
+    "distillation.weight",
 )
 # arguments of model and data that follow from the rest of the request
 LINKED = ("data.seed", "data.steps_per_execution", "model.num_classes", "model.seed")
 # what a network cannot do without
-NETWORK = ("data.dataset", "data.normalization", "model.hidden_units")
+NETWORK = ("data.dataset", "data.normalization", "model.network", "model.hidden_units")
 # what a training that goes on has in its optimizer and progress, and which images it has not seen
 EPOCH_END = (
     "model.lr",
@@ -76,6 +79,7 @@ def recipe_of(request: Namespace) -> dict[str, Any]:
         "inspection": plain(request.inspection),
         "checkpoints": plain(request.checkpoints),
         "ema_decay": request.ema_decay,
+        "distillation": plain(request.distillation),
         "trainer": {name: plain(request.trainer[name]) for name in TRAINER_KEYS},
     }
 

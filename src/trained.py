@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from src.data.datasets import DATASETS
-from src.model.mlp import MLP
+from src.model.networks import build_network
 from src.restore import read_request
 
 PREFIX = "net."  # of the network's weights in a checkpoint
@@ -58,20 +58,21 @@ class Trained:
     content: dict[str, Any]
 
     @classmethod
-    def load(cls, ckpt_path: str) -> "Trained":
+    def load(cls, ckpt_path: str, root: Path = Path()) -> "Trained":
         """Load the network of a checkpoint.
 
         Args:
             ckpt_path: A checkpoint file, a run folder (its best checkpoint), ``best`` or ``last`` of the newest run
-                under ``lightning_logs`` that has one.
+                that has one.
+            root: The folder that holds ``lightning_logs``.
 
         Raises:
             UsageError: If there is none, or it is damaged, or it does not come from this project.
         """
-        checkpoint, content = read_request(ckpt_path, Path(), training=False)
+        checkpoint, content = read_request(ckpt_path, root, training=False)
         config = content["config"]
         classes = DATASETS[config["data"]["dataset"]].classes
-        network = MLP(hidden_units=config["model"]["hidden_units"], num_classes=len(classes))
+        network = build_network(config["model"]["network"], config["model"]["hidden_units"], len(classes))
         weights = {name.removeprefix(PREFIX): weight.float() for name, weight in content["state_dict"].items()}
         network.load_state_dict({name: weight for name, weight in weights.items() if name in network.state_dict()})
         mean, std = content["MNISTDataModule"]["mean_std"] or (0.0, 1.0)

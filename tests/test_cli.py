@@ -17,7 +17,7 @@ from src.cli import main
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx
 from src.data.sources import TRAIN_IMAGES, TRAIN_LABELS
-from src.model.classifier import MLPClassifier
+from src.model.classifier import Classifier
 from tests.conftest import TEST_SIZE, Cli, run_process
 
 METRICS = ("train/loss", "train/acc", "val/loss", "val/acc")
@@ -105,7 +105,7 @@ def test_tensorboard_has_each_epoch_once_at_its_number_with_the_metrics_of_the_w
 ) -> None:
     cli("fit", *EPOCHS)
     points = curves(run_folder(tmp_path))
-    model = MLPClassifier.load_from_checkpoint(run_folder(tmp_path) / "checkpoints" / "last.ckpt", weights_only=True)
+    model = Classifier.load_from_checkpoint(run_folder(tmp_path) / "checkpoints" / "last.ckpt", weights_only=True)
     images = read_idx(digits / TRAIN_IMAGES)[-60:].numpy() / 255.0
     labels = read_idx(digits / TRAIN_LABELS)[-60:].numpy()
     with torch.no_grad():
@@ -124,18 +124,16 @@ def test_train_metrics_are_means_over_the_epochs_batches(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[float, int, int]] = []
-    step = MLPClassifier._step
+    step = Classifier.training_loss
 
-    def spy(self: MLPClassifier, batch: Any, stage: Any) -> torch.Tensor:
-        loss_sum = step(self, batch, stage)
-        if stage == "train":
-            with torch.no_grad():
-                logits = self(batch[0])
-                correct = int((logits.argmax(dim=1) == batch[1]).sum())
-            seen.append((float(loss_sum.detach()), correct, len(batch[1])))
-        return loss_sum
+    def spy(self: Classifier, images: torch.Tensor, labels: torch.Tensor, size: int) -> tuple[torch.Tensor, ...]:
+        results = step(self, images, labels, size)
+        with torch.no_grad():
+            correct = int((self(images).argmax(dim=1) == labels).sum())
+        seen.append((float(results[1].detach()), correct, len(labels)))
+        return results
 
-    monkeypatch.setattr(MLPClassifier, "_step", spy)
+    monkeypatch.setattr(Classifier, "training_loss", spy)
     cli("fit", "--trainer.max_epochs", "1")
     losses, correct, sizes = map(np.array, zip(*seen, strict=True))
     record = results(run_folder(tmp_path))[0]
@@ -229,9 +227,8 @@ def test_a_branch_that_never_gets_better_names_its_own_best(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cli("fit", "--trainer.max_epochs", "6")
-    step = MLPClassifier._step
-    wrong = lambda self, batch, stage: step(self, (batch[0], 9 - batch[1], *batch[2:]), stage)  # noqa: E731
-    monkeypatch.setattr(MLPClassifier, "_step", wrong)
+    loss = Classifier.loss
+    monkeypatch.setattr(Classifier, "loss", lambda self, images, labels: loss(self, images, 9 - labels))
     answer = cli("fit", "--ckpt_path", "best", "--trainer.max_epochs", "8")
     cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "9")
     branch = run_folder(tmp_path, 1)
@@ -265,6 +262,7 @@ def test_every_checkpoint_loads_without_running_code_and_holds_plain_hyperparame
     for name in ("best", "last", "last.prev"):
         content = checkpoint(run_folder(tmp_path), name)
         assert content["hyper_parameters"] == {
+            "network": "mlp",
             "hidden_units": [256],
             "dropout": 0.0,
             "lr": 0.001,
@@ -371,7 +369,8 @@ def test_the_trainers_own_flags_keep_working(cli: Cli, tmp_path: Path, flags: st
 
 
 EXPLANATIONS = {
-    "model.hidden_units": "Units of each hidden layer",
+    "model.network": "The MLP (mlp), or two convolutions",
+    "model.hidden_units": "Units of each fully connected hidden layer",
     "model.dropout": "Probability with which",
     "model.lr": "Learning rate of Adam",
     "model.weight_decay": "How much of each weight",
@@ -395,6 +394,9 @@ EXPLANATIONS = {
     "inspection.enabled": "Write pictures, PR curves",
     "inspection.every_n_epochs": "Write them also every so many epochs",
     "inspection.samples": "Images in the projector",
+    "distillation.teacher": "Its checkpoint file, or the folder of its run",
+    "distillation.temperature": "By how much its logits",
+    "distillation.weight": "The teacher's share in the loss",
     "seed_everything": "Decides the initial weights",
     "ckpt_path": "A checkpoint file, a run folder",
     "ema_decay": "Validate and keep",
@@ -409,7 +411,7 @@ def test_help_explains_every_own_option(subcommand: str, capsys: pytest.CaptureF
     described = out[out.index("options:") :]
 
     assert stop.value.code == 0
-    own = set(re.findall(r"--((?:model|data|inspection)\.[\w.]+)[ ,]", described))
+    own = set(re.findall(r"--((?:model|data|inspection|distillation)\.[\w.]+)[ ,]", described))
     own = own - {"data.distortion"} | {"seed_everything", "ckpt_path", "ema_decay"}  # a group, which a file can set
     assert own == EXPLANATIONS.keys()
     for flag, words in EXPLANATIONS.items():

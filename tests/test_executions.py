@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from src.model import execution, graph
-from src.model.classifier import MLPClassifier
+from src.model.classifier import Classifier
 from src.model.execution import Execution
 from tests.conftest import Cli
 from tests.test_cli import EPOCHS, METRICS, checkpoint, results, run_folder, same_training
@@ -86,14 +86,14 @@ def test_a_checkpoint_between_executions_resumes_at_the_next_step(
 def test_a_learning_rate_schedule_moves_with_every_optimizer_step(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = MLPClassifier.configure_optimizers
+    plain = Classifier.configure_optimizers
 
-    def with_schedule(self: MLPClassifier) -> Any:
+    def with_schedule(self: Classifier) -> Any:
         optimizer = plain(self)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.1, total_iters=15)
         return [optimizer], [{"scheduler": schedule, "interval": "step"} if self.automatic_optimization else schedule]
 
-    monkeypatch.setattr(MLPClassifier, "configure_optimizers", with_schedule)
+    monkeypatch.setattr(Classifier, "configure_optimizers", with_schedule)
     for steps in ("1", "4"):
         cli("fit", *EPOCHS, K, steps)
     single, several = (checkpoint(run_folder(tmp_path, number)) for number in range(2))

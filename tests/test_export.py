@@ -43,7 +43,7 @@ def metadata_of(path: Path) -> dict[str, Any]:
         extra = {"metadata.json": ""}
         torch.export.load(path, extra_files=extra)
         return dict(json.loads(extra["metadata.json"]))
-    texts = ("description", "dataset", "checkpoint")
+    texts = ("description", "network", "dataset", "checkpoint")
     properties = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
     return {name: value if name in texts else json.loads(value) for name, value in properties.items()}
 
@@ -143,6 +143,7 @@ def letters(folder: Path) -> list[str]:
         "--model.hidden_units [16,8] --model.dropout 0.5 --data.normalization standard",
         "--data.normalization [0.2,0.3] --trainer.precision 64-true",
         "--trainer.precision bf16-true",
+        "--model.network cnn --model.hidden_units [8]",
         "letters",
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from src.model.classifier import MLPClassifier
+from src.model.classifier import Classifier
 from tests.conftest import REPOSITORY, Cli
 from tests.test_cli import EPOCHS, checkpoint, curves, results, run_folder, same_training
 
@@ -159,9 +159,9 @@ class FailAt(Callback):
 
 def nan_after(batches: int) -> Callable[..., torch.Tensor]:
     """Return a forward that has no finite logits any more after some training batches."""
-    forward, seen = MLPClassifier.forward, [0]
+    forward, seen = Classifier.forward, [0]
 
-    def broken(self: MLPClassifier, images: torch.Tensor) -> torch.Tensor:
+    def broken(self: Classifier, images: torch.Tensor) -> torch.Tensor:
         seen[0] += self.training
         logits = forward(self, images)
         return logits * float("nan") if self.training and seen[0] > batches else logits
@@ -173,7 +173,7 @@ def nan_after(batches: int) -> Callable[..., torch.Tensor]:
 def test_a_loss_that_is_no_number_ends_the_run_and_says_where(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: str
 ) -> None:
-    monkeypatch.setattr(MLPClassifier, "forward", nan_after(8))
+    monkeypatch.setattr(Classifier, "forward", nan_after(8))
     answer = cli("fit", *EPOCHS, "--model.steps_per_execution", steps)
     loss = curves(run_folder(tmp_path))["train/loss"]
 
@@ -188,7 +188,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_where(
 
 
 def test_no_step_checkpoint_holds_a_broken_loss(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MLPClassifier, "forward", nan_after(2))
+    monkeypatch.setattr(Classifier, "forward", nan_after(2))
     answer = cli("fit", *EPOCHS, "--checkpoints.every_n_steps", "2")
 
     assert (answer.code, checkpoint(run_folder(tmp_path))["global_step"]) == (1, 2)
@@ -197,11 +197,11 @@ def test_no_step_checkpoint_holds_a_broken_loss(cli: Cli, tmp_path: Path, monkey
 def test_weights_that_broke_in_the_last_step_are_never_saved(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def breaks(self: MLPClassifier) -> None:
+    def breaks(self: Classifier) -> None:
         with torch.no_grad():
             self.net[-1].weight.fill_(float("inf"))
 
-    monkeypatch.setattr(MLPClassifier, "on_validation_start", breaks)
+    monkeypatch.setattr(Classifier, "on_validation_start", breaks)
     answer = cli("fit", *EPOCHS)
 
     assert answer.code == 1
@@ -210,7 +210,7 @@ def test_weights_that_broke_in_the_last_step_are_never_saved(
 
 
 def test_detect_anomaly_still_names_the_operation(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MLPClassifier, "forward", nan_after(3))
+    monkeypatch.setattr(Classifier, "forward", nan_after(3))
     with pytest.warns(UserWarning, match="Error detected in"), pytest.raises(RuntimeError, match="nan values"):
         cli("fit", *EPOCHS, "--trainer.detect_anomaly", "true")
 

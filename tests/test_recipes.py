@@ -7,7 +7,7 @@ import torch
 
 from src.data.augment import Distortion
 from src.data.datamodule import MNISTDataModule
-from src.model.classifier import MLPClassifier
+from src.model.classifier import Classifier
 from tests.conftest import Cli
 from tests.test_cli import EPOCHS, checkpoint, results, run_folder, same_training
 
@@ -53,11 +53,11 @@ def test_the_average_is_that_of_the_weights_after_each_step(cli: Cli, tmp_path: 
 def test_the_learning_rate_warms_up_and_falls_to_nothing(cli: Cli, tmp_path: Path) -> None:
     rates = []
 
-    def record(self: MLPClassifier, *arguments: object) -> None:
+    def record(self: Classifier, *arguments: object) -> None:
         rates.append(self.trainer.optimizers[0].param_groups[0]["lr"])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MLPClassifier, "on_train_batch_start", record)
+        patch.setattr(Classifier, "on_train_batch_start", record)
         cli("fit", *EPOCHS, "--model.lr", "0.01", "--model.warmup_steps", "4", "--model.cosine", "true")
 
     assert rates[:4] == pytest.approx([0.0025, 0.005, 0.0075, 0.01])

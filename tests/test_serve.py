@@ -29,6 +29,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from src.cli import main
+from src.data.datasets import DATASETS
 from src.data.digits import to_digit
 from src.serve import app, limits
 from src.trained import Trained
@@ -309,6 +310,7 @@ def fashion(folder: Path) -> None:
     path = folder / RUN / "checkpoints" / "best.ckpt"
     content = torch.load(path, weights_only=True)
     content["config"]["data"]["dataset"] = "FashionMNIST"
+    content["MNISTDataModule"]["classes"] = list(DATASETS["FashionMNIST"].classes)
     torch.save(content, path)
 
 

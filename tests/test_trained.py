@@ -6,7 +6,7 @@ import torch
 
 from src.data.datamodule import MNISTDataModule
 from src.errors import UsageError
-from src.model.classifier import MLPClassifier
+from src.model.classifier import Classifier
 from src.trained import Trained
 from tests.conftest import Cli
 
@@ -25,7 +25,7 @@ def test_raw_pixels_give_the_logits_that_evaluation_gives(
     data.mean_std = tuple(trained.content["MNISTDataModule"]["mean_std"] or ()) or None
     data.setup("test")
     images = data.splits["test"].images
-    expected = MLPClassifier.load_from_checkpoint(best, weights_only=True)(data.normalize(images)).cpu()
+    expected = Classifier.load_from_checkpoint(best, weights_only=True)(data.normalize(images)).cpu()
     logits, probabilities = trained.network(images)
     assert torch.equal(logits, expected)
     assert torch.equal(probabilities, expected.softmax(dim=1))

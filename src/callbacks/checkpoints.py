@@ -13,7 +13,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from src.callbacks.signals import SignalWatch, StoppedError
 from src.errors import UsageError
 from src.files import link_atomic, write_atomic
-from src.model.classifier import MLPClassifier
+from src.model.classifier import Classifier
 from src.runs import Run
 
 MONITOR = "val/acc"
@@ -77,7 +77,7 @@ class Checkpoints(Checkpoint):
             return
         stop = self._stop_signal(trainer)
         if stop or (self.every_n_steps and trainer.global_step - self._saved_step >= self.every_n_steps):
-            assert isinstance(pl_module, MLPClassifier)
+            assert isinstance(pl_module, Classifier)
             pl_module.check_finite()
             self._save_last(trainer)
         if stop:

@@ -10,7 +10,7 @@ from torch import nn
 from tqdm import tqdm
 
 from src.callbacks.history import History
-from src.model.classifier import MLPClassifier
+from src.model.classifier import Classifier
 from src.runs import Run
 
 REFRESH_SECONDS = 0.1
@@ -72,8 +72,8 @@ class Console(ProgressBar):
         """Move the bar; metrics are read from the device only when it is redrawn."""
         bar = self._bar
         if bar is not None and bar.update():
-            assert isinstance(pl_module, MLPClassifier)
-            metrics = pl_module.running_metrics("train")
+            assert isinstance(pl_module, Classifier)
+            metrics = pl_module.train_metrics.running()
             bar.set_postfix_str(" - ".join(f"{_short(name)}: {float(value):.4f}" for name, value in metrics.items()))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -138,9 +138,10 @@ def parameter_table(module: nn.Module) -> str:
     """Return a table of the layers that have parameters, with exact counts."""
     rows = []
     for layer in module.modules():
-        if isinstance(layer, nn.Linear):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
             count = sum(parameter.numel() for parameter in layer.parameters())
-            rows.append((f"Linear {layer.in_features} -> {layer.out_features}", f"{count:,}"))
+            fan = (layer.in_features, layer.out_features) if isinstance(layer, nn.Linear) else layer.weight.shape[1::-1]
+            rows.append((f"{type(layer).__name__} {fan[0]} -> {fan[1]}", f"{count:,}"))
     rows.append(("Parameters", f"{sum(parameter.numel() for parameter in module.parameters()):,}"))
     width = max(len(name) for name, _ in rows) + 4
     digits = max(len(count) for _, count in rows)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from src.callbacks import findings, pictures
@@ -14,7 +14,6 @@ from src.callbacks.events import WEIGHTS, write_projector
 from src.callbacks.findings import Predictions
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
-from src.model.mlp import MLP
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -36,8 +35,8 @@ class Network:
     """
 
     writer: "SummaryWriter"
-    net: MLP
-    initial: MLP | None
+    net: nn.Sequential
+    initial: nn.Sequential | None
     batch: Batch
     data: MNISTDataModule
     step: int
@@ -60,7 +59,7 @@ class Evaluation:
 
     writer: "SummaryWriter"
     folder: Path
-    net: MLP
+    net: nn.Sequential
     found: Predictions
     data: MNISTDataModule
     split: str
@@ -94,10 +93,10 @@ def draw_first_batch(of: Network) -> None:
 def draw_weights(of: Network) -> None:
     """Images: the first layer's weights as images, a tile per unit."""
     weight = next(of.net.parameters()).detach()
-    shape = of.batch.images.shape[1:]
+    shape = of.batch.images.shape[1:] if weight.dim() == 2 else weight.shape[2:]  # of a convolution its kernel
     shown = f"{min(len(weight), UNITS)} of {len(weight)}" if len(weight) > UNITS else str(len(weight))
     title = f"Weights of the first layer's {shown} units (epoch {of.step})"
-    picture = pictures.weights(weight[:UNITS].view(-1, *shape), title)
+    picture = pictures.weights(weight[:UNITS].reshape(-1, *shape), title)
     of.writer.add_image(WEIGHTS, picture, of.step, dataformats="HWC")
 
 

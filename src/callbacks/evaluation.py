@@ -4,13 +4,13 @@ import json
 import signal
 import threading
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from src.callbacks.console import say
 from src.files import write_atomic
-from src.model.classifier import MLPClassifier, Stage
+from src.model.classifier import Classifier
+from src.model.metrics import Stage
 from src.runs import Run
 
 
@@ -46,11 +46,8 @@ class EvaluationResult(Callback):
         self._report(trainer, pl_module, "test", "test.json")
 
     def _report(self, trainer: Trainer, pl_module: LightningModule, stage: Stage, file_name: str) -> None:
-        assert isinstance(pl_module, MLPClassifier)
-        accuracy: Any = pl_module.metrics(stage)[f"{stage}/acc"]
-        with accuracy.sync_context():  # the counts of all ranks
-            correct = int(accuracy.tp.sum())
-            samples = correct + int(accuracy.fn.sum())
+        assert isinstance(pl_module, Classifier)
+        correct, samples = (pl_module.val_metrics if stage == "val" else pl_module.test_metrics).counts()
         if not trainer.is_global_zero:
             return
         metrics = {name: float(trainer.callback_metrics[name]) for name in (f"{stage}/acc", f"{stage}/loss")}

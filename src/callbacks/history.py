@@ -15,7 +15,7 @@ from torch import Tensor
 from src.data.datamodule import MNISTDataModule
 from src.errors import RunError
 from src.files import write_atomic
-from src.model.classifier import MLPClassifier
+from src.model.classifier import Classifier
 from src.runs import Run
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "tensorboard", "jsonargparse")
@@ -73,14 +73,14 @@ class History(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the result for the epoch's record."""
-        assert isinstance(pl_module, MLPClassifier)
-        self._validation = pl_module.epoch_metrics("val")
+        assert isinstance(pl_module, Classifier)
+        self._validation = pl_module.val_metrics.compute()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch, validation included."""
-        assert isinstance(pl_module, MLPClassifier)
+        assert isinstance(pl_module, Classifier)
         pl_module.check_finite()
-        metrics = {**pl_module.epoch_metrics("train"), **self._validation}
+        metrics = {**pl_module.train_metrics.compute(), **self._validation}
         record = {name: float(value) for name, value in metrics.items()}
         if not math.isfinite(record.get("val/loss", 0.0)):
             raise RunError(
@@ -148,6 +148,8 @@ class History(Callback):
         everything = {**values, **config["model"], **config["data"], "ema_decay": config["ema_decay"]}
         optional = {f"distortion/{name}": value for name, value in everything.pop("distortion").items()}
         optional |= {name: everything.pop(name) for name in OPTIONAL}
+        if config["distillation"]["teacher"]:
+            optional |= {f"distillation/{name}": value for name, value in config["distillation"].items()}
         used = {name: value for name, value in optional.items() if value}
         return used | {name: value for name, value in everything.items() if name not in HOW}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
 
 from src.callbacks.console import parameter_table, say
 from src.callbacks.dashboards import OF_EVALUATION, OF_NETWORK, Evaluation, Network, draw_graph
@@ -18,8 +19,7 @@ from src.callbacks.findings import predict
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
 from src.errors import FULL, UsageError
-from src.model.classifier import MLPClassifier
-from src.model.mlp import MLP
+from src.model.classifier import Classifier
 from src.restore import read_checkpoint
 from src.runs import Run
 
@@ -78,7 +78,7 @@ class Inspection(Callback):
             raise UsageError(f"--inspection.every_n_epochs must be 0 or more, got {every_n_epochs}.")
         if self.samples < 1 <= size or self.samples > size >= 1:
             raise UsageError(f"--inspection.samples must be from 1 to the {size:,} {split} images, got {samples}.")
-        self._initial: MLP | None = None
+        self._initial: nn.Sequential | None = None
         self._has_trained = False
         self._drawn: int | None = None  # the step of what TensorBoard has
 
@@ -169,7 +169,7 @@ class Inspection(Callback):
 
         self._write(self.run.path, write)
 
-    def _best(self, pl_module: LightningModule, epoch: int) -> tuple[MLP, int]:
+    def _best(self, pl_module: LightningModule, epoch: int) -> tuple[nn.Sequential, int]:
         """Return a copy of the network with the checkpoint's weights, or else its own, and their epoch."""
         net = _copy_of_network(pl_module)
         if not self.checkpoint.exists():
@@ -179,13 +179,13 @@ class Inspection(Callback):
         net.load_state_dict({name.removeprefix("net."): value for name, value in weights.items()})
         return net, len(saved["callbacks"]["History"]["epochs"])
 
-    def _write_text(self, writer: "SummaryWriter", net: MLP, step: int) -> None:
+    def _write_text(self, writer: "SummaryWriter", net: nn.Sequential, step: int) -> None:
         writer.add_text("run/command", _code(self.command), step)
         writer.add_text("run/config", _code((self.run.path / "config.yaml").read_text()), step)
         writer.add_text("run/parameters", _code(parameter_table(net)), step)
         writer.add_text("run/metrics", METRICS, step)
 
-    def _draw_network(self, writer: "SummaryWriter", net: MLP, step: int, is_first: bool) -> None:
+    def _draw_network(self, writer: "SummaryWriter", net: nn.Sequential, step: int, is_first: bool) -> None:
         batch: Batch = self.data.on_after_batch_transfer(next(iter(self.data.train_dataloader())), 0)
         size = batch.sizes[0]  # of the first optimizer step
         batch = batch._replace(images=batch.images[:size].cpu(), labels=batch.labels[:size].cpu())
@@ -195,7 +195,7 @@ class Inspection(Callback):
         for draw in (*OF_NETWORK, draw_graph) if is_first else OF_NETWORK:
             self._guard(_name(draw), partial(draw, network))
 
-    def _draw_split(self, writer: "SummaryWriter", folder: Path, net: MLP, step: int) -> None:
+    def _draw_split(self, writer: "SummaryWriter", folder: Path, net: nn.Sequential, step: int) -> None:
         split = self.data.splits[self.split]
         if not len(split.members):
             say("No validation split, so TensorBoard has no pictures of mistakes; `test` adds those of the test split")
@@ -206,10 +206,10 @@ class Inspection(Callback):
             self._guard(_name(draw), partial(draw, evaluation))
 
 
-def _copy_of_network(pl_module: LightningModule) -> MLP:
+def _copy_of_network(pl_module: LightningModule) -> nn.Sequential:
     """Return the network on the CPU in float32, without dropout."""
-    assert isinstance(pl_module, MLPClassifier)
-    net: MLP = copy.deepcopy(pl_module.net).cpu().float().eval()
+    assert isinstance(pl_module, Classifier)
+    net: nn.Sequential = copy.deepcopy(pl_module.net).cpu().float().eval()
     return net
 
 

@@ -1,64 +1,35 @@
-"""The LightningModule: loss, metrics and optimizer around the MLP."""
+"""The LightningModule: loss, metrics and optimizer around a network."""
 
 import hashlib
 from collections.abc import Sequence
-from math import cos, inf, pi
-from typing import Any, Literal
+from math import inf
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
-from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy
-from torchmetrics.utilities.distributed import gather_all_tensors
 
 from src.errors import RunError, UsageError
 from src.model.cpu import speed_up_cpu
+from src.model.distillation import Distillation
 from src.model.execution import Execution
-from src.model.mlp import MLP
+from src.model.metrics import StageMetrics
+from src.model.networks import NetworkName, build_network
+from src.model.schedule import share_of_lr
 
-Stage = Literal["train", "val", "test"]
 Batch = tuple[Tensor, Tensor, Tensor, list[int], list[int], int | None]
 """images ``(B, 28, 28)`` float32, labels ``(B,)`` int64, positions ``(B,)`` int64; for each of the optimizer steps
 that it holds how many of the samples are for it, and how many that step has on all ranks together; the epoch."""
 
 
-class MeanLoss(Metric):
-    """Mean of a loss over samples, exact for batches of any size, and how long it stayed finite.
-
-    torchmetrics 1.9's ``MeanMetric`` ignores weights when its check for NaN is off, and with the check on it reads
-    every batch back from the device.
-    """
-
-    full_state_update = False
-    total: Tensor
-    samples: Tensor
-    finite: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("samples", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("finite", torch.tensor(0), dist_reduce_fx="min")
-
-    def update(self, loss_sums: Tensor, samples: int) -> None:
-        """Add batches: the sum of the losses of each, ``(batches,)`` float32, and how many samples they have."""
-        self.finite += (self.total + loss_sums.cumsum(0)).isfinite().sum()
-        self.total += loss_sums.sum()
-        self.samples += samples
-
-    def compute(self) -> Tensor:
-        """Return the mean, a float32 scalar."""
-        return self.total / self.samples
-
-
-class MLPClassifier(LightningModule):
-    """Classifies images with an MLP, trained by Adam on softmax cross-entropy.
+class Classifier(LightningModule):
+    """Classifies images with a network, by default the MLP, trained by Adam on softmax cross-entropy.
 
     Args:
-        hidden_units: Units of each hidden layer, such as [256] or [1000, 1000].
+        network: The MLP (mlp), or two convolutions below it (cnn).
+        hidden_units: Units of each fully connected hidden layer, such as [256] or [1000, 1000].
         dropout: Probability with which a hidden unit is dropped in training, at least 0 and below 1.
         lr: Learning rate of Adam, above 0; with a warm-up or a cosine the highest.
         weight_decay: How much of each weight and bias, times the learning rate, a step takes away (AdamW).
@@ -72,12 +43,16 @@ class MLPClassifier(LightningModule):
             their launches. Needs one GPU and several steps_per_execution.
         seed: What is dropped is a function of this and of the batch's epoch, number and rank.
 
+    Attributes:
+        distillation: The teacher to learn from beside the labels, if there shall be one.
+
     Raises:
         UsageError: If an argument is out of its range.
     """
 
     def __init__(
         self,
+        network: NetworkName = "mlp",
         hidden_units: Sequence[int] = (256,),
         dropout: float = 0.0,
         lr: float = 1e-3,
@@ -110,13 +85,13 @@ class MLPClassifier(LightningModule):
         self.cuda_graph = cuda_graph
         self.dropout = dropout
         self.seed = seed
+        self.distillation: Distillation | None = None
         self._execution: Execution | None = None
-        self._total_steps = inf
-        self.net = MLP(hidden_units=hidden_units, num_classes=num_classes, dropout=dropout)
-        # The sums stay on the device and are read once per epoch; validate_args would read them every step.
-        for stage in ("train", "val", "test"):
-            setattr(self, f"{stage}_loss", MeanLoss())
-            setattr(self, f"{stage}_acc", MulticlassAccuracy(num_classes, average="micro", validate_args=False))
+        self._total_steps: float | None = None
+        self.net = build_network(network, hidden_units, num_classes, dropout)
+        self.train_metrics, self.val_metrics, self.test_metrics = (
+            StageMetrics(stage, num_classes) for stage in ("train", "val", "test")
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits.
@@ -130,52 +105,48 @@ class MLPClassifier(LightningModule):
         logits: Tensor = self.net(images.to(self.dtype))  # float64 with --trainer.precision 64-true
         return logits
 
-    def metrics(self, stage: Stage) -> dict[str, Metric]:
-        """Return the metrics of a stage by the names under which they are logged."""
-        return {f"{stage}/{name}": getattr(self, f"{stage}_{name}") for name in ("loss", "acc")}
+    def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the loss of a batch, without a teacher.
 
-    def epoch_metrics(self, stage: Stage) -> dict[str, Tensor]:
-        """Compute the epoch's means of a stage over all devices; every rank must call this.
+        Args:
+            images: ``(B, 28, 28)`` float32.
+            labels: ``(B,)`` int64.
 
         Returns:
-            Scalars named ``{stage}/loss`` (mean cross-entropy in nats) and ``{stage}/acc`` (between 0 and 1).
+            The sum of the cross-entropies, a scalar, and the logits ``(B, num_classes)``.
         """
-        return {name: metric.compute() for name, metric in self.metrics(stage).items()}
-
-    def running_metrics(self, stage: Stage) -> dict[str, Tensor]:
-        """Return the same for this rank's samples so far, without talking to other ranks."""
-        loss: Any = getattr(self, f"{stage}_loss")
-        acc: Any = getattr(self, f"{stage}_acc")
-        return {
-            f"{stage}/loss": loss.total / loss.samples,
-            f"{stage}/acc": acc.tp.sum() / (acc.tp + acc.fn).sum(),
-        }
-
-    def _step(self, batch: Batch, stage: Stage) -> Tensor:
-        """Count a batch into the metrics of a stage and return the sum of its losses."""
-        images, labels = batch[:2]
         logits = self(images)
-        loss_sum = functional.cross_entropy(logits, labels, reduction="sum")
-        self._count(stage, loss_sum[None], logits, labels)
-        return loss_sum
+        return functional.cross_entropy(logits, labels, reduction="sum"), logits
 
-    def _count(self, stage: Stage, loss_sums: Tensor, logits: Tensor, labels: Tensor) -> None:
-        getattr(self, f"{stage}_loss").update(loss_sums.detach(), len(labels))
-        if len(labels):  # with more devices than samples in a batch, some have none
-            getattr(self, f"{stage}_acc").update(logits.detach(), labels)
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """Return this rank's part of the global batch's mean loss, or take all steps of an execution.
+    def training_loss(self, images: Tensor, labels: Tensor, global_size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute this rank's part of the global batch's mean loss.
 
         Gradients are averaged over ranks, so the part is multiplied by their number: the average is then the
         gradient of the global mean, however unevenly the batch was split.
+
+        Args:
+            images: ``(B, 28, 28)`` float32.
+            labels: ``(B,)`` int64.
+            global_size: The samples of the batch on all ranks.
+
+        Returns:
+            What to minimize, a scalar; and what the metrics count: the sum of the cross-entropies with the labels, a
+            scalar, and the logits ``(B, num_classes)``.
         """
+        label_loss, logits = self.loss(images, labels)
+        loss = self.distillation(images, logits, label_loss) if self.distillation else label_loss
+        return loss * (self.trainer.world_size / global_size), label_loss, logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """Return the loss to minimize, or take all steps of an execution."""
         if not self.automatic_optimization:
             self._execute(batch, batch_idx * self.steps_per_execution)
             return None
-        global_size = batch[4][0]
+        images, labels, global_size = batch[0], batch[1], batch[4][0]
         self.seed_dropout(batch_idx)
-        return self._step(batch, "train") * (self.trainer.world_size / global_size)
+        loss, label_loss, logits = self.training_loss(images, labels, global_size)
+        self.train_metrics.update(label_loss[None], logits, labels)
+        return loss
 
     def _execute(self, batch: Batch, first_batch: int) -> None:
         """Take the optimizer steps of a batch and count their metrics at once."""
@@ -186,7 +157,7 @@ class MLPClassifier(LightningModule):
             images, labels = images[: sum(sizes)], labels[: sum(sizes)]
         assert self._execution is not None
         loss_sums, logits = self._execution(images, labels, sizes, global_sizes, first_batch)
-        self._count("train", loss_sums, logits, labels)
+        self.train_metrics.update(loss_sums, logits, labels)
 
     def seed_dropout(self, batch: int) -> None:
         """Make what is dropped depend on where training is, so that a resumed run drops the same.
@@ -204,10 +175,8 @@ class MLPClassifier(LightningModule):
         Raises:
             RunError: On all of them, if one is not, with the first such batch.
         """
-        loss: Any = self.train_loss
-        with loss.sync_context():
-            is_finite, finite = bool(loss.total.isfinite()), int(loss.finite)
-        if not is_finite:
+        finite = self.train_metrics.finite_batches()
+        if finite is not None:
             before = self.trainer.callback_metrics.get("train/loss")
             lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
             raise RunError(
@@ -219,11 +188,16 @@ class MLPClassifier(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a validation batch."""
-        self._step(batch, "val")
+        self._evaluate(batch, self.val_metrics)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a test batch."""
-        self._step(batch, "test")
+        self._evaluate(batch, self.test_metrics)
+
+    def _evaluate(self, batch: Batch, metrics: StageMetrics) -> None:
+        images, labels = batch[:2]
+        loss_sum, logits = self.loss(images, labels)
+        metrics.update(loss_sum[None], logits, labels)
 
     def setup(self, stage: str) -> None:
         """Get the CPU ready if it computes."""
@@ -237,41 +211,39 @@ class MLPClassifier(LightningModule):
             self._total_steps = self._count_steps()
             if self._total_steps == inf:
                 raise UsageError("--model.cosine needs to know the end of training: give --trainer.max_epochs.")
+        if self.distillation:
+            self.distillation.network.to(self.device)
         if not self.automatic_optimization:
             self._execution = Execution(self, self.cuda_graph)
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's sums."""
-        self._reset("train")
+        self.train_metrics.reset()
 
     def on_validation_epoch_start(self) -> None:
         """Start the epoch's sums."""
-        self._reset("val")
+        self.val_metrics.reset()
 
     def on_test_epoch_start(self) -> None:
         """Start the epoch's sums."""
-        self._reset("test")
+        self.test_metrics.reset()
 
     def on_train_epoch_end(self) -> None:
         """Publish ``train/loss`` and ``train/acc`` to callbacks."""
-        self._publish("train")
+        self._publish(self.train_metrics)
 
     def on_validation_epoch_end(self) -> None:
         """Publish ``val/loss`` and ``val/acc`` to callbacks."""
-        self._publish("val")
+        self._publish(self.val_metrics)
 
     def on_test_epoch_end(self) -> None:
         """Publish ``test/loss`` and ``test/acc`` to callbacks."""
-        self._publish("test")
+        self._publish(self.test_metrics)
 
-    def _reset(self, stage: Stage) -> None:
-        for metric in self.metrics(stage).values():
-            metric.reset()
-
-    def _publish(self, stage: Stage) -> None:
+    def _publish(self, metrics: StageMetrics) -> None:
         # not to the logger: Lightning would write train/* after the checkpoint, with the step count as its x-axis
         # (all ranks have the same means already, so their maximum changes nothing; without sync_dist Lightning warns)
-        self.log_dict(self.epoch_metrics(stage), logger=False, sync_dist=True, reduce_fx="max")
+        self.log_dict(metrics.compute(), logger=False, sync_dist=True, reduce_fx="max")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return Adam as Keras has it (eps 1e-7 instead of torch's 1e-8), and what changes its learning rate."""
@@ -281,7 +253,9 @@ class MLPClassifier(LightningModule):
         )
         if not self.warmup_steps and not self.cosine:
             return optimizer
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_lr)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: share_of_lr(step, self.warmup_steps, self._total_steps)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _count_steps(self) -> float:
@@ -293,15 +267,6 @@ class MLPClassifier(LightningModule):
             steps = min((limit for limit in limits if limit >= 0), default=inf)
         return steps
 
-    def _share_of_lr(self, step: int) -> float:
-        """Return the factor of the learning rate for a step, counted from 0."""
-        if step < self.warmup_steps:
-            return (step + 1) / self.warmup_steps
-        if not self.cosine or step == 0:
-            return 1.0
-        done = (step - self.warmup_steps) / max(1, self._total_steps - self.warmup_steps)
-        return (1 + cos(pi * min(1.0, done))) / 2
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the epoch's sums so far, of each rank, for a checkpoint in the middle of an epoch."""
         # plain values, so that the file loads with weights_only=True
@@ -309,28 +274,13 @@ class MLPClassifier(LightningModule):
         for state in checkpoint.get("optimizer_states", []):
             for group in state["param_groups"]:  # a CUDA graph holds lr in a tensor; the file must not need a GPU
                 group.update(lr=float(group["lr"]), capturable=False)
-        checkpoint["train_sums"] = {}
-        for name, metric in self.metrics("train").items():
-            states: Any = metric.metric_state
-            checkpoint["train_sums"][name] = {key: self._of_all_ranks(value) for key, value in states.items()}
-
-    def _of_all_ranks(self, value: Tensor) -> Tensor:
-        """Return a copy of each rank's value, ``(ranks, ...)``; every rank must call this."""
-        return torch.stack(gather_all_tensors(value) if self.trainer.world_size > 1 else [value])
+        checkpoint["teacher_sha256"] = self.distillation.sha256 if self.distillation else ""
+        checkpoint["train_sums"] = self.train_metrics.sums(self.trainer.world_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the epoch's sums so far: those of this rank or, if there were more or fewer ranks, one takes all."""
+        """Take the epoch's sums so far: those of a checkpoint in the middle of an epoch."""
         if any(weight.dtype == torch.float64 for weight in checkpoint["state_dict"].values()):
             self.double()  # with 64-true Lightning does so only after it has loaded the weights
         # load_from_checkpoint has no Trainer to ask
         world_size = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-        for name, metric in self.metrics("train").items():
-            for key, value in checkpoint.get("train_sums", {}).get(name, {}).items():
-                ranks = value.reshape(-1, *getattr(metric, key).shape)
-                if len(ranks) == world_size:
-                    own = ranks[self.global_rank]
-                elif key == "finite":
-                    own = ranks.amin(dim=0)
-                else:
-                    own = ranks.sum(dim=0) * (self.global_rank == 0)
-                setattr(metric, key, own.to(self.device))
+        self.train_metrics.load_sums(checkpoint.get("train_sums", {}), self.global_rank, world_size)

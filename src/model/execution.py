@@ -8,12 +8,11 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor
-from torch.nn import functional
 
 from src.model.graph import CapturedFunction, CaptureError
 
 if TYPE_CHECKING:
-    from src.model.classifier import MLPClassifier
+    from src.model.classifier import Classifier
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ class Execution:
         cuda_graph: Capture the steps as a CUDA graph; where that is impossible, one line says why.
     """
 
-    def __init__(self, module: "MLPClassifier", cuda_graph: bool) -> None:
+    def __init__(self, module: "Classifier", cuda_graph: bool) -> None:
         self.module = module
         optimizer, schedules, trainer = module.optimizers(), module.lr_schedulers(), module.trainer
         assert isinstance(optimizer, LightningOptimizer)
@@ -97,9 +96,7 @@ class Execution:
         for number, (step_images, step_labels, global_size) in enumerate(steps, start=first_batch):
             if not self.captures:
                 self.module.seed_dropout(number)
-            logits = self.module(step_images)
-            loss_sum = functional.cross_entropy(logits, step_labels, reduction="sum")
-            loss = loss_sum * (self.module.trainer.world_size / global_size)  # see MLPClassifier.training_step
+            loss, label_loss, logits = self.module.training_loss(step_images, step_labels, global_size)
             optimizer.zero_grad()
             if self.direct:
                 torch.autograd.backward(loss)
@@ -108,7 +105,7 @@ class Execution:
             optimizer.step()
             for schedule in self.schedules:
                 schedule.step()
-            losses.append(loss_sum.detach())
+            losses.append(label_loss.detach())
             all_logits.append(logits.detach())
         return torch.stack(losses), torch.cat(all_logits)
 

@@ -159,4 +159,5 @@ def name_of(trained: Trained) -> str:
     sizes = "-".join(map(str, [layers[0].in_features, *(layer.out_features for layer in layers)]))
     in_run = trained.checkpoint.parent.name == "checkpoints"
     run = [Run.of_checkpoint(trained.checkpoint).path.name] if in_run else []
-    return ", ".join([f"MLP {sizes}", *run, trained.checkpoint.stem])
+    network = trained.content["config"]["model"]["network"].upper()
+    return ", ".join([f"{network} {sizes}", *run, trained.checkpoint.stem])

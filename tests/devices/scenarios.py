@@ -22,7 +22,7 @@ import src.callbacks.checkpoints
 import src.data.sources
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
-from src.model.classifier import MLPClassifier
+from src.model.classifier import Classifier
 from tests.devices.ranks import together
 
 WORLD_SIZES = (1, 2, 3, 4)
@@ -70,7 +70,7 @@ def record(folder: Path) -> Callable[[int], Callable[[], None]]:
     def before(rank: int) -> Callable[[], None]:
         batches: list[dict[str, Any]] = []
         confusion = {stage: torch.zeros(10, 10, dtype=torch.int64) for stage in ("train", "val", "test")}
-        normalize, count = MNISTDataModule.on_after_batch_transfer, MLPClassifier._count
+        normalize, count = MNISTDataModule.on_after_batch_transfer, Classifier._count
 
         def noted(self: MNISTDataModule, batch: Batch, index: int) -> Batch:
             if self.trainer.training:
@@ -78,12 +78,12 @@ def record(folder: Path) -> Callable[[int], Callable[[], None]]:
                 batches.extend({"epoch": self.trainer.current_epoch, "positions": each} for each in positions)
             return normalize(self, batch, index)
 
-        def counted(self: MLPClassifier, stage: Any, sums: torch.Tensor, logits: torch.Tensor, labels: Any) -> None:
+        def counted(self: Classifier, stage: Any, sums: torch.Tensor, logits: torch.Tensor, labels: Any) -> None:
             count(self, stage, sums, logits, labels)
             confusion[stage].index_put_((labels, logits.argmax(1)), torch.tensor(1), accumulate=True)
 
         MNISTDataModule.on_after_batch_transfer = noted
-        MLPClassifier._count = counted
+        Classifier._count = counted
         return lambda: torch.save({"batches": batches, "confusion": confusion}, folder / f"{rank}.pt")
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ def stopping(study: Study) -> dict[str, Any]:
     stop += ["--trainer.callbacks.mode=max", "--trainer.callbacks.patience=1", "--trainer.max_epochs", "30"]
 
     def before(rank: int) -> None:
-        MLPClassifier.on_fit_end = lambda self: print("epochs", self.current_epoch)  # type: ignore[method-assign]
+        Classifier.on_fit_end = lambda self: print("epochs", self.current_epoch)  # type: ignore[method-assign]
 
     return {
         f"{world_size}": [rank["out"] for rank in study.run(world_size, f"stop{world_size}", words, before)]
@@ -261,13 +261,13 @@ def failures(study: Study) -> dict[str, Any]:
 
     def diverges(rank: int) -> None:
         if rank == 1:  # in its shard of the last batch of an epoch, which no other rank sees
-            count = MLPClassifier._count
+            count = Classifier._count
 
-            def broken(self: MLPClassifier, stage: Any, sums: torch.Tensor, *rest: Any) -> None:
+            def broken(self: Classifier, stage: Any, sums: torch.Tensor, *rest: Any) -> None:
                 is_last = stage == "train" and self.trainer.is_last_batch
                 count(self, stage, sums * float("nan") if is_last else sums, *rest)
 
-            MLPClassifier._count = broken
+            Classifier._count = broken
 
     def run(name: str, *words: str, before: Any = None) -> list[dict[str, Any]]:
         return together(3, study.fit(name, "--trainer.max_epochs", "2", *words), study.root / f"output {name}", before)
@@ -284,14 +284,14 @@ def ended_evaluation(study: Study) -> dict[str, Any]:
     study.run(1, "run", study.fit("run", "--trainer.max_epochs", "1"))
 
     def before(rank: int) -> None:
-        count = MLPClassifier._count
+        count = Classifier._count
 
-        def ended(self: MLPClassifier, stage: Any, *rest: Any) -> None:
+        def ended(self: Classifier, stage: Any, *rest: Any) -> None:
             if stage == "test" and rank == 1:
                 signal.raise_signal(signal.SIGTERM)
             count(self, stage, *rest)
 
-        MLPClassifier._count = ended
+        Classifier._count = ended
 
     run = study.root / "run" / "lightning_logs" / "version_0"
     words = ["test", "--ckpt_path", str(run), *QUIET]

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from src.errors import UsageError
-from src.model.classifier import MLPClassifier
+from src.model.classifier import Classifier
 
 
-def gradients(model: MLPClassifier, images: Tensor, labels: Tensor) -> list[np.ndarray]:
+def gradients(model: Classifier, images: Tensor, labels: Tensor) -> list[np.ndarray]:
     model.zero_grad()
     functional.cross_entropy(model(images), labels).backward()
     return [parameter.grad.numpy().astype(np.float64) for parameter in model.parameters()]
@@ -20,7 +20,7 @@ def gradients(model: MLPClassifier, images: Tensor, labels: Tensor) -> list[np.n
 
 def test_two_steps_are_adam_with_keras_epsilon() -> None:
     torch.manual_seed(0)
-    model = MLPClassifier(hidden_units=[4], lr=1e-3)
+    model = Classifier(hidden_units=[4], lr=1e-3)
     # pixels this small give gradients around 1e-7, where eps 1e-7 and torch's 1e-8 part
     images, labels = torch.rand(8, 28, 28) * 1e-6, torch.randint(0, 10, (8,))
     optimizer = model.configure_optimizers()
@@ -41,7 +41,7 @@ def test_two_steps_are_adam_with_keras_epsilon() -> None:
 
 def test_the_epochs_metrics_are_a_plain_count_however_batches_are_cut() -> None:
     torch.manual_seed(0)
-    model = MLPClassifier(hidden_units=[16])
+    model = Classifier(hidden_units=[16])
     images, labels = torch.rand(103, 28, 28), torch.randint(0, 10, (103,))
     with torch.no_grad():
         logits = model(images).numpy().astype(np.float64)
@@ -49,25 +49,25 @@ def test_the_epochs_metrics_are_a_plain_count_however_batches_are_cut() -> None:
             shard = slice(start, start + 20)
             model.validation_step((images[shard], labels[shard], labels[shard], [20], [20]), 0)
         model.validation_step((images[:0], labels[:0], labels[:0], [0], [20]), 0)  # an empty shard counts nothing
-    metrics = model.epoch_metrics("val")
+    metrics = model.val_metrics.compute()
 
     log_sum = np.log(np.exp(logits).sum(axis=1))
     losses = log_sum - logits[np.arange(103), labels.numpy()]
     assert float(metrics["val/acc"]) == pytest.approx((logits.argmax(axis=1) == labels.numpy()).mean(), abs=1e-7)
     assert float(metrics["val/loss"]) == pytest.approx(losses.mean(), rel=1e-6)
-    assert model.running_metrics("val").keys() == metrics.keys()
-    assert float(model.running_metrics("val")["val/acc"]) == pytest.approx(float(metrics["val/acc"]))
+    assert model.val_metrics.running().keys() == metrics.keys()
+    assert float(model.val_metrics.running()["val/acc"]) == pytest.approx(float(metrics["val/acc"]))
 
 
 @pytest.mark.parametrize("cuts", [[0, 7], [0, 3, 5, 7], [0, 0, 7]], ids=["one rank", "three ranks", "an empty shard"])
 def test_the_ranks_mean_gradient_is_that_of_the_global_batch(cuts: list[int]) -> None:
     torch.manual_seed(0)
-    model = MLPClassifier(hidden_units=[4])
+    model = Classifier(hidden_units=[4])
     images, labels = torch.rand(7, 28, 28), torch.randint(0, 10, (7,))
     expected = gradients(model, images, labels)
     ranks = list(pairwise(cuts))
     model.zero_grad()
-    with patch.object(MLPClassifier, "trainer", SimpleNamespace(world_size=len(ranks))):
+    with patch.object(Classifier, "trainer", SimpleNamespace(world_size=len(ranks))):
         for start, stop in ranks:
             shard = (images[start:stop], labels[start:stop], labels[start:stop], [stop - start], [7])
             (model.training_step(shard, 0) / len(ranks)).backward()
@@ -79,4 +79,4 @@ def test_the_ranks_mean_gradient_is_that_of_the_global_batch(cuts: list[int]) ->
 @pytest.mark.parametrize("lr", [0.0, -1.0, float("nan"), float("inf")])
 def test_an_impossible_lr_is_refused(lr: float) -> None:
     with pytest.raises(UsageError, match=r"--model\.lr must be"):
-        MLPClassifier(lr=lr)
+        Classifier(lr=lr)

@@ -1,0 +1,38 @@
+"""A convolutional network: slower than the MLP, and a better reader to learn from."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from src.model.mlp import MLP
+
+CHANNELS = (32, 64)
+CNN_FEATURES = CHANNELS[-1] * 7 * 7  # what the convolutions make of an image
+
+
+class CNN(nn.Sequential):
+    """Two convolutions with max pooling, and the MLP on top of them, as LeCun et al. (1998) arranged a LeNet.
+
+    The convolutions are initialised as PyTorch does by default. There is no normalization over the batch: it would
+    make the result depend on how many devices share one.
+
+    Args:
+        hidden_units: Units of each fully connected hidden layer.
+        num_classes: Number of logits.
+        dropout: Probability with which a hidden unit is dropped in training.
+
+    Raises:
+        UsageError: If hidden_units is empty or has a number below 1, or dropout lies outside [0, 1).
+    """
+
+    def __init__(self, hidden_units: Sequence[int] = (256,), num_classes: int = 10, dropout: float = 0.0) -> None:
+        layers: OrderedDict[str, nn.Module] = OrderedDict(channel=nn.Unflatten(1, (1, 28)))
+        for number, (before, after) in enumerate(zip((1, *CHANNELS), CHANNELS, strict=False), start=1):
+            layers[f"conv{number}"] = nn.Conv2d(before, after, kernel_size=3, padding=1)
+            layers[f"pool{number}"] = nn.MaxPool2d(2)
+            layers[f"conv_relu{number}"] = nn.ReLU()  # after the pooling, which leaves a quarter of the work
+        layers |= dict(MLP(CNN_FEATURES, hidden_units, num_classes, dropout).named_children())
+        super().__init__(layers)
+        self.to(memory_format=torch.channels_last)  # with it the CPU takes half the time, and a GPU less too

@@ -369,7 +369,7 @@ def test_the_trainers_own_flags_keep_working(cli: Cli, tmp_path: Path, flags: st
 
 
 EXPLANATIONS = {
-    "model.network": "The MLP (mlp), or two convolutions",
+    "model.network": "mlp is the MLP, cnn has two",
     "model.hidden_units": "Units of each fully connected hidden layer",
     "model.dropout": "Probability with which",
     "model.lr": "Learning rate of Adam",

@@ -28,7 +28,7 @@ class Classifier(LightningModule):
     """Classifies images with a network, by default the MLP, trained by Adam on softmax cross-entropy.
 
     Args:
-        network: The MLP (mlp), or two convolutions below it (cnn).
+        network: mlp is the MLP, cnn has two convolutions below it.
         hidden_units: Units of each fully connected hidden layer, such as [256] or [1000, 1000].
         dropout: Probability with which a hidden unit is dropped in training, at least 0 and below 1.
         lr: Learning rate of Adam, above 0; with a warm-up or a cosine the highest.

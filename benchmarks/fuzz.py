@@ -110,7 +110,7 @@ def read_idx_file(path: Path, memory_map: bool) -> None:
     start = 4 + 4 * content[3]
     assert content[:2] == bytes(2)
     assert values.shape == struct.unpack(f">{content[3]}I", content[4:start])
-    assert values.numpy().astype(">u1" if content[2] == 8 else ">i4").tobytes() == content[start:]
+    assert values.flatten().numpy().astype(">u1" if content[2] == 8 else ">i4").tobytes() == content[start:]
 
 
 class ConfigReader(CLI):

@@ -1,6 +1,7 @@
 """The mistakes that end the program with one sentence instead of a traceback."""
 
 import errno
+import re
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch.distributed import DistError
@@ -19,6 +20,7 @@ class RunError(RuntimeError):
 
 
 LONGEST = 1_000  # characters of a message
+OUT_OF_MEMORY = "can't allocate memory|out of memory"  # what torch says of the CPU's and of a GPU's
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 WAYS_OUT = {
     errno.EACCES: "change its permissions, or name another place",
@@ -50,6 +52,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
             "fit --ckpt_path last.",
             RunError.exit_code,
         )
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and re.search(OUT_OF_MEMORY, str(error))):
+        return "there is not enough memory for that: lower --model.hidden_units or --data.batch_size.", 2
     if isinstance(error, OSError) and error.errno in FULL:
         name = error.filename or "a file"
         return one_line(f"{name} could not be written: {error.strerror}; free some space."), RunError.exit_code

@@ -104,9 +104,12 @@ class Parser(LightningArgumentParser):
     """Reports a mistake as an exception, so that main() prints it in one sentence instead of a page of usage."""
 
     def parse_args(self, args: Sequence[str], *rest: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
-        """Parse a request that is not so long or deep that jsonargparse falls over it."""
+        """Parse a request that is not so long, deep or strange that jsonargparse falls over it."""
         if any(len(word) > LONGEST_VALUE for word in args):
             raise UsageError(f"a word has more than {LONGEST_VALUE:,} characters: write it into a file for --config.")
+        tagged = next((word for word in args if re.search("!!|!<", word)), None)
+        if tagged:
+            raise UsageError(f"{tagged}: a word of the command cannot have a tag of YAML's: write the value plainly.")
         try:
             config: Namespace = super().parse_args(args, *rest, **kwargs)
         except RecursionError as error:

@@ -164,6 +164,9 @@ REQUESTS = {
     "a flag so long that PyYAML crashes": Request(
         f"{FIT} --model.hidden_units {'[' * 100_000}", ("3,500 characters", "--config")
     ),
+    "a flag with a tag": Request(
+        f"{FIT} --data.on_device=!!timestamp_x", ("--data.on_device=!!timestamp_x", "plainly")
+    ),
     "a flag of deep lists": Request(f"{FIT} --trainer.max_epochs {'[' * 200}", ("--trainer.max_epochs", "[[[")),
     "a setting without a value": Request(
         f"{FIT} --config bad.yaml", ("--model.lr", "a number", "null"), config("model:\n  lr:\n")
@@ -422,6 +425,16 @@ def test_what_the_disk_refuses_is_a_sentence_with_the_file(number: int, code: in
     assert "some/file" in told[0]
     assert explain(OSError(errno.EIO, "Input/output error", "some/file")) is None
     assert explain(KeyError("ours")) is None
+
+
+def test_too_little_memory_is_a_sentence() -> None:
+    with pytest.raises(RuntimeError) as failure:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    sentence, code = explain(failure.value) or ("", 0)
+
+    assert code == 2
+    assert "not enough memory" in sentence
+    assert explain(MemoryError()) == (sentence, code)
 
 
 @pytest.fixture

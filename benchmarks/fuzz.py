@@ -48,7 +48,7 @@ from src.restore import read_checkpoint
 from src.runs import Run
 
 RESULTS = Path(__file__).parent / "results" / "fuzz.json"
-INPUTS = {"IDX file": 100_000, "config": 20_000, "checkpoint": 20_000}
+INPUTS = {"IDX file": 100_000, "config": 20_000, "checkpoint": 10_000}
 SECONDS, BYTES = 10, 1 << 30  # of the processor and of memory, for one file
 LONGEST_SENTENCE = 2_000
 CURRENT = Path("current")  # in the working folder: the file that is being tried, should the process crash

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import chaos, data, devices, digits, fuzz, parity, serve, speed
+from benchmarks import accuracy, chaos, data, devices, digits, fuzz, parity, serve, speed
 from benchmarks.readme import replace_table
 from tests.conftest import REPOSITORY
 
@@ -130,6 +130,20 @@ def test_the_parity_table_is_made_from_the_recorded_results() -> None:
     results = json.loads((parity.RESULTS / "parity.json").read_text())
 
     assert replace_table("parity", parity.table(results), README) == README
+
+
+def test_the_accuracy_table_is_made_from_the_recorded_results() -> None:
+    recipes = json.loads(accuracy.RESULTS.read_text())["recipes"]
+
+    assert replace_table("accuracy", accuracy.table(recipes), README) == README
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "chance"),
+    [([], [], 1.0), ([1, 2], [1, 2], 1.0), ([1, 2, 3], [3], 0.5), ([0, *range(2, 11)], [1], 2 * 12 / 2**11)],
+)
+def test_mcnemar_counts_what_only_one_of_two_reads_wrong(one: list[int], other: list[int], chance: float) -> None:
+    assert accuracy.mcnemar(one, other) == accuracy.mcnemar(other, one) == pytest.approx(chance)
 
 
 def test_the_digits_table_is_made_from_the_recorded_results() -> None:

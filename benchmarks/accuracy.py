@@ -1,0 +1,183 @@
+"""How far does the same network go when it is trained better, and what does each ingredient add?
+
+``python -m benchmarks.accuracy`` trains every recipe of ``RECIPES`` with five seeds, two at a time on one core each,
+reads the test images once per seed, and writes ``benchmarks/results/accuracy.json``, the README's table and the chart
+``benchmarks/results/accuracy.png`` (about two hours on two cores). ``--recipes`` trains some of them and keeps what
+is recorded of the others; ``--table`` only writes table and chart. The chart needs ``pip install -e '.[bench]'``.
+
+All choices were made on the validation images.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from math import comb
+from pathlib import Path
+from typing import Any
+
+from benchmarks.processes import HERE, machine, versions
+from benchmarks.readme import README, replace_table
+from src.callbacks.findings import calibration_error, predict
+from src.data.datamodule import MNISTDataModule
+from src.runs import Run
+from src.trained import Trained
+
+RESULTS = Path(__file__).parent / "results" / "accuracy.json"
+SEEDS = (1, 2, 3, 4, 5)
+NOTEBOOK, TEACHER, DISTILLED = "configs/mlp.yaml", "configs/cnn_teacher.yaml", "configs/mlp_distilled.yaml"
+SCHEDULE = ["--model.lr", "0.003", "--model.warmup_steps", "500", "--model.cosine", "true"]
+DECAY = ["--model.weight_decay", "0.0001"]
+AFFINE = [f"--data.distortion.{name}" for name in ("rotation=15", "scale=0.15", "shear=0.2", "shift=2")]
+ELASTIC = ["--data.distortion.elastic", "1.5"]
+AVERAGE = ["--ema_decay", "0.9995", "--model.steps_per_execution", "1"]
+HUNDRED = ["--config", NOTEBOOK, "--trainer.max_epochs", "100"]
+# what it is called -> the words of fit; the lines that begin with + have all that is above them
+RECIPES: dict[str, list[str]] = {
+    NOTEBOOK: ["--config", NOTEBOOK],
+    "100 epochs": HUNDRED,
+    "+ warm-up and cosine": [*HUNDRED, *SCHEDULE],
+    "+ weight decay": [*HUNDRED, *SCHEDULE, *DECAY],
+    "+ affine distortion": [*HUNDRED, *SCHEDULE, *DECAY, *AFFINE],
+    "+ elastic distortion": [*HUNDRED, *SCHEDULE, *DECAY, *AFFINE, *ELASTIC],
+    "+ averaged weights": [*HUNDRED, *SCHEDULE, *DECAY, *AFFINE, *ELASTIC, *AVERAGE],
+    "configs/mlp_99.yaml": ["--config", "configs/mlp_99.yaml"],
+    "configs/mlp_99.yaml, 600 epochs": ["--config", "configs/mlp_99.yaml", "--trainer.max_epochs", "600"],
+    TEACHER: ["--config", TEACHER],
+    DISTILLED: ["--config", DISTILLED],
+}
+# test/acc that others report for fully connected networks of one hidden layer, and for a convolutional one
+PUBLISHED = {
+    "LeCun et al. 1998, 300 units": 0.953,
+    "Simard et al. 2003, 800 units, affine": 0.989,
+    "Simard et al. 2003, 800 units, elastic": 0.993,
+    "LeCun et al. 1998, LeNet-5, distorted": 0.992,
+}
+
+
+def train(recipe: str, seed: int, teacher: str, keep: Path | None) -> dict[str, Any]:
+    """Train once on one core and read the test images.
+
+    Args:
+        recipe: Which of ``RECIPES``.
+        seed: The seed.
+        teacher: The teacher's checkpoint for the recipe that has one.
+        keep: Where to put a copy of the best checkpoint, if anywhere.
+    """
+    with tempfile.TemporaryDirectory() as root:
+        words = [*RECIPES[recipe], "--seed_everything", str(seed), "--trainer.default_root_dir", root]
+        words += ["--inspection.enabled", "false", "--trainer.accelerator", "cpu"]
+        words += ["--distillation.teacher", teacher] if recipe == DISTILLED else []
+        command = [HERE, "-m", "src.cli", "fit", *words]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        run = Run(Path(root) / "lightning_logs" / "version_0")
+        result = json.loads((run.path / "result.json").read_text())
+        trained = Trained.load(str(run.path))
+        if keep:
+            shutil.copy(trained.checkpoint, keep)
+    data = MNISTDataModule()
+    data.setup("test")
+    found = predict(trained.network.network, data.splits["test"], data)
+    wrong = found.positions[found.predicted != found.labels].tolist()
+    record = {"seed": seed, "val/acc": result["best"]["val/acc"], "test/acc": 1 - len(wrong) / len(found.labels)}
+    record |= {"seconds": result["total_seconds"], "calibration_error": calibration_error(found), "wrong": wrong}
+    print(recipe, {name: value for name, value in record.items() if name != "wrong"}, flush=True)
+    return record
+
+
+def mcnemar(one: list[int], other: list[int]) -> float:
+    """Return the p-value of McNemar's exact test for two classifiers' mistakes on the same images.
+
+    Of the images that only one of them reads wrong, each would be the other's with probability 1/2, were they equally
+    good (McNemar 1947).
+    """
+    only = len(set(one) - set(other)), len(set(other) - set(one))
+    tail = sum(comb(sum(only), count) for count in range(min(only) + 1))
+    return float(min(1.0, 2 * tail / 2 ** sum(only)))
+
+
+def mean_and_sd(records: list[dict[str, Any]], name: str) -> str:
+    """Return both in percent; the mean alone of a single record."""
+    values = [100 * record[name] for record in records]
+    return f"{statistics.mean(values):.2f}" + (f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def table(recipes: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the README's table."""
+    rows = ["| recipe | val/acc, % | test/acc, % | seconds | calibration error | p | seeds |", "|---|" + "---|" * 6]
+    plain = {record["seed"]: record["wrong"] for record in recipes[NOTEBOOK]}
+    for recipe in RECIPES:
+        records = recipes.get(recipe, [])
+        if not records:
+            continue
+        seconds = statistics.median(record["seconds"] for record in records)
+        calibration = statistics.mean(record["calibration_error"] for record in records)
+        chances = [mcnemar(record["wrong"], plain[record["seed"]]) for record in records if record["seed"] in plain]
+        worst = "" if recipe == NOTEBOOK else f"{max(chances):.0e}" if max(chances) < 0.001 else f"{max(chances):.3f}"
+        name = f"[{recipe.partition(',')[0]}]({recipe.partition(',')[0]}){recipe[len(recipe.partition(',')[0]) :]}"
+        cells = [name if recipe.startswith("configs/") else recipe]
+        cells += [mean_and_sd(records, metric) for metric in ("val/acc", "test/acc")]
+        rows.append(f"| {' | '.join(cells)} | {seconds:,.0f} | {calibration:.4f} | {worst} | {len(records)} |")
+    return "\n".join(rows)
+
+
+def chart(recipes: dict[str, list[dict[str, Any]]]) -> None:
+    """Draw test/acc of every seed against the seconds of training, and what others have published as lines."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(10, 6), layout="constrained")
+    for recipe in RECIPES:
+        if records := recipes.get(recipe):
+            points = [(record["seconds"], 100 * record["test/acc"]) for record in records]
+            marker = "o" if recipe.startswith("configs/") else "."
+            axis.plot(*zip(*points, strict=True), marker, label=recipe)
+    for name, accuracy in PUBLISHED.items():
+        axis.axhline(100 * accuracy, color="grey", linewidth=0.8, linestyle=":")
+        axis.annotate(
+            name, (1, 100 * accuracy), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8
+        )
+    axis.set(xscale="log", xlabel="seconds of training, one core", ylabel="test/acc, %", ylim=(95, 100))
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
+    figure.savefig(RESULTS.with_suffix(".png"), dpi=110)
+
+
+def main() -> None:
+    """Run the study, or a part of it, or only make table and chart."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--workers", type=int, default=2, help="trainings at a time")
+    parser.add_argument("--teacher", default="teacher.ckpt", help="the teacher's checkpoint; made if it is missing")
+    parser.add_argument("--table", action="store_true", help="only write table and chart from recorded results")
+    asked = parser.parse_args()
+    content: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"recipes": {}}
+    if not asked.table:
+        if DISTILLED in asked.recipes and not Path(asked.teacher).exists():
+            record = train(TEACHER, asked.seeds[0], asked.teacher, keep=Path(asked.teacher))
+            content["recipes"][TEACHER] = [record]
+        work = [pair for pair in product(asked.recipes, asked.seeds) if not _is_recorded(content, *pair)]
+        with ThreadPoolExecutor(asked.workers) as pool:
+            tasks = [(recipe, pool.submit(train, recipe, seed, asked.teacher, None)) for recipe, seed in work]
+            for recipe, task in tasks:
+                content["recipes"].setdefault(recipe, []).append(task.result())
+                content |= {"machine": machine(), "versions": versions(peers=False)}
+                RESULTS.write_text(json.dumps(content) + "\n")
+    README.write_text(replace_table("accuracy", table(content["recipes"]), README.read_text()))
+    chart(content["recipes"])
+
+
+def _is_recorded(content: dict[str, Any], recipe: str, seed: int) -> bool:
+    return any(record["seed"] == seed for record in content["recipes"].get(recipe, []))
+
+
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from src.data.datamodule import MNISTDataModule
 from src.errors import RunError, UsageError
-from src.files import write_atomic
+from src.files import refuse_place, write_atomic
 from src.formats import FORMATS, Network
 from src.runs import Run
 from src.trained import Trained
@@ -43,7 +43,8 @@ def export(ckpt_path: str, output: str, data_dir: str | None = None) -> int:
         OSError: If the file cannot be written; it is then not there, or as it was.
     """
     path = Path(output)
-    refuse_output(path)
+    refuse_place("output", path, *FORMATS)
+    refuse_without_packages(path)
     trained = Trained.load(ckpt_path)
     data = read_test_data(trained, data_dir)
     expected = answers(trained.network, data)
@@ -60,20 +61,13 @@ def export(ckpt_path: str, output: str, data_dir: str | None = None) -> int:
     return 0
 
 
-def refuse_output(path: Path) -> None:
-    """Refuse what cannot become an exported file, before anything else is done.
+def refuse_without_packages(path: Path) -> None:
+    """Refuse a file whose kind needs packages that are missing.
 
     Raises:
-        UsageError: If it is a folder, or has another extension, or lies in no folder, or packages are missing.
+        UsageError: If they are.
     """
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        raise UsageError(f"--output {path} is a folder: name a file in it, such as {path / 'model.onnx'}.")
-    if suffix not in FORMATS:
-        raise UsageError(f"--output {path}: name a file that ends in .onnx (ONNX) or .pt2 (torch.export).")
-    if not path.parent.is_dir():
-        raise UsageError(f"--output {path}: there is no folder {path.parent}; make it or name another one.")
-    missing = [name for name in ONNX_PACKAGES if suffix == ".onnx" and find_spec(name) is None]
+    missing = [name for name in ONNX_PACKAGES if path.suffix.lower() == ".onnx" and find_spec(name) is None]
     if missing:
         raise UsageError(
             f"--output {path} needs {', '.join(missing)}: pip install '.[export]', or name a .pt2 file, which does not."

@@ -7,6 +7,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from src.errors import UsageError
+
+
+def refuse_place(flag: str, path: Path, *endings: str) -> None:
+    """Refuse a place where the asked for file cannot be written, before anything else is done.
+
+    Args:
+        flag: The flag that names it.
+        path: The file.
+        endings: What its name may end in.
+
+    Raises:
+        UsageError: If it has another ending, is a folder or lies in none.
+    """
+    if path.is_dir():
+        name = path / f"digits{endings[0]}"
+        raise UsageError(f"--{flag} {path} is a folder: name a file in it, such as {name}.")
+    if path.suffix.lower() not in endings:
+        raise UsageError(f"--{flag} {path}: name a file that ends in {' or '.join(endings)}.")
+    if not path.parent.is_dir():
+        raise UsageError(f"--{flag} {path}: there is no folder {path.parent}; make it or name another one.")
+
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file at once as ``open_atomic`` does.

@@ -18,7 +18,7 @@ from src.callbacks.console import say
 from src.callbacks.pictures import sheet as draw_sheet
 from src.data.digits import DigitError, read_digit
 from src.errors import UsageError
-from src.files import open_atomic, write_atomic
+from src.files import open_atomic, refuse_place, write_atomic
 from src.runs import Run
 from src.trained import Trained
 
@@ -96,20 +96,6 @@ def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet:
     unread = f", {failed:,} could not be read" if failed else ""
     say(f"{len(paths):,} picture{'s' * (len(paths) > 1)}{unread}: {', '.join(filter(None, [str(table), sheet]))}")
     return 1 if failed else 0
-
-
-def refuse_place(flag: str, path: Path, ending: str) -> None:
-    """Refuse a place where no file can be written, before anything else is done.
-
-    Raises:
-        UsageError: If it has another ending, is a folder or lies in none.
-    """
-    if path.suffix.lower() != ending:
-        raise UsageError(f"--{flag} {path}: name a file that ends in {ending}.")
-    if path.is_dir():
-        raise UsageError(f"--{flag} {path} is a folder: name a file in it, such as {path / ('digits' + ending)}.")
-    if not path.parent.is_dir():
-        raise UsageError(f"--{flag} {path}: there is no folder {path.parent}; make it or name another one.")
 
 
 def find_pictures(words: str) -> list[Path]:

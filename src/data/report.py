@@ -10,8 +10,8 @@ from src.data.batches import Split
 from src.data.checks import sha256
 from src.data.datamodule import MNISTDataModule
 from src.data.splits import mean_and_std, split_positions
-from src.errors import FULL, RunError, UsageError
-from src.files import write_atomic
+from src.errors import UsageError
+from src.files import refuse_place, write_atomic
 
 SAMPLES = 10
 MARGIN = 2
@@ -30,11 +30,10 @@ def report(data: MNISTDataModule, sheet: Path) -> str:
         Sizes, counts per class and split, mean and standard deviation, and each file with its SHA-256 and source.
 
     Raises:
-        UsageError: If the files are missing or damaged, or the sheet cannot be written.
-        RunError: If there is no space for the sheet.
+        UsageError: If the files are missing or damaged, or the sheet has no place.
+        OSError: If the sheet cannot be written.
     """
-    if sheet.suffix.lower() != ".png":
-        raise UsageError(f"--output {sheet} is no PNG file: name one that ends in .png.")
+    refuse_place("output", sheet, ".png")
     splits, problem = _read(data)
     counts = {name: class_counts(split, len(data.classes)) for name, split in splits.items()}
     width = max(len("class"), *map(len, data.classes)) + 2
@@ -47,7 +46,7 @@ def report(data: MNISTDataModule, sheet: Path) -> str:
     lines += ["", f"training pixels / 255: mean {mean:.6f}, std {std:.6f}", ""]
     for path, source in data.sources.items():
         lines += [f"{sha256(path)}  {path}", f"    {source}"]
-    _write(_draw_sheet(splits["train"], data.classes), sheet)
+    write_atomic(sheet, _draw_sheet(splits["train"], data.classes))
     return "\n".join([*lines, "", f"{SAMPLES} samples of each class: {sheet}"])
 
 
@@ -94,11 +93,3 @@ def _draw_sheet(split: Split, classes: tuple[str, ...]) -> bytes:
     content = io.BytesIO()
     sheet.save(content, "PNG")
     return content.getvalue()
-
-
-def _write(content: bytes, path: Path) -> None:
-    try:
-        write_atomic(path, content)
-    except OSError as error:
-        kind, way_out = (RunError, "free some space") if error.errno in FULL else (UsageError, "name another .png file")
-        raise kind(f"--output {path} could not be written ({error.strerror}): {way_out}.") from error

@@ -75,7 +75,7 @@ def test_a_sheet_that_finds_no_space_leaves_the_old_one(
     monkeypatch.setattr(os, "fsync", full)
     assert main(["data", "--data.data_dir", str(digits), "--output", str(sheet)]) == 1
 
-    says = f"error: --output {sheet} could not be written (No space left on device): free some space.\n"
+    says = f"error: {sheet} could not be written: No space left on device; free some space.\n"
     assert capsys.readouterr().err == says
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("sheet.png", b"old")]
 
@@ -83,8 +83,8 @@ def test_a_sheet_that_finds_no_space_leaves_the_old_one(
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--output", "README.md/x.png"], "--output README.md/x.png could not be written"),
-        (["--output", "x.docx"], "--output x.docx is no PNG file"),
+        (["--output", "README.md/x.png"], "--output README.md/x.png: there is no folder README.md"),
+        (["--output", "x.docx"], "--output x.docx: name a file that ends in .png"),
         (["--data.datasett", "MNIST"], "did you mean --data.dataset?"),
         (["--data.dataset", "MINST"], "'EMNIST/balanced'"),
     ],

@@ -13,7 +13,7 @@ install: .venv/installed  ## Make .venv with everything the project needs (the o
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[data,export,serve,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[data,export,serve,sweep,dev]'
 	@touch $@
 
 train: .venv/installed  ## Train the main job on the real MNIST

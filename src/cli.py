@@ -1,6 +1,7 @@
-"""The command line: ``python -m src.cli fit | validate | test | predict | export | serve | data``."""
+"""The command line: ``python -m src.cli fit | validate | test | predict | export | serve | sweep | data``."""
 
 # ruff: noqa: E402
+import argparse
 import atexit
 import gc
 import os
@@ -11,12 +12,13 @@ if __name__ == "__main__":
 gc.disable()  # the imports make 700,000 objects and no garbage, and looking for it takes a fifth of their time
 
 import logging
+import re
 import shlex
 import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -28,6 +30,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, LambdaCallback, WeightAveraging
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from src.agreement import Ranks, facts_of
 from src.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
@@ -59,9 +62,10 @@ gc.enable()
 
 DESCRIPTION = """Train, evaluate and use an MLP on MNIST. Beside the subcommands below there are
 predict (reads pictures of digits), export (writes a network as ONNX or torch.export program),
-serve (a page to draw digits on) and data (describes a data set and draws samples of it), each with its own --help.
+serve (a page to draw digits on), sweep (compares many fits) and data (describes a data set and draws samples
+of it), each with its own --help.
 With MNIST_TRACEBACK=1 in the environment an error shows its full traceback."""
-FUNCTIONS = ("predict", "export", "serve")  # src/NAME.py has a function NAME, whose arguments are the flags
+FUNCTIONS = ("predict", "export", "serve", "sweep")  # src/NAME.py has a function NAME, whose arguments are the flags
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
     "enable_model_summary": False,  # the console shows the network with exact counts
@@ -74,6 +78,8 @@ class CLI(LightningCLI):
 
     A checkpoint's own settings take the place of the defaults, so that config files and flags still win over them.
     """
+
+    runs_folder = RUNS_FOLDER  # where a new run gets its folder
 
     def __init__(self, words: list[str], launch: Launch, ranks: Ranks) -> None:
         self.words = words
@@ -254,6 +260,18 @@ class CLI(LightningCLI):
         chosen: Namespace = self.config[self.config.subcommand]
         return chosen
 
+    def instantiate_classes(self) -> None:
+        """Make everything; a class of a config that needs a package which is not installed is the user's to mend."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            missing = re.search(r"Requirement '([^']+)' not met", str(error))
+            if missing is None:
+                raise
+            raise UsageError(
+                f"a config needs {missing[1]}, which is not installed: pip install '{missing[1]}'"
+            ) from error
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Check the data, then make the run folder, and the Trainer with the callbacks that fill it."""
         self.datamodule.prepare_data()
@@ -293,12 +311,12 @@ class CLI(LightningCLI):
 
     def _open_run(self, root: Path) -> Run:
         if not self.launch.is_first:
-            return Run(root / RUNS_FOLDER)  # only the first rank writes
+            return Run(root / self.runs_folder)  # only the first rank writes
         run = None if self.checkpoint is None else Run.of_checkpoint(self.checkpoint)
         if run is None or self.checkpoint is None or not run.continues_from(self.checkpoint):
             run = self.job.run_made(root)  # it died before its first checkpoint
         if run is None:
-            run = Run.create(root)
+            run = Run.create(root, self.runs_folder)
         else:
             run.lock()
             if self.last_is_damaged:  # else it would become the one before
@@ -327,9 +345,10 @@ class CLI(LightningCLI):
             raise UsageError(
                 f"--trainer.val_check_interval {asked.val_check_interval} is above the {batches} batches of an epoch."
             )
-        logger = asked.logger
-        if logger is None or logger is True:
-            logger = Curves(run.path, first_step=self.epochs_done + 1)
+        curves = Curves(run.path, first_step=self.epochs_done + 1)
+        # Lightning's own in a list of several stands for ours: a run has one place for TensorBoard
+        loggers = [curves if type(each) is TensorBoardLogger else each for each in as_list(asked.logger)]
+        logger = curves if asked.logger in (None, True) else asked.logger and loggers
         settings = {
             "callbacks": callbacks,
             "logger": logger,
@@ -413,6 +432,10 @@ def call(name: str, args: Sequence[str]) -> int:
     described = docstring_parser.parse(function.__doc__ or "")
     parser = Parser(prog=f"cli.py {name}", description=described.short_description or "", allow_abbrev=False)
     parser.add_function_arguments(function, as_group=False, skip=set(lists))
+    others: dict[str, list[str]] = {}
+    if "fit" in lists:
+        lists.remove("fit")
+        args, others["fit"] = split_words(args, parser.get_defaults().keys())
     for flag in described.params:
         if flag.arg_name in lists:  # several words, which a shell makes of a pattern
             parser.add_argument(f"--{flag.arg_name}", type=str, nargs="+", required=True, help=flag.description)
@@ -420,8 +443,27 @@ def call(name: str, args: Sequence[str]) -> int:
         request = parser.parse_args(args)
     except ParserError as error:
         raise UsageError(explain_parser_message(str(error), list(parser.get_defaults().keys()))) from error
-    exit_code: int = function(**vars(request))
+    exit_code: int = function(**vars(request), **others)
     return exit_code
+
+
+def split_words(words: Sequence[str], own: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return a function's own flags with their values, and all other words, which are for ``fit``.
+
+    Args:
+        words: The words of a request.
+        own: The names of the function's flags.
+    """
+    if "--help" in words or "-h" in words:
+        return ["--help"], []
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for name in own:
+        parser.add_argument(f"--{name}")
+    try:
+        chosen, others = parser.parse_known_args(words)
+    except argparse.ArgumentError as error:
+        raise UsageError(f"{error.argument_name}: {error.message}.") from error
+    return [f"--{name}={value}" for name, value in vars(chosen).items() if value is not None], others
 
 
 def number_of_classes(dataset: DatasetName) -> int:

@@ -26,7 +26,7 @@ LARGEST_CONFIG, DEEPEST_CONFIG, LONGEST_VALUE = 10_000, 50, 3_500
 
 # what jsonargparse says -> what a person needs
 REWORDINGS = (
-    (r"\(choose from (.*)\)", r"(choose from \1, 'predict', 'export', 'serve', 'data')"),
+    (r"\(choose from (.*)\)", r"(choose from \1, 'predict', 'export', 'serve', 'sweep', 'data')"),
     (r'Parser key "([\w.]+)":', r"--\1:"),
     (r"the following arguments are required: (\w+).*", r"--\1 is missing; see --help."),
     (r'Key "(\w+)\.\w+" not found in namespace\.', r"--\1 needs settings below it, as in configs/mlp.yaml."),

@@ -31,15 +31,15 @@ class Run:
         self._lock = FileLock(path / ".lock")
 
     @classmethod
-    def create(cls, root: Path) -> "Run":
-        """Make the next ``version_N`` under ``root/lightning_logs`` and lock it.
+    def create(cls, root: Path, folder: str = RUNS_FOLDER) -> "Run":
+        """Make the next ``version_N`` under ``root/folder`` and lock it.
 
         Processes that start together each get a folder of their own, because only one mkdir of a name succeeds.
 
         Raises:
             UsageError: If the folder cannot be made.
         """
-        runs = root / RUNS_FOLDER
+        runs = root / folder
         try:
             runs.mkdir(parents=True, exist_ok=True)
             number = max((_number(path) for path in runs.iterdir()), default=-1) + 1

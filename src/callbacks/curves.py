@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import fsspec
-import yaml
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.callbacks.events import name_after_all
-from src.files import append, write_atomic
+from src.files import append
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -52,16 +51,13 @@ class Curves(TensorBoardLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write what was logged since the last time, and the hyperparameters.
+        """Write what was logged since the last time.
 
         Raises:
             OSError: If there is no space; it names the file, which ends as it did before.
         """
         self.experiment.flush()
         self._append()
-        path = self.folder / self.NAME_HPARAMS_FILE
-        if not path.exists():
-            write_atomic(path, yaml.safe_dump(dict(self.hparams)).encode())
 
     def _append(self) -> None:
         for path in self._memory.find(self._place):

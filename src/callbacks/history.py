@@ -5,9 +5,11 @@ import math
 import platform
 import subprocess
 import time
+from collections.abc import Collection
 from importlib.metadata import version
 from typing import Any
 
+import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
@@ -41,6 +43,7 @@ class History(Callback):
 
     Attributes:
         epochs: One record per finished epoch: its number, the metrics by name, lr, seconds and samples_per_second.
+        swept: The keys that other runs beside this one have with other values: HParams shows them, whatever they are.
     """
 
     def __init__(self, run: Run, config: dict[str, Any], datamodule: MNISTDataModule) -> None:
@@ -48,6 +51,7 @@ class History(Callback):
         self.config = config
         self.datamodule = datamodule
         self.epochs: list[dict[str, float]] = []
+        self.swept: Collection[str] = ()
         self._inherited = 0  # epochs of the run that this one branched off from, whose best.ckpt is not here
         self._trained = False  # an epoch, in this process
         self._started = 0.0
@@ -55,12 +59,15 @@ class History(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the logger the hyperparameters and the layout that overlays train and val."""
-        if trainer.is_global_zero:  # the logger writes it once only, a resume changes it
-            (self.run.path / "hparams.yaml").unlink(missing_ok=True)
+        values = self._hyperparameters()
         for logger in trainer.loggers:
-            logger.log_hyperparams(self._hyperparameters())
             if isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(values)
                 logger.experiment.add_custom_scalars(OVERLAYS)
+            else:  # it keeps its own folders, so it must say whose this is
+                logger.log_hyperparams({**values, "run": str(self.run.path)})
+        if trainer.is_global_zero:
+            write_atomic(self.run.path / "hparams.yaml", yaml.safe_dump(values).encode())
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock for an epoch that is resumed in its middle."""
@@ -112,7 +119,9 @@ class History(Callback):
         if best:
             result = {f"best/{name}": best[name] for name in ("val/acc", "val/loss")}
             for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger) and not self._is_logged(logger, next(iter(result))):
+                if not isinstance(logger, TensorBoardLogger):
+                    logger.log_metrics(result, step=int(self.epochs[-1]["epoch"]))
+                elif not self._is_logged(logger, next(iter(result))):
                     logger.log_hyperparams(self._hyperparameters(), result, step=int(self.epochs[-1]["epoch"]))
                     logger.save()
         content = {
@@ -150,8 +159,12 @@ class History(Callback):
         optional |= {name: everything.pop(name) for name in OPTIONAL}
         if config["distillation"]["teacher"]:
             optional |= {f"distillation/{name}": value for name, value in config["distillation"].items()}
-        used = {name: value for name, value in optional.items() if value}
-        return used | {name: value for name, value in everything.items() if name not in HOW}
+        swept = {key.removeprefix("model.").removeprefix("data.").replace(".", "/") for key in self.swept}
+        everything |= {
+            f"trainer/{name}": value for name, value in config["trainer"].items() if f"trainer/{name}" in swept
+        }
+        used = {name: value for name, value in optional.items() if value or name in swept}
+        return used | {name: value for name, value in everything.items() if name not in HOW or name in swept}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epochs so far."""

@@ -92,6 +92,16 @@ class MNISTDataModule(LightningDataModule):
         self.mean_std = (normalization[0], normalization[1]) if isinstance(normalization, list) else None
         self.files: list[Path] = []
         self.splits: dict[str, Split] = {}
+        self._shared: Split | None = None
+
+    def share(self, other: "MNISTDataModule") -> None:
+        """Take the training images from another one that has read them already, if it would read the same files.
+
+        Args:
+            other: It must be set up for ``fit``; it is checked that its test images were.
+        """
+        if (self.dataset, self.data_dir, self.memory_map) == (other.dataset, other.data_dir, other.memory_map):
+            self.files, self._shared = other.files, other.splits["train"]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -123,9 +133,12 @@ class MNISTDataModule(LightningDataModule):
                 images, labels = self.read("test")
                 self.splits["test"] = self.split_of(images, labels, range(len(labels)))
         elif "train" not in self.splits:
-            if stage == "fit":
-                self.read("test")  # a damaged file is found now instead of after the training
-            images, labels = self.read("train")
+            if self._shared:
+                images, labels = self._shared.images.cpu(), self._shared.labels.cpu()
+            else:
+                if stage == "fit":
+                    self.read("test")  # a damaged file is found now instead of after the training
+                images, labels = self.read("train")
             train, val = split_positions(labels, self.val_size, self.split)
             if self.batch_size > len(train):
                 raise UsageError(

@@ -99,12 +99,3 @@ def test_a_training_that_was_stopped_keeps_what_it_logged(tmp_path: Path) -> Non
     logger.finalize("failed")
 
     assert curves(tmp_path) == {"val/acc": [(1, 0.25)]}
-
-
-def test_hyperparameters_are_written_once(tmp_path: Path) -> None:
-    logger = Curves(tmp_path, first_step=1)
-    logger.log_hyperparams({"lr": 0.1, "hidden_units": [8]})
-    logger.save()
-    logger.save()
-
-    assert (tmp_path / "hparams.yaml").read_text() == "hidden_units:\n- 8\nlr: 0.1\n"

@@ -1,0 +1,218 @@
+"""Compare many fits: ``python -m src.cli sweep``."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from src.callbacks.console import say
+from src.callbacks.signals import STOPS, StoppedError
+from src.errors import RunError, UsageError, one_line
+from src.files import write_atomic
+from src.recipe import recipe_of
+
+if TYPE_CHECKING:
+    from src.data.datamodule import MNISTDataModule
+    from src.sweep.study import SharedStudy
+    from src.sweep.trial import FitRequest
+
+TRIALS = 30
+WORKER = "MNIST_SWEEP_WORKER"  # in the environment of a process that --workers started
+# what a launcher tells its processes; here each of them is a worker of its own
+LAUNCHERS = ("SLURM_", "TORCHELASTIC_", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+POLL_SECONDS = 0.5
+
+
+def sweep(
+    fit: list[str],
+    space: str,
+    trials: int | None = None,
+    study: str | None = None,
+    storage: str | None = None,
+    workers: int = 1,
+) -> int:
+    """Compare many fits. All flags of fit are taken too, and are those of every trial.
+
+    A trial is a run in lightning_logs/sweeps/STUDY. The same command, again or in other processes, on this machine or
+    others, goes on with the study. Pictures of a run (--inspection.enabled) are off unless asked for.
+
+    Args:
+        fit: The words that are for ``fit``.
+        space: A YAML file: for each key of a config that varies {log: [a, b]}, {float: [a, b]}, {int: [a, b]},
+            {choice: [...]} or {grid: [...]}. Where all are grids, every combination is run once and to its end; else
+            Optuna's TPE sampler chooses, and its median pruner ends what does not look promising.
+        trials: How many the study shall have, over all workers. Left out, 30, or all combinations of a grid.
+        study: Its name. Left out, that of the space's file.
+        storage: Where processes that share the study keep it: a file on a disk that all see, or a database's URL such
+            as postgresql+psycopg://USER@HOST/NAME. Left out, a file in the study's folder.
+        workers: Processes to start here; each gets its share of the cores, and a GPU if there are any.
+
+    Returns:
+        The exit code: 1 if no trial could be trained to its end.
+
+    Raises:
+        UsageError: If the space does not fit the flags of fit, or the storage cannot be used, or the extra ``sweep``
+            is not installed.
+        StoppedError: After Ctrl-C or SIGTERM; what is done is kept.
+    """
+    for name in [name for name in os.environ if name.startswith(LAUNCHERS)]:
+        del os.environ[name]
+    try:
+        from optuna.exceptions import ExperimentalWarning
+
+        from src.sweep.space import read_space
+        from src.sweep.study import SharedStudy
+    except ModuleNotFoundError as error:
+        raise UsageError(f"sweep needs {error.name}, which is not installed: pip install '.[sweep]'") from error
+    from src.sweep.trial import SWEEPS_FOLDER, FitRequest
+
+    warnings.filterwarnings("ignore", category=ExperimentalWarning)  # heartbeats, constant_liar and pictures
+    if workers < 1 or (trials is not None and trials < 1):
+        raise UsageError("--workers and --trials must be at least 1.")
+    name = study or Path(space).stem
+    if name != Path(name).name or name.startswith("."):
+        raise UsageError(f"--study {name}: give it a name that a folder can have.")
+    asked = {
+        "space": space,
+        "trials": trials,
+        "study": study,
+        "storage": storage,
+        "workers": workers if workers > 1 else None,
+    }
+    own = [f"--{key}={value}" for key, value in asked.items() if value is not None]
+    varied = read_space(space)
+    request = FitRequest(fit)
+    recipe, seed, root = recipe_of(request.request), int(request.request.seed_everything), request.root
+    varied.check(lambda words: request.parse([*fit, *words]))
+    folder = root / SWEEPS_FOLDER / name
+    wanted = min(trials or varied.combinations, varied.combinations) if varied.is_grid else trials or TRIALS
+    shared = SharedStudy(name, folder, storage, varied, recipe, wanted, seed)
+    try:
+        if workers > 1:
+            start_workers([*own, *fit], workers)
+        else:
+            work(shared, fit)
+    except (StoppedError, KeyboardInterrupt) as stopped:
+        number = stopped.exit_code - 128 if isinstance(stopped, StoppedError) else signal.SIGINT
+        if WORKER in os.environ:  # the process that started it speaks
+            return 128 + number
+        raise StoppedError(number, progress(shared, [*own, *fit])) from stopped
+    if len(shared.finished()) < wanted:
+        raise RunError(f"the workers have ended. {progress(shared, [*own, *fit])}")
+    return 0 if WORKER in os.environ else finish(shared, request, fit, folder)
+
+
+def progress(shared: "SharedStudy", words: list[str]) -> str:
+    """Say how far a study is, and how it goes on."""
+    command = shlex.join(["python", "-m", "src.cli", "sweep", *words])
+    return f"{len(shared.finished())} of {shared.trials} trials are done. Go on with: {command}"
+
+
+def work(shared: "SharedStudy", fit: list[str]) -> None:
+    """Run trials until the study has as many as it shall have."""
+    from optuna import Trial, TrialPruned
+
+    from src.sweep.results import settings
+    from src.sweep.study import TrialFailedError
+    from src.sweep.trial import TrialCLI
+
+    data: MNISTDataModule | None = None
+
+    def objective(trial: Trial) -> float:
+        nonlocal data
+        values = shared.space.suggest(trial)
+        shown = f"Trial {trial.number}: {settings(values)}"
+        started = time.perf_counter()
+        try:
+            cli = TrialCLI(trial, shared.name, fit, values, data)
+            best = cli.progress.history.best()
+            if best is None:
+                raise UsageError("nothing was validated, so there is no val/acc to compare.")
+        except StoppedError:
+            raise
+        except (UsageError, RunError, MisconfigurationException, torch.OutOfMemoryError) as error:
+            reason = one_line(" ".join(str(error).split()))
+            trial.set_user_attr("error", reason)
+            say(f"{shown} - failed: {reason}")
+            raise TrialFailedError from error
+        data = cli.datamodule
+        epochs = len(cli.progress.history.epochs)
+        end = f"val/acc {best['val/acc']:.4f}" + f" - given up after epoch {epochs}" * cli.progress.is_pruned
+        say(f"{shown} - {end} - {time.perf_counter() - started:.1f}s")
+        if cli.progress.is_pruned:
+            raise TrialPruned
+        return best["val/acc"]
+
+    while len(shared.finished()) < shared.trials:
+        if not shared.run_one(objective):
+            time.sleep(POLL_SECONDS)  # a worker that dies gives its trial back
+
+
+def start_workers(words: list[str], workers: int) -> None:
+    """Run a sweep in several processes, and wait for them.
+
+    Args:
+        words: The words after ``sweep``.
+        workers: How many.
+
+    Raises:
+        StoppedError: If this process was asked to stop, and the others did.
+    """
+    threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    every_gpu = ",".join(map(str, range(torch.cuda.device_count())))
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", every_gpu).split(",")
+    processes = []
+    for number in range(workers):
+        share = {WORKER: str(number), "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]}
+        command = [sys.executable, "-m", "src.cli", "sweep", *words, "--workers=1"]
+        # in a session of its own, so that Ctrl-C reaches it once, through this process
+        processes.append(subprocess.Popen(command, env={**os.environ, **share}, start_new_session=True))
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        for process in processes:
+            process.send_signal(number)
+
+    before = {number: signal.signal(number, stop) for number in STOPS}
+    try:
+        for process in processes:
+            process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if received:
+        raise StoppedError(received[0], "")
+
+
+def finish(shared: "SharedStudy", request: "FitRequest", fit: list[str], folder: Path) -> int:
+    """Show and keep what a study found; return the exit code."""
+    from src.sweep import results
+    from src.sweep.space import flags
+
+    trials = shared.finished()
+    if not (best := results.best_of(trials)):
+        reason = next((each.user_attrs["error"] for each in trials if "error" in each.user_attrs), "")
+        raise RunError(f"no trial of {folder} was trained to its end: {reason}")
+    say(f"\n{results.table(trials)}\n")
+    if results.SEED in shared.space.keys:
+        say("\n".join(results.intervals(trials)) + "\n")
+    failed = sum("error" in each.user_attrs for each in trials)
+    say(f"{len(trials)} trials: {len(best)} to their end, {len(trials) - len(best) - failed} given up, {failed} failed")
+    request.parse([*fit, *flags(best[0].params)])
+    path = folder / "best.yaml"
+    write_atomic(path, results.best_config(request.to_yaml(), best[0], path, len(trials)))
+    for picture, reason in results.draw(shared.to_optuna(), folder).items():
+        say(f"No picture of the {picture.replace('_', ' ')}: {reason}")
+    say(f"The best again: python -m src.cli fit --config {path}")
+    say(f"Look at it:     tensorboard --logdir {folder}")
+    return 0

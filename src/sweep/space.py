@@ -1,0 +1,134 @@
+"""The search space of a sweep: YAML whose keys are those of a config."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite, prod
+from pathlib import Path
+from typing import Any
+
+import yaml
+from optuna import Trial
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
+
+from src.errors import UsageError
+from src.parser import load_yaml
+
+KINDS = {"log": (int, float), "float": (int, float), "int": (int,), "choice": (), "grid": ()}
+SIMPLE = (bool, int, float, str)  # the choices that Optuna keeps
+EXAMPLE = "{log: [1e-4, 1e-1]}"
+Values = dict[str, Any]
+"""What a trial sets, by key: numbers, booleans, None and text. A list is text, as a flag is."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a sweep varies.
+
+    Attributes:
+        path: The file, for messages.
+        keys: What each key may be.
+        is_grid: Whether every key is a grid, so that each combination is run once.
+    """
+
+    path: str
+    keys: dict[str, BaseDistribution]
+    is_grid: bool
+
+    @property
+    def grid(self) -> dict[str, list[Any]]:
+        """The values of each key of a grid."""
+        return {key: list(each.choices) for key, each in self.keys.items() if isinstance(each, CategoricalDistribution)}
+
+    @property
+    def combinations(self) -> int:
+        """How many combinations a grid has."""
+        return prod(len(values) for values in self.grid.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what tells this space from another one, as plain values."""
+        keys = {key: json.loads(distribution_to_json(each)) for key, each in sorted(self.keys.items())}
+        return {"keys": keys, "is_grid": self.is_grid}
+
+    def suggest(self, trial: Trial) -> Values:
+        """Let Optuna choose the values of a trial."""
+        values: Values = {}
+        for key, each in self.keys.items():
+            if isinstance(each, FloatDistribution):
+                values[key] = trial.suggest_float(key, each.low, each.high, log=each.log)
+            elif isinstance(each, IntDistribution):
+                values[key] = trial.suggest_int(key, each.low, each.high)
+            elif isinstance(each, CategoricalDistribution):
+                values[key] = trial.suggest_categorical(key, each.choices)
+        return values
+
+    def check(self, parse: Callable[[list[str]], None]) -> None:
+        """Parse the ends of each range and every choice.
+
+        Args:
+            parse: The real parser of ``fit``; it takes flags, and raises UsageError if it refuses one.
+
+        Raises:
+            UsageError: The same, naming the file.
+        """
+        for key, each in self.keys.items():
+            ends = (each.low, each.high) if isinstance(each, FloatDistribution | IntDistribution) else self.grid[key]
+            for value in ends:
+                try:
+                    parse(flags({key: value}))
+                except UsageError as error:
+                    raise UsageError(f"--space {self.path}: {error}") from error
+
+
+def flags(values: Values) -> list[str]:
+    """Return the values of a trial as flags of ``fit``."""
+    return [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
+
+
+def read_space(path: str) -> Space:
+    """Read a search space.
+
+    Raises:
+        UsageError: If there is no such file, or it is not YAML, or a key has no range or list of values.
+    """
+    try:
+        content = load_yaml(Path(path).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"--space {path}: no such file; name one such as configs/sweep.yaml.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"--space {path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict) or not content:
+        raise UsageError(f"--space {path} has no keys: write them as in configs/sweep.yaml.")
+    keys = {str(key): _distribution(f"--space {path}: {key}", value) for key, value in content.items()}
+    return Space(path, keys, all("grid" in value for value in content.values()))
+
+
+def _distribution(name: str, value: Any) -> BaseDistribution:
+    """Make Optuna's distribution of what stands behind a key; ``name`` says which for messages."""
+    if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in KINDS:
+        raise UsageError(f"{name} needs one of {', '.join(KINDS)}, such as {EXAMPLE}; got {value}.")
+    kind, values = next(iter(value.items()))
+    if not isinstance(values, list) or not values:
+        raise UsageError(f"{name}: {kind} needs a list, such as {EXAMPLE}; got {values}.")
+    if kind in ("choice", "grid"):
+        choices = [
+            each if each is None or isinstance(each, SIMPLE) else json.dumps(each, default=str) for each in values
+        ]
+        if len(set(map(repr, choices))) < len(choices):
+            raise UsageError(f"{name}: {kind} has a value twice: {values}.")
+        return CategoricalDistribution(choices)
+    if len(values) != 2 or not all(isinstance(end, KINDS[kind]) and not isinstance(end, bool) for end in values):
+        numbers = "two whole numbers" if kind == "int" else "two numbers"
+        raise UsageError(f"{name}: {kind} needs {numbers}, the lowest and the highest; got {values}.")
+    low, high = values
+    if not (isfinite(low) and isfinite(high) and low < high):
+        raise UsageError(f"{name}: the range {values} is upside down or empty: write the smaller number first.")
+    if kind == "log" and low <= 0:
+        raise UsageError(f"{name}: log needs numbers above 0, got {values}; use float.")
+    return IntDistribution(low, high) if kind == "int" else FloatDistribution(low, high, log=kind == "log")

@@ -1,0 +1,174 @@
+"""One trial: a fit in this process, whose run folder lies in the study's."""
+
+import json
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from optuna import Trial
+
+from src.agreement import Ranks
+from src.callbacks.history import History
+from src.cli import CLI
+from src.data.datamodule import MNISTDataModule
+from src.devices import Launch, number_of_devices
+from src.errors import UsageError
+from src.files import write_atomic
+from src.runs import RUNS_FOLDER, Run
+from src.sweep.space import Values, flags
+
+NOTE = "trial.json"
+SWEEPS_FOLDER = f"{RUNS_FOLDER}/sweeps"
+# before the user's own words, which win
+QUIET = ["--inspection.enabled=false", "--trainer.enable_progress_bar=false", "--trainer.devices=1"]
+
+
+class ParsedError(Exception):
+    """Ends a CLI that was only to parse."""
+
+
+class FitRequest(CLI):
+    """What words ask ``fit`` for, by its own parser; nothing is run.
+
+    Args:
+        words: The words after ``fit``.
+
+    Raises:
+        UsageError: If ``fit`` would refuse them, or if they cannot be those of a sweep's trials.
+    """
+
+    def __init__(self, words: list[str]) -> None:
+        launch = Launch()
+        with suppress(ParsedError):
+            super().__init__(["fit", *words], launch, Ranks(launch))
+        asked = self.request.trainer
+        if number_of_devices(asked.devices) not in (None, 1) or asked.num_nodes > 1:
+            raise UsageError("--trainer.devices: a trial runs on one device; start several workers instead.")
+        if asked.fast_dev_run or asked.barebones:
+            raise UsageError("--trainer.fast_dev_run and --trainer.barebones leave no run to compare: leave them out.")
+        if not self.request.data.val_size or asked.limit_val_batches == 0:
+            raise UsageError("a sweep compares val/acc, so it needs validation: set --data.val_size.")
+
+    def before_instantiate_classes(self) -> None:
+        """Go no further."""
+        if self.checkpoint:
+            raise UsageError("--ckpt_path: the trials of a sweep start from the beginning; leave it out.")
+        raise ParsedError
+
+    def parse(self, words: list[str]) -> None:
+        """Parse other words, and make the network and the data module of them, which check their arguments.
+
+        Raises:
+            UsageError: If ``fit`` would refuse them.
+        """
+        self.words = ["fit", *words]
+        self.parse_arguments(self.parser, None)
+        config = self.config.clone()
+        config.fit.trainer.logger = config.fit.trainer.callbacks = None  # they may do more than to check
+        self.parser.instantiate_classes(config)
+
+    def to_yaml(self) -> str:
+        """Return what was asked for as a config."""
+        content: str = self.parsers[0].dump(self.request, skip_unset=False)
+        return content
+
+
+class TrialCLI(CLI):
+    """Trains a trial.
+
+    Args:
+        trial: Optuna's trial. Its attribute ``run`` will be the run folder; where it has one with a checkpoint, of a
+            worker that was killed or stopped, training goes on there.
+        study: The study's name.
+        fit: The words after ``fit`` that all trials have.
+        values: What this one sets.
+        data: The data of another trial, to be shared.
+
+    Attributes:
+        progress: How far it came.
+    """
+
+    def __init__(
+        self, trial: Trial, study: str, fit: list[str], values: Values, data: MNISTDataModule | None = None
+    ) -> None:
+        self.trial = trial
+        self.swept = values
+        self.data = data
+        self.runs_folder = f"{SWEEPS_FOLDER}/{study}"
+        before = run_before(trial)
+        goes_on = ["--ckpt_path", str(before.path)] if before else []
+        launch = Launch()
+        super().__init__(["fit", *QUIET, *fit, *flags(values), *goes_on], launch, Ranks(launch))
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Share the data first."""
+        if self.data:
+            self.datamodule.share(self.data)
+        return super().instantiate_trainer(**kwargs)
+
+    def _fit_settings(self, asked: Any, run: Run) -> dict[str, Any]:
+        settings = super()._fit_settings(asked, run)
+        note_trial(self.trial, run)
+        callbacks = settings["callbacks"]
+        history = next(each for each in callbacks if isinstance(each, History))
+        history.swept = self.swept.keys()
+        self.progress = Progress(self.trial, history)
+        callbacks.insert(callbacks.index(history) + 1, self.progress)
+        return settings
+
+
+def note_trial(trial: Trial, run: Run) -> None:
+    """Note in Optuna's trial which run folder is its, and in that one which trial it belongs to."""
+    token = uuid.uuid4().hex  # a folder of this name on another machine may be another trial's
+    note = {"study": trial.study.study_name, "trial": trial.number, "token": token}
+    write_atomic(run.path / NOTE, json.dumps(note).encode())
+    trial.set_user_attr("run", str(run.path))
+    trial.set_user_attr("token", token)
+
+
+def run_before(trial: Trial) -> Run | None:
+    """Return the run of a worker that was killed or stopped, if it can be continued here."""
+    run = Run(Path(trial.user_attrs.get("run", "")))
+    try:
+        if json.loads((run.path / NOTE).read_bytes())["token"] != trial.user_attrs["token"] or not run.last.exists():
+            return None
+        run.lock()  # the worker may only have been slow
+    except (FileNotFoundError, UsageError):
+        return None
+    run.unlock()
+    return run
+
+
+class Progress(Callback):
+    """Tells Optuna each epoch's val/acc, and ends a training that its pruner gives up.
+
+    Args:
+        trial: Optuna's trial.
+        history: The record to report from; it must come before this callback.
+
+    Attributes:
+        is_pruned: Whether it was given up.
+    """
+
+    def __init__(self, trial: Trial, history: History) -> None:
+        self.trial = trial
+        self.history = history
+        self.is_pruned = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report the epochs of a worker that was killed."""
+        for record in self.history.epochs:
+            self._report(record)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report; the run ends as any other does, with all its files."""
+        self._report(self.history.epochs[-1])
+        is_last = trainer.current_epoch + 1 == trainer.max_epochs
+        if not is_last and self.trial.should_prune():
+            self.is_pruned = trainer.should_stop = True
+
+    def _report(self, record: dict[str, float]) -> None:
+        if "val/acc" in record:
+            self.trial.report(record["val/acc"], int(record["epoch"]))

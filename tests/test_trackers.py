@@ -1,0 +1,111 @@
+"""Other trackers than TensorBoard, alone and beside it."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from lightning_utilities.core.imports import RequirementCache
+
+from tests.conftest import REPOSITORY, Cli
+from tests.test_cli import curves, run_folder
+
+EPOCHS = ("--trainer.max_epochs", "2", "--model.hidden_units", "[8]")
+CONTRACT = {".lock", "checkpoints", "config.yaml", "hparams.yaml", "result.json"}
+METRICS = ("train/loss", "train/acc", "val/loss", "val/acc", "lr")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The overlays name places in the working folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+def overlay(name: str) -> tuple[str, str]:
+    return "--config", str(REPOSITORY / "configs" / f"{name}.yaml")
+
+
+def epochs(tmp_path: Path, number: int = 0) -> list[dict[str, float]]:
+    result = json.loads((run_folder(tmp_path, number) / "result.json").read_text())
+    return [{name: epoch[name] for name in METRICS} for epoch in result["epochs"]]
+
+
+def rows(path: Path) -> list[dict[str, float]]:
+    """The epochs of a CSV file, with the best one's result behind them."""
+    with path.open() as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def test_csv_has_each_epoch_and_tensorboard_is_silent(cli: Cli, tmp_path: Path) -> None:
+    answer = cli("fit", *overlay("csv"), *EPOCHS)
+    run, folder = run_folder(tmp_path), tmp_path / "lightning_logs" / "csv" / "version_0"
+    *lines, best = rows(folder / "metrics.csv")
+
+    assert (answer.code, answer.err) == (0, "")
+    assert {path.name for path in run.iterdir()} == CONTRACT
+    assert [line["step"] for line in lines] == [1, 2]
+    assert [{name: line[name] for name in METRICS} for line in lines] == epochs(tmp_path)
+    assert best["best/val/acc"] == max(line["val/acc"] for line in lines)
+    assert yaml.safe_load((folder / "hparams.yaml").read_text()) == {
+        **yaml.safe_load((run / "hparams.yaml").read_text()),
+        "run": str(run),
+    }
+    assert cli("test", "--ckpt_path", "best").code == 0
+
+
+def test_several_trackers_and_tensorboard_in_the_run_folder(cli: Cli, tmp_path: Path) -> None:
+    answer = cli("fit", *overlay("tensorboard"), *overlay("csv"), *EPOCHS)
+    run = run_folder(tmp_path)
+
+    assert (answer.code, answer.err) == (0, "")
+    assert [value for _, value in curves(run)["val/acc"]] == pytest.approx(
+        [line["val/acc"] for line in rows(tmp_path / "lightning_logs/csv/version_0/metrics.csv")[:-1]]
+    )
+    assert {path.name for path in run.iterdir() if not path.name.startswith("events.")} > CONTRACT
+    assert len(list((tmp_path / "lightning_logs").iterdir())) == 2
+
+
+def test_a_resumed_run_goes_on_with_its_trackers(cli: Cli, tmp_path: Path) -> None:
+    assert cli("fit", *overlay("csv"), *EPOCHS).code == 0
+    answer = cli("fit", *overlay("csv"), "--ckpt_path", "last", "--trainer.max_epochs", "3")
+
+    assert (answer.code, answer.err) == (0, "")
+    assert [line["step"] for line in rows(tmp_path / "lightning_logs/csv/version_1/metrics.csv")] == [3, 3]
+    assert len(epochs(tmp_path)) == 3
+
+
+@pytest.fixture
+def mlflow() -> Any:
+    return pytest.importorskip("mlflow")
+
+
+# MLflow 3.17 asks SQLAlchemy for something that is deprecated
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+def test_mlflow_has_each_epoch_and_says_which_run_it_is(cli: Cli, tmp_path: Path, mlflow: Any) -> None:
+    answer = cli("fit", *overlay("mlflow"), *EPOCHS)
+    client = mlflow.MlflowClient("sqlite:///mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])
+    history = {name: client.get_metric_history(run.info.run_id, name) for name in METRICS}
+
+    assert answer.code == 0
+    assert {path.name for path in run_folder(tmp_path).iterdir()} == CONTRACT
+    for name, points in history.items():
+        assert [point.step for point in points] == [1, 2]
+        assert [point.value for point in points] == [epoch[name] for epoch in epochs(tmp_path)]
+    assert run.data.params["run"] == str(run_folder(tmp_path))
+    assert run.data.params["lr"] == "0.001"
+    assert run.data.metrics["best/val/acc"] == max(epoch["val/acc"] for epoch in epochs(tmp_path))
+    assert run.info.status == "FINISHED"
+
+
+def test_a_tracker_that_is_not_installed_is_named(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = RequirementCache("mlflow>=1.0.0", "no_such_module")
+    missing.available, missing.message = False, "Requirement 'mlflow>=1.0.0' not met."
+    monkeypatch.setattr("lightning.pytorch.loggers.mlflow._MLFLOW_AVAILABLE", missing)
+    answer = cli("fit", *overlay("mlflow"), *EPOCHS)
+
+    assert answer.code == 2
+    assert answer.err == "error: a config needs mlflow>=1.0.0, which is not installed: pip install 'mlflow>=1.0.0'\n"
+    assert not (tmp_path / "lightning_logs").exists()

@@ -249,7 +249,12 @@ def study(reader: str, inputs: int, number: int) -> dict[str, Any]:
             shutil.rmtree(MARK, ignore_errors=True)
 
     try_one()
-    return {"inputs": outcomes.total() + len(failures), **dict(sorted(outcomes.items())), "failures": failures}
+    return {
+        "seed": number,
+        "inputs": outcomes.total() + len(failures),
+        **dict(sorted(outcomes.items())),
+        "failures": failures,
+    }
 
 
 def failure(what: str, current: Path) -> dict[str, str]:
@@ -281,14 +286,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--share", type=float, default=1.0, help="of the inputs")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--readers", nargs="+", default=list(READERS), choices=list(READERS), help="the others' stay")
     parser.add_argument("--table", action="store_true", help="only write the README's table from recorded results")
     asked = parser.parse_args()
     if not asked.table:
-        results = {}
+        results = json.loads(RESULTS.read_text())["readers"] if RESULTS.exists() else {}
         with tempfile.TemporaryDirectory() as name:
             root, children = Path(name), {}
-            for reader, inputs in INPUTS.items():
-                work = partial(study_apart, reader, round(inputs * asked.share), asked.seed, root / reader)
+            for reader in asked.readers:
+                work = partial(study_apart, reader, round(INPUTS[reader] * asked.share), asked.seed, root / reader)
                 children[reader] = fork(work, root / f"{reader}.log")
             for reader, child in children.items():
                 if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
@@ -298,7 +304,7 @@ def main() -> None:
                 else:
                     results[reader] = json.loads((root / reader / "result.json").read_text())
                 print(reader, {**results[reader], "failures": len(results[reader]["failures"])}, flush=True)
-        RESULTS.write_text(json.dumps({"seed": asked.seed, "readers": results}, indent=1) + "\n")
+        RESULTS.write_text(json.dumps({"readers": results}, indent=1) + "\n")
     results = json.loads(RESULTS.read_text())["readers"]
     README.write_text(replace_table("fuzz", table(results), README.read_text()))
     if any(result["failures"] for result in results.values()):

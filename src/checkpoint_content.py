@@ -206,7 +206,7 @@ def _problems_of_progress(checkpoint: dict[str, Any]) -> Iterator[str]:
     for number, record in enumerate(epochs, start=1):
         names = set(record) if isinstance(record, dict) else set()
         whole = names >= RECORDED and len(VALIDATED & names) != 1 and all(isinstance(name, str) for name in names)
-        if not whole or record["epoch"] != number or not all(map(_is_number, record.values())):
+        if not whole or not all(map(_is_number, record.values())) or record["epoch"] != number:
             yield f"its callbacks.History.epochs has no record of epoch {number}"
     loop = checkpoint["loops"]["fit_loop"]
     progress = loop["epoch_progress"]["current"]

@@ -159,6 +159,7 @@ STATE_OF_TRAINING: dict[str, tuple[str, object, str]] = {
         [{"epoch": 1, "seconds": 1.0, "train/loss": 1.0, "train/acc": 1.0, "val/acc": 1.0}],
         "no record of epoch 1",
     ),
+    "a record of tensors": ("callbacks/History/epochs/0/epoch", torch.ones(3), "epochs has no record of epoch 1"),
     "a record of another epoch": ("callbacks/History/epochs/0/epoch", 7, "epochs has no record of epoch 1"),
     "an epoch that is none": ("epoch", -1, "epoch is -1"),
     "another epoch": ("epoch", 7, "loops.fit_loop does not fit"),

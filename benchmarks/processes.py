@@ -15,7 +15,8 @@ MAIN_JOB = [HERE, "-m", "src.cli", "fit", "--config", "configs/mlp.yaml"]
 CLOCK = ["--trainer.callbacks", "benchmarks.peers.lightning_clock.LightningClock"]
 PEER_PACKAGES = ("tensorflow", "keras", "jax")
 Figures = dict[str, Any]
-"""epoch_seconds, first_step_seconds and val/acc as the process printed them; whole_seconds and peak_mb from outside."""
+"""epoch_seconds, first_step_seconds and val/acc as the process printed them; whole_seconds, processor_seconds (of all
+cores) and peak_mb from outside."""
 
 
 def run(command: list[str], environment: dict[str, str] | None = None) -> Figures:
@@ -41,7 +42,8 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> Figure
         raise SystemExit("\n".join([*lines[-30:], f"failed: {' '.join(command)}"]))
     printed = [line for line in lines if line.startswith('{"epoch_seconds"')]
     figures: Figures = json.loads(printed[-1]) if printed else {}
-    return figures | {"whole_seconds": whole, "peak_mb": usage.ru_maxrss / 1024}
+    used = usage.ru_utime + usage.ru_stime
+    return figures | {"whole_seconds": whole, "processor_seconds": used, "peak_mb": usage.ru_maxrss / 1024}
 
 
 def run_main_job(*words: str, environment: dict[str, str] | None = None) -> Figures:

@@ -1,7 +1,8 @@
 """Make the README's pictures from a real run.
 
-``python -m scripts.screenshots lightning_logs/version_0`` starts TensorBoard and ``src.cli serve`` on the run, opens
-them in Chromium (Debian: apt-get install chromium) and writes ``images/*.png``, each below 300 kB.
+``python -m scripts.screenshots lightning_logs/version_0 --study lightning_logs/sweeps/sweep`` starts TensorBoard and
+``src.cli serve`` on the run, TensorBoard on the sweep, opens them in Chromium (Debian: apt-get install chromium) and
+writes ``images/*.png``, each below 300 kB. Either can be left out.
 """
 
 import argparse
@@ -10,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -104,38 +107,62 @@ def draw_page(run: Path) -> None:
         server.wait()
 
 
-def main() -> None:
-    """Make all pictures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="the run folder")
-    run: Path = parser.parse_args().run
-    IMAGES.mkdir(exist_ok=True)
+@contextmanager
+def tensorboard(logdir: Path) -> Iterator[tuple[Page, str]]:
+    """Start TensorBoard on a folder; yield a page and the address."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stderr
+        address = next(line for line in server.stderr if " at http" in line).split(" at ")[1].split()[0]
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+            yield browser.new_page(), address
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def run_pages(run: Path) -> None:
+    """Take the pictures of a run."""
     draw_page(run)
     events = EventAccumulator(str(run), size_guidance={"images": 0})
     events.Reload()
     for name, tag in (("mistakes", "val/worst_mistakes"), ("weights", "weights/first_layer")):
         save(name, events.Images(tag)[-1].encoded_image_string)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "lightning_logs").mkdir()
-        (Path(folder) / "lightning_logs" / "version_0").symlink_to(run.resolve())
-        server = subprocess.Popen(
-            [sys.executable, "-m", "tensorboard.main", "--logdir", "lightning_logs", "--port", "0"],
-            cwd=folder,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert server.stderr
-            address = next(line for line in server.stderr if " at http" in line).split(" at ")[1].split()[0]
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
-                page = browser.new_page()
-                scalars(page, address)
-                projector(page, address)
-                browser.close()
-        finally:
-            server.terminate()
-            server.wait()
+        (Path(folder) / "version_0").symlink_to(run.resolve())
+        with tensorboard(Path(folder)) as (page, address):
+            scalars(page, address)
+            projector(page, address)
+
+
+def study_page(study: Path) -> None:
+    """Take the picture of a sweep: one line per trial, through its settings to its accuracy."""
+    with tensorboard(study) as (page, address):
+        page.set_viewport_size({"width": 1300, "height": 620})
+        page.goto(f"{address}#hparams")
+        page.locator("tf-hparams-table-view vaadin-grid-cell-content").first.wait_for()
+        page.locator("paper-tab", has_text="PARALLEL COORDINATES").click()
+        page.wait_for_timeout(3_000)
+        save("hparams", page.screenshot())
+
+
+def main() -> None:
+    """Make the pictures of what is named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, nargs="?", help="the run folder")
+    parser.add_argument("--study", type=Path, help="a sweep's folder")
+    asked = parser.parse_args()
+    IMAGES.mkdir(exist_ok=True)
+    if asked.run:
+        run_pages(asked.run)
+    if asked.study:
+        study_page(asked.study)
 
 
 if __name__ == "__main__":

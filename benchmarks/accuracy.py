@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.accuracy`` trains every recipe of ``RECIPES`` with five seeds, two at a time on one core each,
 reads the test images once per seed, and writes ``benchmarks/results/accuracy.json``, the README's table and the chart
-``benchmarks/results/accuracy.png`` (about two hours on two cores; its seconds are the processor's). ``--recipes`` trains some of them and keeps what
-is recorded of the others; ``--table`` only writes table and chart. The chart needs ``pip install -e '.[bench]'``.
+``benchmarks/results/accuracy.png`` (about two hours on two cores). ``--recipes`` trains some of them and keeps what
+is recorded of the others; ``--table`` only writes table and chart. Seconds are the processor's, of the whole command.
 
 All choices were made on the validation images.
 """

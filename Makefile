@@ -8,21 +8,21 @@ BIN := .venv/bin
 help:  ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: .venv/installed  ## Make .venv with everything the project needs (the other commands do it themselves)
+install: .venv/installed  ## Make .venv with what it takes to train and use it (the other commands do it themselves)
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[data,export,serve,sweep,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[data,export,serve]'
 	@touch $@
 
 train: .venv/installed  ## Train the main job on the real MNIST
 	$(BIN)/python -m src.cli fit --config configs/mlp.yaml
 
-test: .venv/installed  ## Run the tests
+test: .venv/dev-installed  ## Run the tests
 	$(BIN)/python -m pytest
 
-lint: .venv/installed  ## Check format, style and types
+lint: .venv/dev-installed  ## Check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -40,6 +40,11 @@ bench-scaling: .venv/bench-installed  ## Draw its cost against sizes of data, ba
 
 bench-serve: .venv/bench-installed  ## Put load on the server, and send it what it must refuse (some minutes)
 	$(BIN)/python -m benchmarks.serve
+
+# apart, because matplotlib, which sweep has, makes every start a third of a second longer: torchmetrics imports it
+.venv/dev-installed: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[sweep,dev]'
+	@touch $@
 
 .venv-peers/installed: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv .venv-peers

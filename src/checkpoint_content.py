@@ -4,6 +4,7 @@ Whatever Lightning, torch and this program take for granted when they load one i
 optimizer and Trainer: the same keys, types, shapes, and finite numbers.
 """
 
+import logging
 import reprlib
 import warnings
 from collections.abc import Iterator
@@ -128,8 +129,7 @@ def _expected(checkpoint: dict[str, Any], training: bool) -> dict[str, Any]:
             model.double()
         elif precision in HALF:
             model.to(HALF[precision])
-    with warnings.catch_warnings(action="ignore"):  # a GPU that is not used
-        trainer = Trainer(accelerator="cpu", devices=1, plugins=LightningEnvironment(), **OFF)
+    trainer = _fresh_trainer()
     parts: dict[str, Any] = {
         "state_dict": model.state_dict(),
         "MNISTDataModule": {"normalization": str | list, "mean_std": list | None, "classes": list(classes)},
@@ -143,6 +143,17 @@ def _expected(checkpoint: dict[str, Any], training: bool) -> dict[str, Any]:
         "pytorch-lightning_version": str,
     }
     return {**parts, **_expected_of_training(checkpoint, model, trainer)} if training else parts
+
+
+def _fresh_trainer() -> Trainer:
+    """Return a Trainer that says nothing of this machine's devices and gives no tips."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # a GPU that is not used
+            return Trainer(accelerator="cpu", devices=1, plugins=LightningEnvironment(), **OFF)
+    finally:
+        logging.disable(before)
 
 
 def _expected_of_training(checkpoint: dict[str, Any], model: Classifier, trainer: Trainer) -> dict[str, Any]:

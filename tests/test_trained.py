@@ -1,4 +1,6 @@
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from src.data.datamodule import MNISTDataModule
 from src.errors import UsageError
 from src.model.classifier import Classifier
 from src.trained import Trained
-from tests.conftest import Cli
+from tests.conftest import REPOSITORY, Cli
 
 
 @pytest.mark.parametrize("normalization", ["unit", "standard", "[0.2,0.3]"])
@@ -39,3 +41,11 @@ def test_the_newest_run_is_found_as_by_the_other_commands(own_run: Path, monkeyp
     shutil.rmtree(own_run)
     with pytest.raises(UsageError, match="train one first"):
         Trained.load("best")
+
+
+def test_loading_says_nothing(own_run: Path) -> None:
+    best = own_run / "checkpoints" / "best.ckpt"
+    code = f"from src.trained import Trained; print(Trained.load({str(best)!r}).classes[3])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+
+    assert (done.stdout, done.stderr) == ("3\n", "")

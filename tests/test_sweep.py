@@ -8,26 +8,25 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from src import sweep as package
 from src.data import datamodule
+from src.sweep import study as studies
+from src.sweep.results import half_width
+from src.sweep.space import Space
+from src.sweep.trial import Progress
 from tests.conftest import REPOSITORY, Answer, Cli
 from tests.test_cli import run_folder
-
-optuna = pytest.importorskip("optuna")
-
-from src.sweep import study as studies  # noqa: E402
-from src.sweep.results import half_width  # noqa: E402
-from src.sweep.space import Space  # noqa: E402
-from src.sweep.trial import Progress  # noqa: E402
 
 EPOCHS = 3
 SPACE = "model.lr: {log: [1e-3, 1e-1]}\nmodel.hidden_units: {choice: [[8], [16, 8]]}\n"
@@ -312,6 +311,7 @@ def test_data_is_read_once(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> Non
         (SPACE, "--storage sqlite:////no/such/folder/x.db", "--storage sqlite:////no/such/folder/x.db cannot be used"),
         (SPACE, "--storage nonsense://host/name", "--storage nonsense://host/name cannot be used"),
         (SPACE, "--storage postgresql+psycopg://u:secret@127.0.0.1:9/x", "u:***@127.0.0.1:9/x cannot be used"),
+        (SPACE, f"--storage {REPOSITORY}/LICENSE", "LICENSE is not the journal of a study: name another file"),
         (SPACE, "--study a/b", "--study a/b: give it a name that a folder can have"),
         (SPACE, "--trials 0", "--workers and --trials must be at least 1"),
         (SPACE, "--trials many", "--trials: many is not one of a whole number"),
@@ -333,6 +333,29 @@ def test_a_bad_request_is_refused_before_any_trial(
     assert "secret" not in answer.err
     assert answer.out == ""
     assert not list(tmp_path.rglob("version_*"))
+    assert not list(REPOSITORY.glob(".*.locks"))
+
+
+def test_half_a_line_at_the_end_of_the_journal_costs_nothing(sweep: Sweep, tmp_path: Path) -> None:
+    assert sweep(SPACE, "--trials", "1").code == 0
+    with (study_folder(tmp_path) / "journal.log").open("a") as journal:
+        journal.write('{"op_code":5,"wor')  # as a full disk leaves it
+    answer = sweep(SPACE, "--trials", "2")
+
+    assert (answer.code, answer.err) == (0, "")
+    assert list(results(study_folder(tmp_path))) == [0, 1]
+    assert sweep(SPACE, "--trials", "2").code == 0
+
+
+def test_a_storage_that_is_lost_ends_a_sweep_in_a_sentence(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Progress, "_report", lambda self, record: (tmp_path / "study.db").write_bytes(b"no more"))
+    answer = sweep(SPACE, "--storage", f"sqlite:///{tmp_path}/study.db", "--trials", "1")
+
+    assert answer.code == 1
+    assert answer.err.startswith(f"error: --storage sqlite:///{tmp_path}/study.db was lost (")
+    assert answer.err.count("\n") == 1
 
 
 def test_another_comparison_of_the_same_name_is_refused(sweep: Sweep) -> None:
@@ -448,36 +471,30 @@ def test_four_workers_on_a_journal_lose_no_trial_when_one_is_killed(tmp_path: Pa
 
 
 @pytest.fixture
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The URL of a database of a server of its own, on a socket."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    pytest.importorskip("psycopg")
     if not programs:
         message = "No study is shared in a database without PostgreSQL: apt-get install postgresql"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    folder = tmp_path_factory.mktemp("postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="sweep-"))  # a short name, as a socket's must be
     user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name  # it refuses to run as root
-    socket = Path(f"/tmp/sweep-{os.getpid()}")  # a socket's name must be short
-    socket.mkdir()
-    if os.getuid() == 0:
-        for place in (folder, socket):
-            shutil.chown(place, user)
-        for parent in folder.parents[:2]:
-            parent.chmod(parent.stat().st_mode | 0o011)
+    shutil.chown(folder, user)
 
     def run(program: str, *words: str) -> None:
-        subprocess.run([programs[0] / program, *words], user=user, cwd="/", check=True, stdout=subprocess.DEVNULL)
+        command = [programs[0] / program, "-D", str(folder / "data"), *words]
+        subprocess.run(command, user=user, cwd="/", check=True, stdout=subprocess.DEVNULL)
 
-    run("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "sweep", "--no-sync")
-    options = f"-k {socket} -c listen_addresses= -c fsync=off"
-    run("pg_ctl", "-D", str(folder / "data"), "-l", str(folder / "log"), "-w", "-o", options, "start")
     try:
-        yield f"postgresql+psycopg://sweep@/postgres?host={socket}"
+        run("initdb", "-A", "trust", "-U", "sweep", "--no-sync")
+        options = f"-k {folder} -c listen_addresses= -c fsync=off"
+        run("pg_ctl", "-l", str(folder / "log"), "-w", "-o", options, "start")
+        yield f"postgresql+psycopg://sweep@/postgres?host={folder}"
+        run("pg_ctl", "-m", "immediate", "stop")
     finally:
-        run("pg_ctl", "-D", str(folder / "data"), "-m", "immediate", "stop")
-        shutil.rmtree(socket)
+        shutil.rmtree(folder)
 
 
 def test_two_workers_on_a_database_lose_no_trial_when_one_is_killed(

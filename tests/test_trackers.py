@@ -3,8 +3,8 @@
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
+import mlflow
 import pytest
 import yaml
 from lightning_utilities.core.imports import RequirementCache
@@ -76,14 +76,9 @@ def test_a_resumed_run_goes_on_with_its_trackers(cli: Cli, tmp_path: Path) -> No
     assert len(epochs(tmp_path)) == 3
 
 
-@pytest.fixture
-def mlflow() -> Any:
-    return pytest.importorskip("mlflow")
-
-
 # MLflow 3.17 asks SQLAlchemy for something that is deprecated
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
-def test_mlflow_has_each_epoch_and_says_which_run_it_is(cli: Cli, tmp_path: Path, mlflow: Any) -> None:
+def test_mlflow_has_each_epoch_and_says_which_run_it_is(cli: Cli, tmp_path: Path) -> None:
     answer = cli("fit", *overlay("mlflow"), *EPOCHS)
     client = mlflow.MlflowClient("sqlite:///mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])

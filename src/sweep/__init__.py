@@ -67,10 +67,11 @@ def sweep(
     for name in [name for name in os.environ if name.startswith(LAUNCHERS)]:
         del os.environ[name]
     try:
-        from optuna.exceptions import ExperimentalWarning
+        from optuna.exceptions import ExperimentalWarning, StorageInternalError
+        from sqlalchemy.exc import SQLAlchemyError
 
         from src.sweep.space import read_space
-        from src.sweep.study import SharedStudy
+        from src.sweep.study import SharedStudy, storage_name
     except ModuleNotFoundError as error:
         raise UsageError(f"sweep needs {error.name}, which is not installed: pip install '.[sweep]'") from error
     from src.sweep.trial import SWEEPS_FOLDER, FitRequest
@@ -106,6 +107,9 @@ def sweep(
         if WORKER in os.environ:  # the process that started it speaks
             return 128 + number
         raise StoppedError(number, progress(shared, [*own, *fit])) from stopped
+    except (StorageInternalError, SQLAlchemyError) as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise RunError(f"--storage {storage_name(storage)} was lost ({reason}); the same command goes on.") from error
     if len(shared.finished()) < wanted:
         raise RunError(f"the workers have ended. {progress(shared, [*own, *fit])}")
     return 0 if WORKER in os.environ else finish(shared, request, fit, folder)

@@ -1,6 +1,7 @@
 """A study that many processes share: where it is kept, who runs which trial, and what became of those that died."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -69,20 +70,27 @@ class SharedStudy:
 
     def _open(self, storage: str) -> BaseStorage:
         if "://" not in storage:
-            path = Path(storage)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._locks = path.parent / f".{path.name}.locks"
-            self._locks.mkdir(exist_ok=True)
-            self._lock = FileLock(self._locks / "journal")
-            lock: Any = self._lock  # has acquire and release, all that Optuna asks for
-            return JournalStorage(JournalFileBackend(storage, lock))
+            return self._open_journal(Path(storage))
         try:
             return open_database(storage)
         except (sqlalchemy.exc.SQLAlchemyError, ImportError, OptunaError) as error:
-            with suppress(sqlalchemy.exc.ArgumentError):
-                storage = sqlalchemy.engine.make_url(storage).render_as_string(hide_password=True)
             reason = str(error).strip().splitlines()[0]
-            raise UsageError(f"--storage {storage} cannot be used: {reason}; {STORAGES}") from error
+            raise UsageError(f"--storage {storage_name(storage)} cannot be used: {reason}; {STORAGES}") from error
+
+    def _open_journal(self, path: Path) -> JournalStorage:
+        if path.exists():
+            try:
+                JournalStorage(JournalFileBackend(str(path)))  # which reads it
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                raise UsageError(f"--storage {path} is not the journal of a study: name another file.") from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._locks = path.parent / f".{path.name}.locks"
+        self._locks.mkdir(exist_ok=True)
+        self._lock = FileLock(self._locks / "journal")
+        lock: Any = self._lock  # has acquire and release, all that Optuna asks for
+        with self._lock:
+            mend(path)
+            return JournalStorage(JournalFileBackend(str(path), lock))
 
     def _pruner(self) -> MedianPruner | NopPruner:
         return NopPruner() if self.space.is_grid else MedianPruner(n_startup_trials=STARTUP_TRIALS)
@@ -161,6 +169,8 @@ class SharedStudy:
             if self.space.is_grid:
                 self._study.sampler = GridSampler(self.space.grid)
             self._study.optimize(run, n_trials=1, catch=(TrialFailedError, SurplusError))
+        except UnboundLocalError as error:  # Optuna's own, at the end of a trial whose storage is gone
+            raise error.__context__ or error from None
         except (ValueError, AssertionError):  # what Optuna says of a trial that has ended already
             if number < 0 or self._study.get_trials(deepcopy=False)[number].state != TrialState.FAIL:
                 raise  # else this worker was taken for dead, and another one has the trial
@@ -186,6 +196,20 @@ class SharedStudy:
             with suppress(Timeout), claim.acquire(timeout=0):
                 requeue(self._study, trial)
                 self._study.tell(trial.number, state=TrialState.FAIL)
+
+
+def storage_name(storage: str | None) -> str:
+    """Return a storage as it may be shown, without a password."""
+    with suppress(sqlalchemy.exc.ArgumentError):
+        return sqlalchemy.engine.make_url(storage or "").render_as_string(hide_password=True)
+    return str(storage)
+
+
+def mend(journal: Path) -> None:
+    """Take away the half line that a full disk or a power cut left at the end of a journal, if nobody writes to it."""
+    content = journal.read_bytes() if journal.exists() else b""
+    if content and not content.endswith(b"\n"):
+        os.truncate(journal, content.rfind(b"\n") + 1)
 
 
 def open_database(url: str) -> RDBStorage:

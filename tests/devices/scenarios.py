@@ -23,6 +23,7 @@ import src.data.sources
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
+from src.model.metrics import StageMetrics
 from tests.devices.ranks import together
 
 WORLD_SIZES = (1, 2, 3, 4)
@@ -70,7 +71,7 @@ def record(folder: Path) -> Callable[[int], Callable[[], None]]:
     def before(rank: int) -> Callable[[], None]:
         batches: list[dict[str, Any]] = []
         confusion = {stage: torch.zeros(10, 10, dtype=torch.int64) for stage in ("train", "val", "test")}
-        normalize, count = MNISTDataModule.on_after_batch_transfer, Classifier._count
+        normalize, count = MNISTDataModule.on_after_batch_transfer, StageMetrics.update
 
         def noted(self: MNISTDataModule, batch: Batch, index: int) -> Batch:
             if self.trainer.training:
@@ -78,12 +79,12 @@ def record(folder: Path) -> Callable[[int], Callable[[], None]]:
                 batches.extend({"epoch": self.trainer.current_epoch, "positions": each} for each in positions)
             return normalize(self, batch, index)
 
-        def counted(self: Classifier, stage: Any, sums: torch.Tensor, logits: torch.Tensor, labels: Any) -> None:
-            count(self, stage, sums, logits, labels)
-            confusion[stage].index_put_((labels, logits.argmax(1)), torch.tensor(1), accumulate=True)
+        def counted(self: StageMetrics, sums: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
+            count(self, sums, logits, labels)
+            confusion[self.stage].index_put_((labels, logits.argmax(1)), torch.tensor(1), accumulate=True)
 
         MNISTDataModule.on_after_batch_transfer = noted
-        Classifier._count = counted
+        StageMetrics.update = counted
         return lambda: torch.save({"batches": batches, "confusion": confusion}, folder / f"{rank}.pt")
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -261,13 +262,13 @@ def failures(study: Study) -> dict[str, Any]:
 
     def diverges(rank: int) -> None:
         if rank == 1:  # in its shard of the last batch of an epoch, which no other rank sees
-            count = Classifier._count
+            compute = Classifier.training_loss
 
-            def broken(self: Classifier, stage: Any, sums: torch.Tensor, *rest: Any) -> None:
-                is_last = stage == "train" and self.trainer.is_last_batch
-                count(self, stage, sums * float("nan") if is_last else sums, *rest)
+            def broken(self: Classifier, *arguments: Any) -> tuple[torch.Tensor, ...]:
+                loss, label_loss, logits = compute(self, *arguments)
+                return loss, label_loss * float("nan") if self.trainer.is_last_batch else label_loss, logits
 
-            Classifier._count = broken
+            Classifier.training_loss = broken
 
     def run(name: str, *words: str, before: Any = None) -> list[dict[str, Any]]:
         return together(3, study.fit(name, "--trainer.max_epochs", "2", *words), study.root / f"output {name}", before)
@@ -284,14 +285,14 @@ def ended_evaluation(study: Study) -> dict[str, Any]:
     study.run(1, "run", study.fit("run", "--trainer.max_epochs", "1"))
 
     def before(rank: int) -> None:
-        count = Classifier._count
+        count = StageMetrics.update
 
-        def ended(self: Classifier, stage: Any, *rest: Any) -> None:
-            if stage == "test" and rank == 1:
+        def ended(self: StageMetrics, *counted: torch.Tensor) -> None:
+            if self.stage == "test" and rank == 1:
                 signal.raise_signal(signal.SIGTERM)
-            count(self, stage, *rest)
+            count(self, *counted)
 
-        Classifier._count = ended
+        StageMetrics.update = ended
 
     run = study.root / "run" / "lightning_logs" / "version_0"
     words = ["test", "--ckpt_path", str(run), *QUIET]

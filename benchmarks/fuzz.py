@@ -80,6 +80,8 @@ def outcome(read: Callable[[], object]) -> str:
     try:
         with limits(), warnings.catch_warnings(action="ignore"):
             read()
+    except MemoryError:  # a request may be too large for a machine, but no file of a few kilobytes is
+        raise
     except Exception as error:
         told = explain(error)
         if told is None or told[1] != 2:

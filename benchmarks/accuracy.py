@@ -33,7 +33,7 @@ NOTEBOOK, TEACHER, DISTILLED = "configs/mlp.yaml", "configs/cnn_teacher.yaml", "
 SCHEDULE = ["--model.lr", "0.003", "--model.warmup_steps", "500", "--model.cosine", "true"]
 DECAY = ["--model.weight_decay", "0.0001"]
 AFFINE = [f"--data.distortion.{name}" for name in ("rotation=15", "scale=0.15", "shear=0.2", "shift=2")]
-ELASTIC = ["--data.distortion.elastic", "1.5"]
+ELASTIC = ["--data.distortion.elastic", "0.75"]
 AVERAGE = ["--ema_decay", "0.9995", "--model.steps_per_execution", "1"]
 HUNDRED = ["--config", NOTEBOOK, "--trainer.max_epochs", "100"]
 # what it is called -> the words of fit; the lines that begin with + have all that is above them

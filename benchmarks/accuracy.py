@@ -164,7 +164,8 @@ def main() -> None:
     if not asked.table:
         if DISTILLED in asked.recipes and not Path(asked.teacher).exists():
             record = train(TEACHER, asked.seeds[0], asked.teacher, keep=Path(asked.teacher))
-            content["recipes"][TEACHER] = [record]
+            others = [each for each in content["recipes"].get(TEACHER, []) if each["seed"] != record["seed"]]
+            content["recipes"][TEACHER] = [*others, record]
         work = [pair for pair in product(asked.recipes, asked.seeds) if not _is_recorded(content, *pair)]
         with ThreadPoolExecutor(asked.workers) as pool:
             tasks = [(recipe, pool.submit(train, recipe, seed, asked.teacher, None)) for recipe, seed in work]

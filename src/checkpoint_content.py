@@ -96,7 +96,7 @@ def _problems_of_settings(config: dict[str, Any]) -> Iterator[str]:
             text = isinstance(each, str) and "\0" not in each  # which no file's name may have
             if not (each is None or isinstance(each, bool) or text or _is_number(each)):
                 yield f"its config.{name} is {reprlib.repr(value)}"
-    for name in (*NETWORK, *MID_EPOCH):
+    for name in (*NETWORK, *MID_EPOCH, "trainer.precision", "distillation.teacher"):
         if name not in settings:
             yield f"its config.{name} is missing"
     if not isinstance(distortion, dict):

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import docstring_parser
 from jsonargparse import Namespace
@@ -45,7 +45,7 @@ from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS, DatasetName
 from src.data.report import report
 from src.devices import Launch, as_list
-from src.errors import UsageError, explain
+from src.errors import UsageError, explain, one_line
 from src.files import link_atomic, write_atomic
 from src.model.classifier import Classifier
 from src.model.distillation import Distillation
@@ -218,30 +218,37 @@ class CLI(LightningCLI):
         asked = self.request.distillation
         if asked.teacher is None:
             for name in ("temperature", "weight"):
-                if asked[name] != signature(Distillation).parameters[name].default:
+                default = signature(Distillation).parameters[name].default
+                if asked[name] != default and self.taught_by[0] is None:
                     raise UsageError(f"--distillation.{name} needs a teacher: give --distillation.teacher too.")
+                asked[name] = default  # the checkpoint had a teacher, and now there shall be none
             return
+        if asked.teacher in ("best", "last"):
+            raise UsageError(
+                f"--distillation.teacher {asked.teacher}: name its file or its run folder; "
+                "the newest run is soon the student's own."
+            )
         try:
             self.teacher = Trained.load(asked.teacher, self.root)
         except UsageError as error:
             raise UsageError(str(error).replace("--ckpt_path", "--distillation.teacher")) from error
-        taught = self.teacher.content["config"]["data"]
-        for name, same in (
-            ("dataset", self.teacher.classes == DATASETS[self.request.data.dataset].classes),
-            ("normalization", taught["normalization"] == plain(self.request.data.normalization)),
-        ):
-            if not same:
-                raise UsageError(
-                    f"--distillation.teacher {asked.teacher} was trained with --data.{name} {taught[name]}: "
-                    "train the student with the same, or name another teacher."
-                )
+        if self.teacher.classes != DATASETS[self.request.data.dataset].classes:
+            self._refuse_teacher("dataset")
+        asked.teacher = str(self.teacher.checkpoint)
         path, digest = self.taught_by
         if path == asked.teacher and digest != sha256(self.teacher.checkpoint):
             raise UsageError(
                 f"--distillation.teacher {path} has changed since {self.checkpoint} was written: name a copy of the "
                 "teacher as it was, or start a new run."
             )
-        asked.teacher = str(self.teacher.checkpoint)
+
+    def _refuse_teacher(self, name: str) -> NoReturn:
+        assert self.teacher is not None
+        raise UsageError(
+            f"--distillation.teacher {self.teacher.checkpoint} was trained with --data.{name} "
+            f"{self.teacher.content['config']['data'][name]}: "
+            "train the student with the same, or name another teacher."
+        )
 
     def _refuse_fewer_epochs(self) -> None:
         max_epochs = self.request.trainer.max_epochs
@@ -278,6 +285,8 @@ class CLI(LightningCLI):
         self.datamodule.setup(self.subcommand)
         if self.subcommand == "validate" and not len(self.datamodule.splits["val"].members):
             raise UsageError("--data.val_size is 0: there is nothing to validate on; name a size, or use test.")
+        if self.teacher and self.teacher.content["MNISTDataModule"]["mean_std"] != plain(self.datamodule.mean_std):
+            self._refuse_teacher("normalization")
         asked = self.config_init[self.subcommand].trainer
         kwargs |= self.launch.placement(asked)
         if asked.fast_dev_run or asked.barebones:
@@ -346,9 +355,9 @@ class CLI(LightningCLI):
                 f"--trainer.val_check_interval {asked.val_check_interval} is above the {batches} batches of an epoch."
             )
         curves = Curves(run.path, first_step=self.epochs_done + 1)
-        # Lightning's own in a list of several stands for ours: a run has one place for TensorBoard
-        loggers = [curves if type(each) is TensorBoardLogger else each for each in as_list(asked.logger)]
-        logger = curves if asked.logger in (None, True) else asked.logger and loggers
+        # Lightning's own for the folder of runs, as in configs/tensorboard.yaml, stands for ours
+        loggers = [curves if _is_for_runs(each) else each for each in as_list(asked.logger)]
+        logger = curves if asked.logger in (None, True) else asked.logger and list(dict.fromkeys(loggers))
         settings = {
             "callbacks": callbacks,
             "logger": logger,
@@ -386,6 +395,7 @@ class CLI(LightningCLI):
             if self.run is not None and self.launch.is_first:
                 content = self.parsers[0].dump(self.request, skip_unset=False)
                 write_atomic(self.run.path / "config.yaml", content.encode())
+            self._open_trackers()
             if self.teacher is not None:
                 model.distillation = Distillation(
                     self.teacher.network.network,
@@ -401,6 +411,16 @@ class CLI(LightningCLI):
         finally:
             if self.run is not None:
                 self.run.unlock()
+
+    def _open_trackers(self) -> None:
+        """Make sure that trackers can be reached, before anything is trained."""
+        loggers: list[Any] = self.trainer.loggers
+        for logger in loggers:
+            try:
+                _ = None if isinstance(logger, Curves) else logger.experiment
+            except Exception as error:  # each tracker has its own
+                reason = one_line(" ".join(str(error).split()))
+                raise UsageError(f"--trainer.logger: {type(logger).__name__} cannot be used: {reason}") from error
 
     def validate(self, model: Classifier, datamodule: MNISTDataModule) -> None:
         """Evaluate a checkpoint on the validation split."""
@@ -464,6 +484,10 @@ def split_words(words: Sequence[str], own: Iterable[str]) -> tuple[list[str], li
     except argparse.ArgumentError as error:
         raise UsageError(f"{error.argument_name}: {error.message}.") from error
     return [f"--{name}={value}" for name, value in vars(chosen).items() if value is not None], others
+
+
+def _is_for_runs(logger: Any) -> bool:
+    return type(logger) is TensorBoardLogger and Path(logger.save_dir) == Path(RUNS_FOLDER)
 
 
 def number_of_classes(dataset: DatasetName) -> int:

@@ -107,7 +107,7 @@ class Parser(LightningArgumentParser):
         """Parse a request that is not so long, deep or strange that jsonargparse falls over it."""
         if any(len(word) > LONGEST_VALUE for word in args):
             raise UsageError(f"a word has more than {LONGEST_VALUE:,} characters: write it into a file for --config.")
-        tagged = next((word for word in args if re.search("!!|!<", word)), None)
+        tagged = next((word for word in args if re.search(r"(^|[=\[{,:\s])!(!|<)", word)), None)
         if tagged:
             raise UsageError(f"{tagged}: a word of the command cannot have a tag of YAML's: write the value plainly.")
         try:

@@ -101,6 +101,8 @@ FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "another dtype": (WEIGHT, torch.zeros(256, 784).half(), ("net.linear1.weight", "float16 instead of torch.float32")),
     "not a number": (WEIGHT, NAN, ("net.linear1.weight", "no finite numbers")),
     "no tensor": (WEIGHT, "code", ("net.linear1.weight", "no plain tensor")),
+    "no word of a teacher": ("config/distillation", GONE, ("config.distillation.teacher is missing",)),
+    "no precision": ("config/trainer/precision", GONE, ("config.trainer.precision is missing",)),
     "an unknown setting": ("config/model/width", 3, ("model.width",)),
     "a setting of another type": ("config/model/dropout", "much", ("--model.dropout", "a number", "much")),
     "an unknown data set": ("config/data/dataset", "../MNIST", ("config.data.dataset is '../MNIST'",)),

@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -24,7 +25,7 @@ from src.data import datamodule
 from src.sweep import study as studies
 from src.sweep.results import half_width
 from src.sweep.space import Space
-from src.sweep.trial import Progress
+from src.sweep.trial import Progress, run_before
 from tests.conftest import REPOSITORY, Answer, Cli
 from tests.test_cli import run_folder
 
@@ -214,6 +215,13 @@ def test_a_run_of_another_trial_is_not_taken_for_that_of_an_interrupted_one(
 
 
 @pytest.mark.parametrize(("kind", "is_pruned"), [("choice", True), ("grid", False)])
+def test_a_worker_that_died_before_its_run_had_a_token_costs_no_more_than_that_run(own_run: Path) -> None:
+    (own_run / "trial.json").write_text('{"token": "x"}')
+
+    assert run_before(SimpleNamespace(user_attrs={"run": str(own_run), "token": "x"})) is not None
+    assert run_before(SimpleNamespace(user_attrs={"run": str(own_run)})) is None
+
+
 def test_only_what_is_searched_is_pruned(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, is_pruned: bool
 ) -> None:
@@ -262,6 +270,16 @@ def test_a_worker_that_was_taken_for_dead_goes_on_with_the_next_trial(tmp_path: 
 
 
 @experimental
+@pytest.mark.parametrize("mistake", [ValueError, AssertionError])
+def test_a_mistake_of_ours_in_a_trial_is_not_taken_for_a_dead_worker(tmp_path: Path, mistake: type[Exception]) -> None:
+    def fail(trial: optuna.Trial) -> float:
+        raise mistake("ours")
+
+    with pytest.raises(mistake, match="ours"):
+        shared_study(tmp_path, trials=1).run_one(fail)
+
+
+@experimental
 def test_a_trial_is_queued_again_once(tmp_path: Path) -> None:
     shared = shared_study(tmp_path, trials=1)
     with pytest.raises(KeyboardInterrupt):
@@ -294,7 +312,7 @@ def test_data_is_read_once(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> Non
     ("space", "words", "sentence"),
     [
         ("model.lrr: {log: [1e-4, 1e-1]}", "", "model.lrr is not known; did you mean --model.lr?"),
-        ("model.lr: {log: [1e-1, 1e-4]}", "", "model.lr: the range [0.1, 0.0001] is upside down or empty"),
+        ("model.lr: {log: [1e-1, 1e-4]}", "", "model.lr: the range [0.1, 0.0001] is upside down, empty or endless"),
         ("model.lr: {log: [0, 1]}", "", "model.lr: log needs numbers above 0"),
         ("model.lr: {log: [a, 1]}", "", "model.lr: log needs two numbers"),
         ("model.lr: {float: [-1, 1]}", "", "--model.lr must be a positive number, got -1.0"),
@@ -305,6 +323,11 @@ def test_data_is_read_once(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> Non
         ("model.lr: {range: [1, 2]}", "", "model.lr needs one of log, float, int, choice, grid"),
         ("model.lr: {choice: []}", "", "model.lr: choice needs a list"),
         ("model.lr: {choice: [1, 1]}", "", "model.lr: choice has a value twice"),
+        ("model.dropout: {choice: [0, false]}", "", "model.dropout: choice has a value twice"),
+        (f"data.batch_size: {{int: [1, {'9' * 400}]}}", "", "upside down, empty or endless"),
+        ("trainer.devices: {grid: [1, 2]}", "", "--trainer.devices: a trial runs on one device"),
+        ("data.val_size: {grid: [0, 60]}", "", "a sweep compares val/acc"),
+        ("ckpt_path: {grid: [a, b]}", "", "--ckpt_path: the trials of a sweep start from the beginning"),
         ("model.lr: [1, 2", "", "is not YAML"),
         ("", "", "has no keys"),
         (SPACE, "--space missing.yaml", "--space missing.yaml: no such file"),
@@ -334,6 +357,16 @@ def test_a_bad_request_is_refused_before_any_trial(
     assert answer.out == ""
     assert not list(tmp_path.rglob("version_*"))
     assert not list(REPOSITORY.glob(".*.locks"))
+
+
+def test_a_line_of_something_else_is_no_half_line_of_a_journal(sweep: Sweep, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("one line, and no newline")
+    answer = sweep(SPACE, "--storage", str(notes))
+
+    assert answer.code == 2
+    assert "notes.txt is not the journal of a study" in answer.err
+    assert notes.read_text() == "one line, and no newline"
 
 
 def test_half_a_line_at_the_end_of_the_journal_costs_nothing(sweep: Sweep, tmp_path: Path) -> None:
@@ -409,7 +442,7 @@ import os, signal, sys, time
 from pathlib import Path
 from src.cli import main
 from src.sweep import study
-from src.sweep.trial import Progress
+from src.sweep.trial import Progress, run_before
 study.HEARTBEAT_SECONDS = 1
 folder, is_doomed = Path(sys.argv.pop(1)), sys.argv.pop(1) == "doomed"
 report = Progress.on_train_epoch_end

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from src.model.distillation import Distillation
 from tests.conftest import Cli
 from tests.test_cli import EPOCHS, checkpoint, results, run_folder, same_training
 from tests.test_recipes import ALL
@@ -89,6 +90,7 @@ def test_evaluation_does_not_need_the_teacher_but_a_resumed_training_does(
         ("--distillation.weight 0.5", "--distillation.weight needs a teacher"),
         ("--distillation.teacher TEACHER --data.normalization standard", "was trained with --data.normalization unit"),
         ("--distillation.teacher TEACHER --data.dataset FashionMNIST", "was trained with --data.dataset MNIST"),
+        ("--distillation.teacher best", "--distillation.teacher best: name its file or its run folder"),
         ("--model.network rnn", "--model.network"),
     ],
 )
@@ -101,3 +103,46 @@ def test_a_teacher_that_cannot_be_had_is_refused_by_name(
     assert message in answer.err
     assert answer.err.count("\n") == 1
     assert not list(tmp_path.glob("lightning_logs/*"))
+
+
+def test_a_run_folder_stands_for_the_file_that_it_had(teacher: str, cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *CNN)
+    folder = run_folder(tmp_path)
+    words = ["--trainer.max_epochs", "1", "--distillation.teacher", str(folder)]
+    assert cli("fit", *words).code == 0
+    best = folder / "checkpoints" / "best.ckpt"
+    assert checkpoint(run_folder(tmp_path, 1))["config"]["distillation"]["teacher"] == str(best)
+
+    best.unlink()
+    shutil.copy(teacher, best)
+    torch.save(torch.load(best, weights_only=True) | {"other": 1}, best)
+    answer = cli("fit", "--ckpt_path", str(run_folder(tmp_path, 1)), "--trainer.max_epochs", "2", *words[2:])
+    assert answer.code == 2
+    assert f"--distillation.teacher {best} has changed since" in answer.err
+
+
+def test_a_training_can_go_on_without_its_teacher(teacher: str, cli: Cli, tmp_path: Path) -> None:
+    one = ["--trainer.max_epochs", "1", "--distillation.teacher", teacher, "--distillation.weight", "0.5"]
+    cli("fit", *one)
+    answer = cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "2", "--distillation.teacher", "null")
+
+    assert (answer.code, answer.err) == (0, "")
+    assert checkpoint(run_folder(tmp_path))["teacher_sha256"] == ""
+
+
+def test_a_teacher_computes_as_it_was_trained(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = set()
+    call = Distillation.__call__
+
+    def spy(self: Distillation, *tensors: torch.Tensor) -> torch.Tensor:
+        handle = self.network.register_forward_hook(lambda _, __, answers: kinds.add(answers.dtype))
+        loss = call(self, *tensors)
+        handle.remove()
+        return loss
+
+    monkeypatch.setattr(Distillation, "__call__", spy)
+    for number, precision in enumerate(("32-true", "bf16-mixed")):
+        cli("fit", *CNN, "--trainer.precision", precision)
+        place = run_folder(tmp_path, 2 * number)
+        assert cli("fit", "--trainer.max_epochs", "1", "--distillation.teacher", str(place)).code == 0
+    assert kinds == {torch.float32, torch.bfloat16}

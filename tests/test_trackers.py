@@ -7,6 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
+from lightning.pytorch.loggers import CSVLogger
 from lightning_utilities.core.imports import RequirementCache
 
 from tests.conftest import REPOSITORY, Cli
@@ -104,3 +105,25 @@ def test_a_tracker_that_is_not_installed_is_named(cli: Cli, tmp_path: Path, monk
     assert answer.code == 2
     assert answer.err == "error: a config needs mlflow>=1.0.0, which is not installed: pip install 'mlflow>=1.0.0'\n"
     assert not (tmp_path / "lightning_logs").exists()
+
+
+def test_a_tracker_that_cannot_be_reached_is_named_before_training(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: CSVLogger) -> None:
+        raise RuntimeError("connection refused")
+
+    monkeypatch.setattr(CSVLogger, "experiment", property(refuse))
+    answer = cli("fit", *overlay("csv"), *EPOCHS)
+
+    assert answer.code == 2
+    assert answer.err == "error: --trainer.logger: CSVLogger cannot be used: connection refused\n"
+    assert not list(tmp_path.glob("lightning_logs/version_*"))
+
+
+def test_a_tensorboard_logger_of_ones_own_keeps_its_place(cli: Cli, tmp_path: Path) -> None:
+    own = ["--trainer.logger=TensorBoardLogger", f"--trainer.logger.save_dir={tmp_path / 'mine'}"]
+    assert cli("fit", *own, "--inspection.enabled", "false", "--trainer.max_epochs", "1").code == 0
+
+    assert list(tmp_path.glob("mine/lightning_logs/version_0/events.*"))
+    assert not list(tmp_path.glob("lightning_logs/version_0/events.*"))

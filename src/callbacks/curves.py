@@ -10,7 +10,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from src.callbacks.events import name_after_all
+from src.callbacks.events import name_after_all, without_tensorflow
 from src.files import append
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Curves(TensorBoardLogger):
     def experiment(self) -> "SummaryWriter":
         """The writer that collects events in memory."""
         if self._writer is None:
+            without_tensorflow()
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(f"memory:/{self._place}", purge_step=self.first_step)

@@ -1,9 +1,11 @@
 """Files that TensorBoard reads, each complete or not there."""
 
 import io
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -28,6 +30,8 @@ def event_file(folder: Path) -> "Iterator[SummaryWriter]":
         OSError: If the file cannot be written; the folder is then as it was.
     """
     import fsspec
+
+    without_tensorflow()
     from torch.utils.tensorboard import SummaryWriter
 
     memory, place = fsspec.filesystem("memory"), f"/{uuid4().hex}"
@@ -44,6 +48,15 @@ def event_file(folder: Path) -> "Iterator[SummaryWriter]":
             memory.rm(place, recursive=True)
 
 
+def without_tensorflow() -> None:
+    """Let TensorBoard use its own small part of TensorFlow even where all of that is installed.
+
+    TensorFlow takes seconds to import, and knows nothing of files in memory. A module of this name is how
+    ``tensorboard.compat`` is told.
+    """
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
+
+
 def name_after_all(folder: Path, name: str) -> str:
     """Return a name for a new event file that comes after those in a folder, as TensorBoard reads them by name.
 
@@ -58,6 +71,7 @@ def name_after_all(folder: Path, name: str) -> str:
 
 def last_step(folder: Path) -> int | None:
     """Return the step of the newest weights that TensorBoard has pictures of in a run, or None."""
+    without_tensorflow()
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
     steps: set[int] = set()

@@ -174,12 +174,7 @@ def start_workers(words: list[str], workers: int) -> None:
     threads = max(1, len(os.sched_getaffinity(0)) // workers)
     every_gpu = ",".join(map(str, range(torch.cuda.device_count())))
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", every_gpu).split(",")
-    processes = []
-    for number in range(workers):
-        share = {WORKER: str(number), "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]}
-        command = [sys.executable, "-m", "src.cli", "sweep", *words, "--workers=1"]
-        # in a session of its own, so that Ctrl-C reaches it once, through this process
-        processes.append(subprocess.Popen(command, env={**os.environ, **share}, start_new_session=True))
+    processes: list[subprocess.Popen[bytes]] = []
     received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -187,8 +182,14 @@ def start_workers(words: list[str], workers: int) -> None:
         for process in processes:
             process.send_signal(number)
 
-    before = {number: signal.signal(number, stop) for number in STOPS}
+    # they are in sessions of their own, so that Ctrl-C reaches them once, through this process
+    before = {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGHUP)}
     try:
+        for number in range(workers):
+            gpu = gpus[number % len(gpus)]
+            share = {WORKER: str(number), "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": gpu}
+            command = [sys.executable, "-m", "src.cli", "sweep", *words, "--workers=1"]
+            processes.append(subprocess.Popen(command, env={**os.environ, **share}, start_new_session=True))
         for process in processes:
             process.wait()
     finally:

@@ -66,13 +66,14 @@ def intervals(trials: Sequence[FrozenTrial]) -> list[str]:
 
     The interval is Student's, for the mean, as if the seeds were a sample of a normal distribution.
     """
-    groups: dict[str, list[float]] = {}
+    groups: dict[str, tuple[Values, dict[int, float]]] = {}  # a seed that was drawn twice says nothing new
     for each in best_of(trials):
         others = {key: value for key, value in each.params.items() if key != SEED}
-        groups.setdefault(settings(others), []).append(value_of(each))
+        groups.setdefault(json.dumps(others), (others, {}))[1][each.params[SEED]] = value_of(each)
     lines = []
-    for name, values in sorted(groups.items(), key=lambda group: -statistics.fmean(group[1])):
-        line = f"{name or 'val/acc'}: mean {statistics.fmean(values):.4f} over {len(values)} seeds"
+    for others, seeds in sorted(groups.values(), key=lambda group: -statistics.fmean(group[1].values())):
+        values = list(seeds.values())
+        line = f"{settings(others) or 'val/acc'}: mean {statistics.fmean(values):.4f} over {len(values)} seeds"
         if len(values) > 1:
             half = half_width(values)
             low, high = statistics.fmean(values) - half, statistics.fmean(values) + half

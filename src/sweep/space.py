@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite, prod
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from src.errors import UsageError
 from src.parser import load_yaml
 
 KINDS = {"log": (int, float), "float": (int, float), "int": (int,), "choice": (), "grid": ()}
+LARGEST = 2**53  # whole numbers beyond are not exact as floats
 SIMPLE = (bool, int, float, str)  # the choices that Optuna keeps
 EXAMPLE = "{log: [1e-4, 1e-1]}"
 Values = dict[str, Any]
@@ -120,15 +121,15 @@ def _distribution(name: str, value: Any) -> BaseDistribution:
         choices = [
             each if each is None or isinstance(each, SIMPLE) else json.dumps(each, default=str) for each in values
         ]
-        if len(set(map(repr, choices))) < len(choices):
+        if len(set(choices)) < len(choices):  # 1 and true and 1.0 are the same to Optuna
             raise UsageError(f"{name}: {kind} has a value twice: {values}.")
         return CategoricalDistribution(choices)
     if len(values) != 2 or not all(isinstance(end, KINDS[kind]) and not isinstance(end, bool) for end in values):
         numbers = "two whole numbers" if kind == "int" else "two numbers"
         raise UsageError(f"{name}: {kind} needs {numbers}, the lowest and the highest; got {values}.")
     low, high = values
-    if not (isfinite(low) and isfinite(high) and low < high):
-        raise UsageError(f"{name}: the range {values} is upside down or empty: write the smaller number first.")
+    if max(abs(low), abs(high)) > LARGEST or not low < high:
+        raise UsageError(f"{name}: the range {values} is upside down, empty or endless: the smaller number first.")
     if kind == "log" and low <= 0:
         raise UsageError(f"{name}: log needs numbers above 0, got {values}; use float.")
     return IntDistribution(low, high) if kind == "int" else FloatDistribution(low, high, log=kind == "log")

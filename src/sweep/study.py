@@ -28,6 +28,7 @@ CONNECT_SECONDS = 10
 MEANWHILE_SECONDS = 0.2
 STARTUP_TRIALS = 5  # before the pruner compares
 STORAGES = "name a file or a database, such as sqlite:///study.db or postgresql+psycopg://USER@HOST/NAME."
+JOURNAL_BEGINS = b'{"op_code":'
 MACHINE_KEYS = ("data.data_dir", "data.memory_map")  # workers may have them otherwise
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # the sweep prints a line per trial itself
@@ -80,6 +81,9 @@ class SharedStudy:
     def _open_journal(self, path: Path) -> JournalStorage:
         if path.exists():
             try:
+                with path.open("rb") as file:  # Optuna would take half a line of anything for one of a journal
+                    if not JOURNAL_BEGINS.startswith(file.read(len(JOURNAL_BEGINS))):
+                        raise ValueError
                 JournalStorage(JournalFileBackend(str(path)))  # which reads it
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 raise UsageError(f"--storage {path} is not the journal of a study: name another file.") from error
@@ -139,10 +143,10 @@ class SharedStudy:
         Returns:
             Whether there was one. Others may still be running, and come back if their workers die.
         """
-        number, claim = -1, None
+        number, claim, has_raised = -1, None, False
 
         def run(trial: Trial) -> float:
-            nonlocal number, claim
+            nonlocal number, claim, has_raised
             number = trial.number
             if self._lock is not None:
                 claim = self._claim(number)
@@ -157,6 +161,7 @@ class SharedStudy:
             except (optuna.TrialPruned, TrialFailedError):
                 raise
             except BaseException:
+                has_raised = True
                 requeue(self._study, self._study.get_trials(deepcopy=False)[number])
                 raise
 
@@ -172,7 +177,7 @@ class SharedStudy:
         except UnboundLocalError as error:  # Optuna's own, at the end of a trial whose storage is gone
             raise error.__context__ or error from None
         except (ValueError, AssertionError):  # what Optuna says of a trial that has ended already
-            if number < 0 or self._study.get_trials(deepcopy=False)[number].state != TrialState.FAIL:
+            if has_raised or number < 0 or self._study.get_trials(deepcopy=False)[number].state != TrialState.FAIL:
                 raise  # else this worker was taken for dead, and another one has the trial
         finally:
             if claim is not None:

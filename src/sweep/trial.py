@@ -43,6 +43,10 @@ class FitRequest(CLI):
         launch = Launch()
         with suppress(ParsedError):
             super().__init__(["fit", *words], launch, Ranks(launch))
+        self._refuse()
+
+    def _refuse(self) -> None:
+        """Refuse what trials cannot be."""
         asked = self.request.trainer
         if number_of_devices(asked.devices) not in (None, 1) or asked.num_nodes > 1:
             raise UsageError("--trainer.devices: a trial runs on one device; start several workers instead.")
@@ -51,10 +55,14 @@ class FitRequest(CLI):
         if not self.request.data.val_size or asked.limit_val_batches == 0:
             raise UsageError("a sweep compares val/acc, so it needs validation: set --data.val_size.")
 
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        """Parse, but no checkpoint, whose settings would become the defaults of all trials."""
+        if any(word.partition("=")[0] == "--ckpt_path" for word in self.words):
+            raise UsageError("--ckpt_path: the trials of a sweep start from the beginning; leave it out.")
+        super().parse_arguments(parser, args)
+
     def before_instantiate_classes(self) -> None:
         """Go no further."""
-        if self.checkpoint:
-            raise UsageError("--ckpt_path: the trials of a sweep start from the beginning; leave it out.")
         raise ParsedError
 
     def parse(self, words: list[str]) -> None:
@@ -65,6 +73,7 @@ class FitRequest(CLI):
         """
         self.words = ["fit", *words]
         self.parse_arguments(self.parser, None)
+        self._refuse()
         config = self.config.clone()
         config.fit.trainer.logger = config.fit.trainer.callbacks = None  # they may do more than to check
         self.parser.instantiate_classes(config)
@@ -132,7 +141,10 @@ def run_before(trial: Trial) -> Run | None:
     """Return the run of a worker that was killed or stopped, if it can be continued here."""
     run = Run(Path(trial.user_attrs.get("run", "")))
     try:
-        if json.loads((run.path / NOTE).read_bytes())["token"] != trial.user_attrs["token"] or not run.last.exists():
+        if (
+            json.loads((run.path / NOTE).read_bytes())["token"] != trial.user_attrs.get("token")
+            or not run.last.exists()
+        ):
             return None
         run.lock()  # the worker may only have been slow
     except (FileNotFoundError, UsageError):

@@ -1,6 +1,9 @@
 """The curves on the disk: all that was logged, once, and never half of an event."""
 
+import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +12,7 @@ import pytest
 
 from src.callbacks.curves import Curves
 from src.callbacks.events import event_file
+from tests.conftest import REPOSITORY
 from tests.test_cli import curves
 
 
@@ -99,3 +103,16 @@ def test_a_training_that_was_stopped_keeps_what_it_logged(tmp_path: Path) -> Non
     logger.finalize("failed")
 
     assert curves(tmp_path) == {"val/acc": [(1, 0.25)]}
+
+
+def test_tensorflow_is_left_alone_where_it_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "tensorflow.py").write_text("raise AssertionError('TensorFlow was imported')")
+    code = "import sys, pathlib; from src.callbacks.curves import Curves; " + (
+        "log = Curves(pathlib.Path(sys.argv[1]), 1); log.log_metrics({'val/acc': 0.25}, 1); log.finalize('success')"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", code, str(tmp_path / "run")]
+    (tmp_path / "run").mkdir()
+    subprocess.run(command, cwd=REPOSITORY, env=environment, check=True)
+
+    assert curves(tmp_path / "run") == {"val/acc": [(1, 0.25)]}

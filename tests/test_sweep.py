@@ -215,13 +215,6 @@ def test_a_run_of_another_trial_is_not_taken_for_that_of_an_interrupted_one(
 
 
 @pytest.mark.parametrize(("kind", "is_pruned"), [("choice", True), ("grid", False)])
-def test_a_worker_that_died_before_its_run_had_a_token_costs_no_more_than_that_run(own_run: Path) -> None:
-    (own_run / "trial.json").write_text('{"token": "x"}')
-
-    assert run_before(SimpleNamespace(user_attrs={"run": str(own_run), "token": "x"})) is not None
-    assert run_before(SimpleNamespace(user_attrs={"run": str(own_run)})) is None
-
-
 def test_only_what_is_searched_is_pruned(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, is_pruned: bool
 ) -> None:
@@ -291,6 +284,13 @@ def test_a_trial_is_queued_again_once(tmp_path: Path) -> None:
 
 def interrupt(trial: optuna.Trial) -> float:
     raise KeyboardInterrupt
+
+
+def test_a_worker_that_died_before_its_run_had_a_token_costs_no_more_than_that_run(own_run: Path) -> None:
+    (own_run / "trial.json").write_text('{"token": "x"}')
+
+    assert run_before(SimpleNamespace(user_attrs={"run": str(own_run), "token": "x"})) is not None
+    assert run_before(SimpleNamespace(user_attrs={"run": str(own_run)})) is None
 
 
 def test_data_is_read_once(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,10 +141,8 @@ def run_before(trial: Trial) -> Run | None:
     """Return the run of a worker that was killed or stopped, if it can be continued here."""
     run = Run(Path(trial.user_attrs.get("run", "")))
     try:
-        if (
-            json.loads((run.path / NOTE).read_bytes())["token"] != trial.user_attrs.get("token")
-            or not run.last.exists()
-        ):
+        token = json.loads((run.path / NOTE).read_bytes())["token"]
+        if token != trial.user_attrs.get("token") or not run.last.exists():
             return None
         run.lock()  # the worker may only have been slow
     except (FileNotFoundError, UsageError):

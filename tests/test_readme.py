@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import accuracy, chaos, data, devices, digits, fuzz, parity, serve, speed
+from benchmarks import accuracy, chaos, data, devices, digits, fuzz, parity, serve, speed, sweep
 from benchmarks.readme import replace_table
 from tests.conftest import REPOSITORY
 
@@ -174,6 +174,12 @@ def test_the_tables_about_devices_are_made_from_the_recorded_results() -> None:
     results = json.loads(devices.RESULTS.read_text())
 
     assert replace_table("devices", devices.table(results), README) == README
+
+
+def test_the_sweep_table_is_made_from_the_recorded_results() -> None:
+    results = json.loads(sweep.RESULTS.read_text())
+
+    assert replace_table("sweep", sweep.table(results), README) == README
 
 
 def test_the_chaos_table_is_made_from_the_recorded_results() -> None:

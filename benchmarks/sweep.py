@@ -1,9 +1,9 @@
 """What a sweep costs: thirty trials of the main job with pruning, by one worker and by two.
 
-``python -m benchmarks.sweep`` measures, and writes ``benchmarks/results/sweep.json`` and the README's table (about three
-minutes on two idle cores); ``--trials 3 --epochs 2 --output FILE`` is the same in small. Beside the wall clock of the whole command stand
-the seconds that a trial takes beyond its training (the seconds of its epochs), and the best val/acc beside the plain
-recipe's.
+``python -m benchmarks.sweep`` measures, and writes ``benchmarks/results/sweep.json`` and the README's table (about
+three minutes on two idle cores); ``--trials 3 --epochs 2 --output FILE`` is the same in small. Beside the wall clock of
+the whole command stand the seconds that a trial takes beyond its training (the seconds of its epochs), and the best
+val/acc beside the plain recipe's.
 """
 
 import argparse
@@ -85,9 +85,8 @@ def table(results: dict[str, Any]) -> str:
         )
         plain_accuracy = results["plain recipe's val/acc"]
         accuracies = f"{each['best val/acc']:.4f} | {plain_accuracy:.4f}"
-        rows.append(
-            f"| {each['trials']} | {each['workers']} | {each['seconds']:.0f} | {beyond} | {each['pruned']} | {accuracies} |"
-        )
+        cells = (each["trials"], each["workers"], f"{each['seconds']:.0f}", beyond, each["pruned"], accuracies)
+        rows.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(rows)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.fuzz_inputs import deep, endless
 from src.errors import UsageError
 from src.restore import read_checkpoint
 from tests.conftest import Cli
@@ -78,19 +79,6 @@ def test_a_flipped_bit_is_found_and_named(subcommand: str, cli: Cli, own_run: Pa
     assert len(answer.err.splitlines()) == 1
 
 
-def deep(levels: int) -> list[Any]:
-    value: list[Any] = []
-    for _ in range(levels):
-        value = [value]
-    return value
-
-
-def endless() -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    value["config"] = value
-    return value
-
-
 NAN = torch.full((256, 784), float("nan"))
 FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "no settings": ("config", {}, ("config.data.dataset is missing",)),
@@ -122,7 +110,7 @@ FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "a path that is none": ("config/data/data_dir", "a\0b", ("config.data.data_dir is 'a\\x00b'",)),
     "a name that clears the screen": ("config/\x1b[2J", 3, ("a setting '\\x1b[2J'",)),
     "lists in lists": ("callbacks/Mine", deep(200), ("too deep",)),
-    "settings that hold themselves": ("config", endless(), ("config has a setting 'config.config'",)),
+    "settings that hold themselves": ("config", endless(), ("config has a setting 'model.model'",)),
     "weights that are one number": (WEIGHT, torch.zeros(()).expand(256, 784), ("linear1.weight", "share their memory")),
     "weights of no memory": (WEIGHT, torch.zeros(256, 784, device="meta"), ("linear1.weight", "no plain tensor")),
 }

@@ -65,3 +65,13 @@ def test_the_teacher_drops_nothing(nets: tuple[nn.Module, nn.Module]) -> None:
 def test_options_out_of_range_are_refused_by_name(nets: tuple[nn.Module, nn.Module], flag: str, value: float) -> None:
     with pytest.raises(UsageError, match=rf"--distillation\.{flag} must be"):
         Distillation(nets[1], "", **{flag: value})
+
+
+def test_a_student_in_double_precision_has_its_loss_in_double(nets: tuple[nn.Module, nn.Module]) -> None:
+    student, teacher = nets
+    logits = student(IMAGES).double()
+    loss = Distillation(teacher, "", weight=1.0)(IMAGES, logits, logits.new_zeros(()))
+
+    soft, asked = ((each.double() / 2).log_softmax(1) for each in (teacher.eval()(IMAGES), logits))
+    assert loss.dtype == torch.float64
+    assert float(loss.detach()) == pytest.approx(float((4 * soft.exp() * (soft - asked)).sum().detach()), rel=1e-9)

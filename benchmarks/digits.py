@@ -27,7 +27,8 @@ from benchmarks.processes import HERE, machine, run
 from benchmarks.readme import README, replace_table
 from benchmarks.variants import VARIANTS
 from src.data.datamodule import MNISTDataModule
-from src.data.digits import DigitError, to_digit
+from src.data.digits import to_digit
+from src.data.grey import DigitError
 from src.trained import Trained
 
 RESULTS = Path(__file__).parent / "results" / "digits.json"

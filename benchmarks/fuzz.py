@@ -37,14 +37,14 @@ from hypothesis import strategies as st
 from benchmarks.chaos import fork
 from benchmarks.fuzz_inputs import MARK, checkpoints, configs, idx_files
 from benchmarks.readme import README, replace_table
-from src.agreement import Ranks
+from src.checkpoint.restore import read_checkpoint
 from src.cli import CLI
 from src.cli import main as cli
 from src.data.idx import CHUNK_BYTES, read_idx, write_idx
 from src.data.sources import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
-from src.devices import Launch
 from src.errors import explain
-from src.restore import read_checkpoint
+from src.launch.launcher import Launch
+from src.launch.ranks import Ranks
 from src.runs import Run
 
 RESULTS = Path(__file__).parent / "results" / "fuzz.json"

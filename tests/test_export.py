@@ -15,13 +15,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from src import formats
 from src.cli import main
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx, write_idx
 from src.data.sources import TEST_IMAGES, TRAIN_IMAGES
 from src.errors import RunError
-from src.export import ONNX_PACKAGES, compare, digests, read_test_data
+from src.export import ONNX_PACKAGES, compare, digests, formats, read_test_data
 from src.trained import Trained
 from tests.conftest import REPOSITORY, TEST_SIZE, Answer, Cli, run_process
 from tests.test_bad_requests import RUN, Request, check, files, foreign_checkpoint, refusing, truncated_checkpoint

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from benchmarks.fuzz_inputs import deep, endless
+from src.checkpoint.restore import read_checkpoint
 from src.errors import UsageError
-from src.restore import read_checkpoint
 from tests.conftest import Cli
 
 GONE = object()

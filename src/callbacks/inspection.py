@@ -16,11 +16,11 @@ from src.callbacks.console import parameter_table, say
 from src.callbacks.dashboards import OF_EVALUATION, OF_NETWORK, Evaluation, Network, draw_graph
 from src.callbacks.events import event_file, last_step
 from src.callbacks.findings import predict
+from src.checkpoint.restore import read_checkpoint
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
 from src.errors import FULL, UsageError
 from src.model.classifier import Classifier
-from src.restore import read_checkpoint
 from src.runs import Run
 
 if TYPE_CHECKING:

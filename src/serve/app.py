@@ -17,7 +17,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from torch import nn
 
-from src.data.digits import DigitError, read_digit
+from src.data.digits import read_digit
+from src.data.grey import DigitError
 from src.runs import Run
 from src.serve.limits import TYPES, check_picture, read_body
 from src.trained import PixelClassifier, Trained

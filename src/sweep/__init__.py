@@ -16,9 +16,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from src.callbacks.console import say
 from src.callbacks.signals import STOPS, StoppedError
+from src.checkpoint.recipe import recipe_of
 from src.errors import RunError, UsageError, one_line
 from src.files import write_atomic
-from src.recipe import recipe_of
 
 if TYPE_CHECKING:
     from src.data.datamodule import MNISTDataModule

@@ -19,8 +19,8 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryHeartb
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from src.checkpoint.recipe import dotted
 from src.errors import UsageError
-from src.recipe import dotted
 from src.sweep.space import Space
 
 HEARTBEAT_SECONDS = 10  # between two signs of life of a worker in a database, after three without it counts as dead

@@ -9,13 +9,13 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from optuna import Trial
 
-from src.agreement import Ranks
 from src.callbacks.history import History
-from src.cli import CLI
 from src.data.datamodule import MNISTDataModule
-from src.devices import Launch, number_of_devices
 from src.errors import UsageError
 from src.files import write_atomic
+from src.launch.launcher import Launch, number_of_devices
+from src.launch.ranks import Ranks
+from src.lightning_cli import CLI
 from src.runs import RUNS_FOLDER, Run
 from src.sweep.space import Values, flags
 
@@ -117,8 +117,9 @@ class TrialCLI(CLI):
             self.datamodule.share(self.data)
         return super().instantiate_trainer(**kwargs)
 
-    def _fit_settings(self, asked: Any, run: Run) -> dict[str, Any]:
-        settings = super()._fit_settings(asked, run)
+    def training_settings(self, asked: Any, run: Run) -> dict[str, Any]:
+        """Note whose run it is, and tell Optuna of each epoch."""
+        settings = super().training_settings(asked, run)
         note_trial(self.trial, run)
         callbacks = settings["callbacks"]
         history = next(each for each in callbacks if isinstance(each, History))

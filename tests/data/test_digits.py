@@ -11,7 +11,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from torch import Tensor
 
-from src.data.digits import DigitError, read_digit, to_digit
+from src.data.digits import read_digit, to_digit
+from src.data.grey import DigitError
 from src.data.idx import read_idx
 
 Change = Callable[[Image.Image], Image.Image]

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 
-import src.agreement
 import src.callbacks.checkpoints
 import src.data.sources
+import src.launch.ranks
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
@@ -213,15 +213,15 @@ def refusals(study: Study) -> dict[str, Any]:
         return lambda number: words if number == rank else otherwise
 
     def elsewhere(rank: int) -> None:
-        src.agreement.SHARED_FOLDER_SECONDS = 0.5
+        src.launch.ranks.SHARED_FOLDER_SECONDS = 0.5
         folder = study.root / f"machine{rank}"
         folder.mkdir()
         os.chdir(folder)
 
     def changed_code(rank: int) -> None:
         if rank == 1:
-            code = src.agreement._code()
-            src.agreement._code = lambda: {**code, "src/cli.py": "changed"}
+            code = src.launch.ranks._code()
+            src.launch.ranks._code = lambda: {**code, "src/cli.py": "changed"}
 
     def fit(name: str, *words: str) -> list[str]:
         return study.fit(f"refused {name}", *epoch, *words)

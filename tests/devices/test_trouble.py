@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from src.devices import Launch, refuse_more_than_there_are
 from src.errors import UsageError
+from src.launch.launcher import Launch, refuse_more_than_there_are
 from tests.devices.conftest import Study
 
 REFUSED = {

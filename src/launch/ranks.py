@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch.distributed import DistError, Store, TCPStore  # type: ignore[attr-defined]
 
+from src.checkpoint.recipe import dotted
 from src.data.checks import sha256
-from src.devices import POLL_SECONDS, Launch, new_store
 from src.errors import UsageError
-from src.recipe import dotted
-from src.restart import note_of
+from src.launch.job import note_of
+from src.launch.launcher import POLL_SECONDS, Launch, new_store
 
 SHARED_FOLDER_SECONDS = 20.0  # a network file system may show a new folder late
 GOODBYE_SECONDS = 20.0
@@ -147,7 +147,7 @@ def facts_of(recipe: dict[str, Any], files: list[Path]) -> dict[str, str]:
 
 def _code() -> dict[str, str]:
     """Return the SHA-256 of each of the project's source files."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
     return {
         f"src/{path.relative_to(folder)}": hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         for path in sorted(folder.rglob("*.py"))

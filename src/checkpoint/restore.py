@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from src.checkpoint_content import problems
+from src.checkpoint.content import problems
 from src.errors import UsageError
 from src.runs import find_checkpoint
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from src.data.datamodule import MNISTDataModule
 from src.errors import RunError, UsageError
+from src.export.formats import FORMATS, Network
 from src.files import refuse_place, write_atomic
-from src.formats import FORMATS, Network
 from src.runs import Run
 from src.trained import Trained
 

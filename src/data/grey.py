@@ -1,0 +1,72 @@
+"""A picture in any mode as one in grey, in which ink and background differ as much as they do in the picture."""
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Levels = npt.NDArray[np.float32]
+
+WORKING_SIDE = 112  # of the copy in which colours and ink are looked for
+
+
+class DigitError(ValueError):
+    """A picture that cannot be read as a digit; the text is a short sentence without a path."""
+
+
+def to_grey(image: Image.Image) -> Image.Image:
+    """Return a picture of mode L, in which ink and background differ as much as they do in the picture."""
+    if image.mode == "L":
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode.startswith(("I", "F")):
+        return _stretch(np.asarray(image, np.float32))
+    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        image = _fill_transparent(image.convert("RGBA"))
+        if image.mode == "L":
+            return image
+    try:
+        image = image.convert("RGB")
+    except ValueError:  # Pillow converts LAB with a colour profile only
+        return image.getchannel(0)
+    return _reduce_colours(image)
+
+
+def _stretch(levels: Levels) -> Image.Image:
+    low, high = levels.min(), levels.max()
+    if not np.isfinite(high - low):
+        raise DigitError("pixels that are no finite numbers")
+    return Image.fromarray(((levels - low) * (255 / max(high - low, 1e-12))).round().astype(np.uint8))
+
+
+def _fill_transparent(image: Image.Image) -> Image.Image:
+    """Return the ink alone where all else is transparent, or else the picture on its own background."""
+    alpha = image.getchannel("A")
+    small = np.asarray(shrink(image, WORKING_SIDE))
+    opaque = small[..., 3] > 127
+    if opaque.all():
+        return image.convert("RGB")
+    if opaque.mean() < 0.5:
+        return alpha
+    background = tuple(int(level) for level in np.median(small[opaque][:, :3], axis=0))
+    filled = Image.new("RGB", image.size, background)
+    filled.paste(image.convert("RGB"), mask=alpha)
+    return filled
+
+
+def _reduce_colours(image: Image.Image) -> Image.Image:
+    """Project the colours on the line along which they differ most: red ink on blue may be equally bright."""
+    colours = np.asarray(shrink(image, WORKING_SIDE), np.float32).reshape(-1, 3)
+    line = np.linalg.eigh(np.cov(colours, rowvar=False, bias=True))[1][:, -1]
+    line = line / np.abs(line).sum()
+    offset = -255 * line[line < 0].sum()
+    return image.convert("L", (*map(float, line), float(offset)))
+
+
+def shrink(image: Image.Image, side: int) -> Image.Image:
+    """Return an image whose longest side is at most this many pixels."""
+    factor = max(image.size) / side
+    if factor <= 1:
+        return image
+    width, height = (max(1, round(length / factor)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.BOX)

@@ -1,0 +1,84 @@
+"""The teacher that a fit asks for: found, compared with the student's data, and made a part of its loss."""
+
+from inspect import signature
+from pathlib import Path
+from typing import NoReturn
+
+from jsonargparse import Namespace
+
+from src.checkpoint.recipe import plain
+from src.data.checks import sha256
+from src.data.datamodule import MNISTDataModule
+from src.data.datasets import DATASETS
+from src.errors import UsageError
+from src.model.distillation import Distillation
+from src.trained import Trained
+
+FLAG = "--distillation.teacher"
+
+
+def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str]) -> Trained | None:
+    """Load the teacher, if there shall be one, and note its file in the request.
+
+    Args:
+        request: The parsed arguments of ``fit``.
+        root: The folder that holds ``lightning_logs``.
+        before: The file and the SHA-256 of the teacher with which a training that goes on was begun; None and nothing
+            without one.
+
+    Raises:
+        UsageError: If there is no such teacher, or it has other classes, or has changed since; or if there is none,
+            but settings for it.
+    """
+    asked = request.distillation
+    if asked.teacher is None:
+        for name in ("temperature", "weight"):
+            default = signature(Distillation).parameters[name].default
+            if asked[name] != default and before[0] is None:
+                raise UsageError(f"--distillation.{name} needs a teacher: give {FLAG} too.")
+            asked[name] = default  # the checkpoint had a teacher, and now there shall be none
+        return None
+    if asked.teacher in ("best", "last"):
+        raise UsageError(
+            f"{FLAG} {asked.teacher}: name its file or its run folder; the newest run is soon the student's own."
+        )
+    try:
+        teacher = Trained.load(asked.teacher, root)
+    except UsageError as error:
+        raise UsageError(str(error).replace("--ckpt_path", FLAG)) from error
+    if teacher.classes != DATASETS[request.data.dataset].classes:
+        _refuse(teacher, "dataset")
+    asked.teacher = str(teacher.checkpoint)
+    if before[0] == asked.teacher and before[1] != sha256(teacher.checkpoint):
+        raise UsageError(
+            f"{FLAG} {asked.teacher} has changed since this training was begun: name a copy of the teacher as it was, "
+            "or start a new run."
+        )
+    return teacher
+
+
+def refuse_other_pixels(teacher: Trained, data: MNISTDataModule) -> None:
+    """Refuse a teacher that was trained with another normalization than the student, whose images it will see.
+
+    Raises:
+        UsageError: If it was.
+    """
+    if teacher.content["MNISTDataModule"]["mean_std"] != plain(data.mean_std):
+        _refuse(teacher, "normalization")
+
+
+def _refuse(teacher: Trained, name: str) -> NoReturn:
+    raise UsageError(
+        f"{FLAG} {teacher.checkpoint} was trained with --data.{name} {teacher.content['config']['data'][name]}: "
+        "train the student with the same, or name another teacher."
+    )
+
+
+def distillation(teacher: Trained, request: Namespace) -> Distillation:
+    """Return the teacher's share in the loss, computed in the precision of the teacher's own training."""
+    return Distillation(
+        teacher.network.network,
+        sha256(teacher.checkpoint),
+        bf16=teacher.content["config"]["trainer"]["precision"] == "bf16-mixed",
+        **plain(request.distillation),
+    )

@@ -1,0 +1,98 @@
+"""What ties a Trainer to a run folder: its callbacks, loggers and plugins."""
+
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from src.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from src.callbacks.console import Console
+from src.callbacks.curves import Curves
+from src.callbacks.history import History
+from src.callbacks.inspection import Inspection
+from src.checkpoint.recipe import plain, recipe_of
+from src.data.datamodule import MNISTDataModule
+from src.errors import UsageError, one_line
+from src.launch.launcher import as_list
+from src.runs import RUNS_FOLDER, Run
+
+
+def training_settings(
+    request: Namespace, asked: Namespace, run: Run, data: MNISTDataModule, inspection: Inspection, epochs_done: int
+) -> dict[str, Any]:
+    """Return the Trainer's arguments for ``fit``.
+
+    Args:
+        request: The parsed arguments of ``fit``.
+        asked: Those of them that are the Trainer's, instantiated.
+        run: The run folder.
+        data: The data; it must be set up.
+        inspection: The callback that draws.
+        epochs_done: The epochs that the checkpoint to go on from has.
+
+    Raises:
+        UsageError: If something was asked for that cannot be had together.
+    """
+    config = recipe_of(request)
+    history = History(run, config, data)
+    # before the history: what it takes to draw is no part of an epoch's seconds
+    callbacks: list[Callback] = [inspection, history, *as_list(asked.callbacks)]
+    if request.ema_decay is not None:  # before all that may save a checkpoint after a step
+        callbacks.insert(0, EMAWeightAveraging(decay=request.ema_decay))
+    if request.model.steps_per_execution > 1 and any(isinstance(each, WeightAveraging) for each in callbacks):
+        flag = "--trainer.callbacks" if request.ema_decay is None else "--ema_decay"
+        raise UsageError(f"{flag}: averaging weights after every step needs --model.steps_per_execution 1.")
+    if asked.enable_progress_bar is not False:
+        callbacks.append(Console(run, history))
+    if asked.enable_checkpointing is not False:
+        callbacks.append(Checkpoints(run, config, **plain(request.checkpoints)))
+    batches = _batches(asked, data)
+    if asked.check_val_every_n_epoch and (asked.val_check_interval or 0) > max(batches, 1):
+        raise UsageError(
+            f"--trainer.val_check_interval {asked.val_check_interval} is above the {batches} batches of an epoch."
+        )
+    settings = {
+        "callbacks": callbacks,
+        "logger": _loggers(asked, Curves(run.path, first_step=epochs_done + 1)),
+        "plugins": [AtomicCheckpointIO()],
+        "log_every_n_steps": min(asked.log_every_n_steps or 50, batches),
+    }
+    return settings if len(data.splits["val"].members) else {**settings, "limit_val_batches": 0}
+
+
+def _loggers(asked: Namespace, curves: Curves) -> Any:
+    """Return the loggers, our curves standing for Lightning's own of the folder of runs (configs/tensorboard.yaml)."""
+    if asked.logger in (None, True):
+        return curves
+
+    def is_for_runs(logger: Any) -> bool:
+        return type(logger) is TensorBoardLogger and Path(logger.save_dir) == Path(RUNS_FOLDER)
+
+    loggers = [curves if is_for_runs(each) else each for each in as_list(asked.logger)]
+    return asked.logger and list(dict.fromkeys(loggers))
+
+
+def _batches(asked: Namespace, data: MNISTDataModule) -> int:
+    """Return the batches of an epoch, as the Trainer will limit them."""
+    batches = len(data.train_dataloader())
+    limit = asked.overfit_batches or asked.limit_train_batches
+    if limit is None or not limit >= 0:  # the Trainer refuses what is no number, too
+        return batches
+    return int(min(batches, limit if limit > 1 or isinstance(limit, int) else batches * limit))
+
+
+def open_trackers(loggers: list[Any]) -> None:
+    """Make sure that trackers can be reached, before anything is trained.
+
+    Raises:
+        UsageError: If one cannot be.
+    """
+    for logger in loggers:
+        try:
+            _ = None if isinstance(logger, Curves) else logger.experiment
+        except Exception as error:  # each tracker has its own
+            reason = one_line(" ".join(str(error).split()))
+            raise UsageError(f"--trainer.logger: {type(logger).__name__} cannot be used: {reason}") from error

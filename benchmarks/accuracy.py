@@ -1,7 +1,7 @@
 """How far does the same network go when it is trained better, and what does each ingredient add?
 
 ``python -m benchmarks.accuracy`` trains every recipe of ``RECIPES`` with five seeds, two at a time on one core each,
-reads the test images once per seed, and writes ``benchmarks/results/accuracy.json``, the README's table and the chart
+reads the test images once per seed, and writes ``benchmarks/results/accuracy.json``, the documents' table and the chart
 ``benchmarks/results/accuracy.png`` (about two hours on two cores). ``--recipes`` trains some of them and keeps what
 is recorded of the others; ``--table`` only writes table and chart. Seconds are the processor's, of the whole command.
 
@@ -19,9 +19,9 @@ from math import comb
 from pathlib import Path
 from typing import Any
 
+from benchmarks.documents import write_tables
 from benchmarks.processes import HERE, machine, versions
 from benchmarks.processes import run as run_process
-from benchmarks.readme import README, replace_table
 from src.callbacks.findings import calibration_error, predict
 from src.data.datamodule import MNISTDataModule
 from src.runs import Run
@@ -30,6 +30,7 @@ from src.trained import Trained
 RESULTS = Path(__file__).parent / "results" / "accuracy.json"
 SEEDS = (1, 2, 3, 4, 5)
 NOTEBOOK, TEACHER, DISTILLED = "configs/mlp.yaml", "configs/cnn_teacher.yaml", "configs/mlp_distilled.yaml"
+TEACHER_SEED = 42  # the config's own; all students have the same teacher
 SCHEDULE = ["--model.lr", "0.003", "--model.warmup_steps", "500", "--model.cosine", "true"]
 DECAY = ["--model.weight_decay", "0.0001"]
 AFFINE = [f"--data.distortion.{name}" for name in ("rotation=15", "scale=0.15", "shear=0.2", "shift=2")]
@@ -105,26 +106,26 @@ def mean_and_sd(records: list[dict[str, Any]], name: str) -> str:
     return f"{statistics.mean(values):.2f}" + (f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else "")
 
 
-def table(recipes: dict[str, list[dict[str, Any]]]) -> str:
-    """Return the README's table."""
-    rows = [
-        "| recipe | val/acc, % | test/acc, % | core seconds | calibration error | p | seeds |",
-        "|---|" + "---|" * 6,
-    ]
+def tables(content: dict[str, Any]) -> dict[str, str]:
+    """Return the documents' tables: what each config reaches, and what each ingredient adds."""
+    recipes: dict[str, list[dict[str, Any]]] = {name: content["recipes"].get(name, []) for name in RECIPES}
+    configs = ["| recipe | val/acc, % | test/acc, % | seconds of one core | seeds |", "|---" * 5 + "|"]
+    every = ["| recipe | val/acc, % | test/acc, % | core seconds | calibration error | p | seeds |", "|---" * 7 + "|"]
     plain = {record["seed"]: record["wrong"] for record in recipes[NOTEBOOK]}
-    for recipe in RECIPES:
-        records = recipes.get(recipe, [])
+    for recipe, records in recipes.items():
         if not records:
             continue
-        seconds = statistics.median(record["seconds"] for record in records)
+        accuracies = " | ".join(mean_and_sd(records, metric) for metric in ("val/acc", "test/acc"))
+        seconds = f"{statistics.median(record['seconds'] for record in records):,.0f}"
         calibration = statistics.mean(record["calibration_error"] for record in records)
         chances = [mcnemar(record["wrong"], plain[record["seed"]]) for record in records if record["seed"] in plain]
         worst = "" if recipe == NOTEBOOK else f"{max(chances):.0e}" if max(chances) < 0.001 else f"{max(chances):.3f}"
-        name = f"[{recipe.partition(',')[0]}]({recipe.partition(',')[0]}){recipe[len(recipe.partition(',')[0]) :]}"
-        cells = [name if recipe.startswith("configs/") else recipe]
-        cells += [mean_and_sd(records, metric) for metric in ("val/acc", "test/acc")]
-        rows.append(f"| {' | '.join(cells)} | {seconds:,.0f} | {calibration:.4f} | {worst} | {len(records)} |")
-    return "\n".join(rows)
+        every.append(f"| {recipe} | {accuracies} | {seconds} | {calibration:.4f} | {worst} | {len(records)} |")
+        if recipe.startswith("configs/"):
+            config, _, rest = recipe.partition(",")
+            name = f"[{config}]({config}){f',{rest}' if rest else ''}"
+            configs.append(f"| {name} | {accuracies} | {seconds} | {len(records)} |")
+    return {"accuracy": "\n".join(configs), "ablation": "\n".join(every)}
 
 
 def chart(recipes: dict[str, list[dict[str, Any]]]) -> None:
@@ -162,9 +163,7 @@ def main() -> None:
     content: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"recipes": {}}
     if not asked.table:
         if DISTILLED in asked.recipes and not Path(asked.teacher).exists():
-            record = train(TEACHER, asked.seeds[0], asked.teacher, keep=Path(asked.teacher))
-            others = [each for each in content["recipes"].get(TEACHER, []) if each["seed"] != record["seed"]]
-            content["recipes"][TEACHER] = [*others, record]
+            train(TEACHER, TEACHER_SEED, asked.teacher, keep=Path(asked.teacher))
         work = [pair for pair in product(asked.recipes, asked.seeds) if not _is_recorded(content, *pair)]
         with ThreadPoolExecutor(asked.workers) as pool:
             tasks = [(recipe, pool.submit(train, recipe, seed, asked.teacher, None)) for recipe, seed in work]
@@ -172,7 +171,7 @@ def main() -> None:
                 content["recipes"].setdefault(recipe, []).append(task.result())
                 content |= {"machine": machine(), "versions": versions(peers=False)}
                 RESULTS.write_text(json.dumps(content) + "\n")
-    README.write_text(replace_table("accuracy", table(content["recipes"]), README.read_text()))
+    write_tables(tables(content))
     chart(content["recipes"])
 
 

@@ -3,7 +3,7 @@
 ``python -m benchmarks.chaos`` kills a training 160 times by SIGKILL, at random calls of every kind in ``CALLS``, goes
 on with ``fit --ckpt_path last`` (or from the start where it died before its first checkpoint), and compares weights,
 optimizer, metrics and TensorBoard's curves with those of the same training left alone, bit for bit. It writes
-``benchmarks/results/chaos.json`` and the README's table (about eight minutes on two cores).
+``benchmarks/results/chaos.json`` and the documents' table (about eight minutes on two cores).
 
 ``python -m benchmarks.restarts`` adds how torchrun's restarts do.
 
@@ -25,7 +25,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from benchmarks.readme import README, replace_table
+from benchmarks.documents import write_tables
 from src.callbacks import curves
 from src.callbacks.history import History
 from src.cli import main as cli
@@ -213,8 +213,8 @@ def record(outcomes: dict[str, dict[str, dict[str, int]]]) -> None:
     RESULTS.write_text(json.dumps(before | outcomes, indent=1) + "\n")
 
 
-def table(outcomes: dict[str, dict[str, dict[str, int]]]) -> str:
-    """Return the README's table: how many of the kills left the same run, per moment and variant."""
+def tables(outcomes: dict[str, dict[str, dict[str, int]]]) -> dict[str, str]:
+    """Return the documents' table: how many of the kills left the same run, per moment and variant."""
     rows = [f"| killed by SIGKILL during | {' | '.join(VARIANTS)} |", "|---|" + "---|" * len(VARIANTS)]
     for call in CALLS:
         cells = []
@@ -222,14 +222,14 @@ def table(outcomes: dict[str, dict[str, dict[str, int]]]) -> str:
             counter = outcomes[variant].get(call, {})
             cells.append(f"{counter.get('equal', 0)} of {sum(counter.values())}")
         rows.append(f"| {call} | {' | '.join(cells)} |")
-    return "\n".join(rows)
+    return {"chaos": "\n".join(rows)}
 
 
 def main() -> None:
     """Run the study, or only make its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=KILLS)
-    parser.add_argument("--table", action="store_true", help="only write the README's table from recorded results")
+    parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
     asked = parser.parse_args()
     if not asked.table:
         place_files()
@@ -238,7 +238,7 @@ def main() -> None:
             data.mkdir()
             outcomes = study(small_data(data), Path(folder), asked.kills, seed=0)
         record(outcomes)
-    README.write_text(replace_table("chaos", table(json.loads(RESULTS.read_text())), README.read_text()))
+    write_tables(tables(json.loads(RESULTS.read_text())))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the data costs: reading and checking the files, one epoch of batches, and sets larger than the memory.
 
-``python -m benchmarks.data`` measures and writes ``benchmarks/results/data.json`` and the README's table (about ten
+``python -m benchmarks.data`` measures and writes ``benchmarks/results/data.json`` and the documents' table (about ten
 minutes on two cores; ``--large`` leaves the folder with 8,100,000 generated images, 6.35 GB, where it says, and
 ``--small`` leaves the large set out). Figures of one table come from one run, interleaved; medians.
 """
@@ -21,7 +21,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import datasets, transforms
 
-from benchmarks.readme import README, replace_table
+from benchmarks.documents import write_tables
 from src.data.batches import EpochOrder
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS
@@ -175,8 +175,8 @@ def large(folder: Path) -> dict[str, dict[str, float]]:
     return figures
 
 
-def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Return the README's table."""
+def tables(results: dict[str, dict[str, dict[str, float]]]) -> dict[str, str]:
+    """Return the documents' table."""
     files, ways = results["files"], results["epoch"]
     rows = ["| one epoch of 240 batches of 200 as normalized float32 | seconds |", "|---|---|"]
     rows += [f"| {name} | {value:.3f} |" for name, value in ways.items()]
@@ -187,7 +187,7 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
         for name, row in results["large"].items():
             memory, cost = row["peak_rss_anon_mb"], row["microseconds_per_sample"]
             rows.append(f"| {name} | {memory:.0f} MB | {cost:.1f} |")
-    return "\n".join(rows)
+    return {"data": "\n".join(rows)}
 
 
 def main() -> None:
@@ -195,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--large", type=Path, help="keep the generated images in this folder")
     parser.add_argument("--small", action="store_true", help="leave the large set out")
-    parser.add_argument("--table", action="store_true", help="only write the README's table from recorded results")
+    parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
     parser.add_argument("--train_epoch", help=argparse.SUPPRESS)
     parser.add_argument("--batches", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -214,7 +214,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 results["large"] = large(asked.large or Path(folder))
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    README.write_text(replace_table("data", table(json.loads(RESULTS.read_text())), README.read_text()))
+    write_tables(tables(json.loads(RESULTS.read_text())))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Do more devices make it faster? A model of a step, checked against two processes here, and what it says of GPUs.
 
-``python -m benchmarks.devices`` measures, writes ``benchmarks/results/devices.json`` and the README's table (about
+``python -m benchmarks.devices`` measures, writes ``benchmarks/results/devices.json`` and the documents' table (about
 five minutes on two cores); ``--table`` only writes the table.
 
 The model: a step costs what one process needs for its shard, plus the all-reduce of the gradient, 4 bytes a parameter
@@ -20,8 +20,8 @@ from typing import Any
 import torch
 
 from benchmarks.chaos import fork
+from benchmarks.documents import write_tables
 from benchmarks.processes import machine, run_main_job, versions
-from benchmarks.readme import README, replace_table
 from tests.devices.ranks import free_port
 
 RESULTS = Path(__file__).parent / "results" / "devices.json"
@@ -141,8 +141,8 @@ CASES = {
 }
 
 
-def table(results: dict[str, Any]) -> str:
-    """Return the README's tables."""
+def tables(results: dict[str, Any]) -> dict[str, str]:
+    """Return the documents' tables."""
     link = results["link"]
     lines = ["| two processes here, µs a step | one process | all-reduce | two, by the model | two, measured |"]
     lines.append("|---|---|---|---|---|")
@@ -170,13 +170,13 @@ def table(results: dict[str, Any]) -> str:
         f"processes on {here['cores']} cores ({here['cpu']}). Assumed of GPUs: a step takes at least "
         f"{GPU['step_seconds'] * 1e6:.0f} µs and computes {GPU['flops'] / 1e12:.0f} TFLOP/s; links: {links}.",
     ]
-    return "\n".join(lines)
+    return {"devices": "\n".join(lines)}
 
 
 def main() -> None:
     """Measure and write, or only write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", action="store_true", help="only write the README's table from recorded results")
+    parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
     if not parser.parse_args().table:
         content = {
             "machine": machine(),
@@ -186,7 +186,7 @@ def main() -> None:
             "accuracy": [accuracy(factor) for factor in (1, 4, 16)],
         }
         RESULTS.write_text(json.dumps(content, indent=1) + "\n")
-    README.write_text(replace_table("devices", table(json.loads(RESULTS.read_text())), README.read_text()))
+    write_tables(tables(json.loads(RESULTS.read_text())))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 ``python -m benchmarks.digits`` takes the newest run's best checkpoint (``--ckpt_path`` names others, to be put side by
 side), reads the 10,000 test images as PNG files through ``src.cli predict`` and in each of the variants of
 ``benchmarks/variants.py``, times the command on up to 50,000 files, and writes ``benchmarks/results/digits.json`` and
-the README's table (about three minutes on two cores). ``--table`` writes the table alone.
+the documents' table (about three minutes on two cores). ``--table`` writes the table alone.
 """
 
 import argparse
@@ -23,8 +23,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.documents import write_tables
 from benchmarks.processes import HERE, machine, run
-from benchmarks.readme import README, replace_table
 from benchmarks.variants import VARIANTS
 from src.data.datamodule import MNISTDataModule
 from src.data.digits import to_digit
@@ -109,8 +109,8 @@ def speed(checkpoint: str, images: Tensor) -> list[dict[str, float]]:
     return times
 
 
-def table(results: dict[str, Any]) -> str:
-    """Return the README's tables."""
+def tables(results: dict[str, Any]) -> dict[str, str]:
+    """Return the documents' tables."""
     networks = results["accuracy"].values()
     heads = "".join(f" {name} | points lost |" for name in results["accuracy"])
     rows = [f"| the 10,000 test images as |{heads} allowed |", "|---" * (2 + 2 * len(networks)) + "|"]
@@ -123,18 +123,18 @@ def table(results: dict[str, Any]) -> str:
         more = each["pictures"] - first["pictures"]
         rate = f"{more / (each['seconds'] - first['seconds']):,.0f}" if more else ""
         rows.append(f"| {each['pictures']:,} | {each['seconds']:.1f} s | {rate} | {each['peak_mb']:.0f} MB |")
-    return "\n".join(rows)
+    return {"digits": "\n".join(rows)}
 
 
 def main() -> None:
     """Measure, or only make the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ckpt_path", nargs="+", default=["best"], help="checkpoints or run folders")
-    parser.add_argument("--table", action="store_true", help="only write the README's table from recorded results")
+    parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
     asked = parser.parse_args()
     if not asked.table:
         RESULTS.write_text(json.dumps(measure(asked.ckpt_path), indent=1) + "\n")
-    README.write_text(replace_table("digits", table(json.loads(RESULTS.read_text())), README.read_text()))
+    write_tables(tables(json.loads(RESULTS.read_text())))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 and uses the checkpoints that are accepted: training goes on from them, or they are validated or tested. A file may be
 accepted, or refused in one sentence. Anything else is a failure and recorded with the file: another exception, more
 than a few seconds or a gigabyte, a crash, code from the file that ran. It writes ``benchmarks/results/fuzz.json`` and
-the README's table (about ten minutes on two cores); the same seed does the same damage.
+the documents' table (about ten minutes on two cores); the same seed does the same damage.
 """
 
 import argparse
@@ -35,8 +35,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from benchmarks.chaos import fork
+from benchmarks.documents import write_tables
 from benchmarks.fuzz_inputs import MARK, checkpoints, configs, idx_files
-from benchmarks.readme import README, replace_table
 from src.checkpoint.restore import read_checkpoint
 from src.cli import CLI
 from src.cli import main as cli
@@ -272,15 +272,15 @@ def study_apart(reader: str, inputs: int, number: int, folder: Path) -> int:
     return 0
 
 
-def table(results: dict[str, dict[str, Any]]) -> str:
-    """Return the README's table: how many files each reader got, and what came of them."""
+def tables(content: dict[str, dict[str, dict[str, Any]]]) -> dict[str, str]:
+    """Return the documents' table: how many files each reader got, and what came of them."""
     rows = ["| files | generated | accepted | refused in a sentence | anything else |", "|---|---|---|---|---|"]
-    for reader, result in results.items():
+    for reader, result in content["readers"].items():
         used, later = result.get("used", 0), result.get("refused later", 0)
         accepted = f"{result.get('accepted', 0) + used:,}" + (f", {used:,} of them used" if used else "")
         refused, failures = result.get("refused", 0) + later, len(result["failures"])
         rows.append(f"| {reader}s | {result['inputs']:,} | {accepted} | {refused:,} | {failures:,} |")
-    return "\n".join(rows)
+    return {"fuzz": "\n".join(rows)}
 
 
 def main() -> None:
@@ -289,7 +289,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the inputs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--readers", nargs="+", default=list(READERS), choices=list(READERS), help="the others' stay")
-    parser.add_argument("--table", action="store_true", help="only write the README's table from recorded results")
+    parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
     asked = parser.parse_args()
     if not asked.table:
         results = json.loads(RESULTS.read_text())["readers"] if RESULTS.exists() else {}
@@ -307,9 +307,9 @@ def main() -> None:
                     results[reader] = json.loads((root / reader / "result.json").read_text())
                 print(reader, {**results[reader], "failures": len(results[reader]["failures"])}, flush=True)
         RESULTS.write_text(json.dumps({"readers": results}, indent=1) + "\n")
-    results = json.loads(RESULTS.read_text())["readers"]
-    README.write_text(replace_table("fuzz", table(results), README.read_text()))
-    if any(result["failures"] for result in results.values()):
+    content = json.loads(RESULTS.read_text())
+    write_tables(tables(content))
+    if any(result["failures"] for result in content["readers"].values()):
         raise SystemExit(f"failures: see {RESULTS}")
 
 

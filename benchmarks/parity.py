@@ -1,7 +1,7 @@
 """Does the main job learn what the Keras notebook learns? Twenty seeds of each, side by side.
 
 ``python -m benchmarks.parity`` trains every seed for ten epochs, continues it to twenty, evaluates both on the test
-images through the command line as a user would, and writes ``benchmarks/results/parity.json`` and the README's table
+images through the command line as a user would, and writes ``benchmarks/results/parity.json`` and the documents' table
 (about fifteen minutes on two cores). ``--table`` writes the table alone, from the recorded results.
 
 Two questions are asked. ``reshuffled``, the notebook's: a new order in every epoch. ``one order``: the order of the
@@ -19,11 +19,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
-from benchmarks.readme import README, replace_table
+from benchmarks.documents import write_tables
 from src.cli import main as cli
 from src.data.batches import EpochOrder
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results" / "parity.json"
 SEEDS = 20
 ORDERS = {"reshuffled": "keras_reshuffled.jsonl", "one order": "keras_seeded.jsonl"}
 KERAS_KEYS = {"val/acc": "val", "train/loss": "loss", "val/loss": "vl", "test/acc": "t"}
@@ -65,7 +65,7 @@ def study(order: str) -> Seeds:
 
 def keras_values(order: str, epochs: int, metric: str) -> list[float]:
     """Return one metric of Keras' seeds."""
-    lines = (RESULTS / ORDERS[order]).read_text().splitlines()
+    lines = (RESULTS.parent / ORDERS[order]).read_text().splitlines()
     return [json.loads(line)[f"{KERAS_KEYS[metric]}{epochs}"] for line in lines]
 
 
@@ -75,8 +75,8 @@ def standard_errors_apart(ours: list[float], keras: list[float]) -> float:
     return (statistics.mean(ours) - statistics.mean(keras)) / error
 
 
-def table(results: dict[str, Seeds]) -> str:
-    """Return the README's table: mean and standard deviation of both sides and how far apart the means are."""
+def tables(results: dict[str, Seeds]) -> dict[str, str]:
+    """Return the documents' table: mean and standard deviation of both sides and how far apart the means are."""
     rows = [
         f"| order | after | metric | Keras 3, {SEEDS} seeds | here, {SEEDS} seeds | apart | notebook |",
         "|---|---|---|---|---|---|---|",
@@ -91,17 +91,16 @@ def table(results: dict[str, Seeds]) -> str:
                 shown = f"{NOTEBOOK[metric]:.4f}" if of_notebook else ""
                 apart = f"{standard_errors_apart(ours, keras):+.1f}"
                 rows.append(f"| {order} | {epochs} epochs | `{metric}` | {sides[0]} | {sides[1]} | {apart} | {shown} |")
-    return "\n".join(rows)
+    return {"parity": "\n".join(rows)}
 
 
 def main() -> None:
     """Run the study, or only make its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", action="store_true", help="only write the README's table from recorded results")
-    path = RESULTS / "parity.json"
+    parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
     if not parser.parse_args().table:
-        path.write_text(json.dumps({order: study(order) for order in ORDERS}, indent=1) + "\n")
-    README.write_text(replace_table("parity", table(json.loads(path.read_text())), README.read_text()))
+        RESULTS.write_text(json.dumps({order: study(order) for order in ORDERS}, indent=1) + "\n")
+    write_tables(tables(json.loads(RESULTS.read_text())))
 
 
 if __name__ == "__main__":

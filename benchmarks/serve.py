@@ -1,7 +1,7 @@
 """The server under load: 20,000 pictures from 64 connections, and 5,000 requests that it must refuse or survive.
 
 ``python -m benchmarks.serve`` starts ``src.cli serve --ckpt_path best`` on a free port, measures and writes
-``benchmarks/results/serve.json`` and the README's table (some minutes on two cores; ``--small`` sends a fiftieth and
+``benchmarks/results/serve.json`` and the documents' table (some minutes on two cores; ``--small`` sends a fiftieth and
 writes nothing). The pictures are MNIST's test images as PNG files. Client and server share the machine.
 """
 
@@ -23,8 +23,8 @@ from typing import Any
 import aiohttp
 from PIL import Image
 
+from benchmarks.documents import write_tables
 from benchmarks.processes import HERE, machine, versions
-from benchmarks.readme import README, replace_table
 from src.data.idx import read_idx
 from src.data.sources import DEFAULT_ROOT, TEST_IMAGES, TEST_LABELS, place_files
 from src.serve.limits import FORMATS
@@ -188,8 +188,8 @@ def measure(ckpt_path: str, share: int) -> Result:
     return {"alone": alone, "many": many, "malformed": dict(sorted(malformed.items()))}
 
 
-def table(results: Result) -> str:
-    """Return the README's table."""
+def tables(results: Result) -> dict[str, str]:
+    """Return the documents' table."""
     rows = ["| pictures | connections | a second | p50 | p99 | memory, first and last twentieth |"]
     rows.append("|---|---|---|---|---|---|")
     for row in (results["alone"], results["many"]):
@@ -200,7 +200,7 @@ def table(results: Result) -> str:
     malformed = results["malformed"]
     counts = ", ".join(f"{count:,} {MEANINGS[int(status)]} ({status})" for status, count in malformed.items())
     closing = f"{sum(malformed.values()):,} malformed requests: {counts}, none a mistake of the server's (5xx)."
-    return "\n".join([*rows, "", closing])
+    return {"serve": "\n".join([*rows, "", closing])}
 
 
 def main() -> None:
@@ -208,7 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ckpt_path", default="best", help="the network to serve")
     parser.add_argument("--small", action="store_true", help="send a fiftieth, print the result and write nothing")
-    parser.add_argument("--table", action="store_true", help="only write the README's table from recorded results")
+    parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
     asked = parser.parse_args()
     if not asked.table:
         results = {**machine(), **versions(peers=False), **measure(asked.ckpt_path, 50 if asked.small else 1)}
@@ -216,7 +216,7 @@ def main() -> None:
             print(json.dumps(results, indent=1))
             return
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    README.write_text(replace_table("serve", table(json.loads(RESULTS.read_text())), README.read_text()))
+    write_tables(tables(json.loads(RESULTS.read_text())))
 
 
 if __name__ == "__main__":

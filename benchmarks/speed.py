@@ -1,6 +1,6 @@
 """How fast is the main job, beside its peers? All do the same work, each as a process of its own, in turn.
 
-``make bench`` (``python -m benchmarks.speed``) writes ``benchmarks/results/speed.json`` and the README's tables;
+``make bench`` (``python -m benchmarks.speed``) writes ``benchmarks/results/speed.json`` and the documents' tables;
 ``--table`` writes the tables alone, from the recorded results. The peers are the scripts in ``benchmarks/peers``; the
 main job runs as a user runs it, and a callback beside it looks at the clock.
 """
@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.documents import write_tables
 from benchmarks.processes import HERE, PEERS, Figures, machine, run, run_main_job, versions
-from benchmarks.readme import README, replace_table
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 Round = dict[str, Figures]
@@ -177,23 +177,23 @@ def targets_table(rounds: list[Round]) -> str:
     return "\n".join(rows)
 
 
-def table(results: dict[str, Any]) -> str:
-    """Return the README's tables and where they were made."""
+def tables(results: dict[str, Any]) -> dict[str, str]:
+    """Return the documents' tables and where they were made."""
     parts = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     place = f"{results['machine']['cores']} cores ({results['machine']['cpu']}), {parts}."
-    return f"{peers_table(results['rounds'])}\n\n{targets_table(results['rounds'])}\n\n{place}"
+    return {"peers": f"{peers_table(results['rounds'])}\n\n{place}", "speed": targets_table(results["rounds"])}
 
 
 def main() -> None:
     """Measure, or only make the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", action="store_true", help="only write the README's tables from recorded results")
+    parser.add_argument("--table", action="store_true", help="only write the documents' tables from recorded results")
     parser.add_argument("--repeats", type=int, default=5, help="rounds after the one that warms up")
     asked = parser.parse_args()
     if not asked.table:
         content = {"machine": machine(), "versions": versions(peers=True), "rounds": measure(asked.repeats)}
         RESULTS.write_text(json.dumps(content, indent=1) + "\n")
-    README.write_text(replace_table("speed", table(json.loads(RESULTS.read_text())), README.read_text()))
+    write_tables(tables(json.loads(RESULTS.read_text())))
 
 
 if __name__ == "__main__":

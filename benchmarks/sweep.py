@@ -1,6 +1,6 @@
 """What a sweep costs: thirty trials of the main job with pruning, by one worker and by two.
 
-``python -m benchmarks.sweep`` measures, and writes ``benchmarks/results/sweep.json`` and the README's table (about
+``python -m benchmarks.sweep`` measures, and writes ``benchmarks/results/sweep.json`` and the documents' table (about
 three minutes on two idle cores); ``--trials 3 --epochs 2 --output FILE`` is the same in small. Beside the wall clock of
 the whole command stand the seconds that a trial takes beyond its training (the seconds of its epochs), and the best
 val/acc beside the plain recipe's.
@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.documents import write_tables
 from benchmarks.processes import machine
-from benchmarks.readme import README, replace_table
 
 RESULTS = Path(__file__).parent / "results" / "sweep.json"
 MAIN_JOB = ["--config", "configs/mlp.yaml"]
@@ -73,8 +73,8 @@ def sweep(place: str, trials: str, epochs: str, workers: int) -> dict[str, Any]:
     }
 
 
-def table(results: dict[str, Any]) -> str:
-    """Return the README's table."""
+def tables(results: dict[str, Any]) -> dict[str, str]:
+    """Return the documents' table."""
     rows = [
         "| trials | workers | seconds | of these beyond training, a trial | given up | best val/acc | the recipe's |"
     ]
@@ -87,7 +87,7 @@ def table(results: dict[str, Any]) -> str:
         accuracies = f"{each['best val/acc']:.4f} | {plain_accuracy:.4f}"
         cells = (each["trials"], each["workers"], f"{each['seconds']:.0f}", beyond, each["pruned"], accuracies)
         rows.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(rows)
+    return {"sweep": "\n".join(rows)}
 
 
 def measure(asked: argparse.Namespace) -> None:
@@ -109,11 +109,11 @@ def main() -> None:
     parser.add_argument("--trials", default="30")
     parser.add_argument("--epochs", default="10")
     parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--table", action="store_true", help="only write the README's table from recorded results")
+    parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
     asked = parser.parse_args()
     if not asked.table:
         measure(asked)
-    README.write_text(replace_table("sweep", table(json.loads(RESULTS.read_text())), README.read_text()))
+    write_tables(tables(json.loads(RESULTS.read_text())))
 
 
 if __name__ == "__main__":

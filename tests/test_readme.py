@@ -12,17 +12,23 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from benchmarks import accuracy, chaos, data, devices, digits, fuzz, parity, serve, speed, sweep
-from benchmarks.readme import replace_table
+from benchmarks.documents import documents, shown
 from tests.conftest import REPOSITORY
 
-README = (REPOSITORY / "README.md").read_text()
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+DOCUMENTS = {path.relative_to(REPOSITORY): path.read_text() for path in documents()}
+README = DOCUMENTS[Path("README.md")]
+WALK = Path("docs/make_it_yours.md")  # which has a test of its own, as it changes the code
 BY_CI = {"make test", "make lint"}
+STUDIES = (accuracy, chaos, data, devices, digits, fuzz, parity, serve, speed, sweep)
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", DOCUMENTS[path], re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -84,27 +90,25 @@ def serving_as_written(command: str, folder: Path) -> Iterator[None]:
         assert server.communicate()[1] == b""
 
 
-def test_every_command_runs_as_written(clone: Path) -> None:
-    commands = [command for block in BLOCKS for command in block.splitlines() if command not in BY_CI]
-    assert commands[:2] == ["make train", "make tensorboard"]
-    environment = ""
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if path != WALK], ids=str)
+def test_every_command_and_example_runs_as_written(path: Path, clone: Path) -> None:
+    """In the order of the documents: what the README does is there for the pages."""
     with ExitStack() as servers:
-        for command in commands:
-            if command.startswith("source "):
-                environment = f"{command}; "
-            elif " src.cli serve " in command:  # the commands after it talk to it
-                servers.enter_context(serving_as_written(environment + command, clone))
+        for command in [line for block in blocks(path, "bash") for line in block.splitlines() if line not in BY_CI]:
+            activated = command if command.startswith("make ") else f"source .venv/bin/activate; {command}"
+            if " src.cli serve " in command:  # the commands after it talk to it
+                servers.enter_context(serving_as_written(activated, clone))
             else:
-                run(command if command.startswith("make ") else environment + command, clone)
-
-
-def test_every_python_example_runs_as_written(clone: Path) -> None:
-    assert EXAMPLES
-    for example in EXAMPLES:
+                run(activated, clone)
+    for example in blocks(path, "python"):
         python = clone / ".venv" / "bin" / "python"
         done = subprocess.run([python, "-c", example], cwd=clone, capture_output=True, text=True, timeout=300)
         assert (done.returncode, done.stderr) == (0, ""), f"{example}\n{done.stderr}"
         assert "['7', '2', '1', '0', '4']" in done.stdout
+
+
+def test_the_first_two_commands_come_first() -> None:
+    assert blocks(Path("README.md"), "bash")[0].splitlines() == ["make train", "make tensorboard"]
 
 
 def test_ci_runs_the_other_commands() -> None:
@@ -126,16 +130,11 @@ def test_the_shown_epochs_are_a_real_log(clone: Path) -> None:
         assert figures == pytest.approx([epoch[name] for name in names], abs=0.01)
 
 
-def test_the_parity_table_is_made_from_the_recorded_results() -> None:
-    results = json.loads((parity.RESULTS / "parity.json").read_text())
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.__name__)
+def test_tables_are_made_from_the_recorded_results(study: ModuleType) -> None:
+    tables = study.tables(json.loads(study.RESULTS.read_text()))
 
-    assert replace_table("parity", parity.table(results), README) == README
-
-
-def test_the_accuracy_table_is_made_from_the_recorded_results() -> None:
-    recipes = json.loads(accuracy.RESULTS.read_text())["recipes"]
-
-    assert replace_table("accuracy", accuracy.table(recipes), README) == README
+    assert {table: shown(table) for table in tables} == tables
 
 
 @pytest.mark.parametrize(
@@ -146,58 +145,16 @@ def test_mcnemar_counts_what_only_one_of_two_reads_wrong(one: list[int], other: 
     assert accuracy.mcnemar(one, other) == accuracy.mcnemar(other, one) == pytest.approx(chance)
 
 
-def test_the_digits_table_is_made_from_the_recorded_results() -> None:
-    results = json.loads(digits.RESULTS.read_text())
+def test_no_recorded_kill_and_no_recorded_file_did_harm() -> None:
+    kills = json.loads(chaos.RESULTS.read_text())
+    readers = json.loads(fuzz.RESULTS.read_text())["readers"]
 
-    assert replace_table("digits", digits.table(results), README) == README
-
-
-def test_the_data_table_is_made_from_the_recorded_results() -> None:
-    results = json.loads(data.RESULTS.read_text())
-
-    assert replace_table("data", data.table(results), README) == README
+    assert all(outcome == "equal" for calls in kills.values() for counts in calls.values() for outcome in counts)
+    assert [reader for reader in fuzz.INPUTS if readers[reader]["inputs"] < fuzz.INPUTS[reader]] == []
+    assert [reader for reader in readers if readers[reader]["failures"]] == []
 
 
-def test_the_serve_table_is_made_from_the_recorded_results() -> None:
-    results = json.loads(serve.RESULTS.read_text())
-
-    assert replace_table("serve", serve.table(results), README) == README
-
-
-def test_the_speed_tables_are_made_from_the_recorded_results() -> None:
-    results = json.loads(speed.RESULTS.read_text())
-
-    assert replace_table("speed", speed.table(results), README) == README
-
-
-def test_the_tables_about_devices_are_made_from_the_recorded_results() -> None:
-    results = json.loads(devices.RESULTS.read_text())
-
-    assert replace_table("devices", devices.table(results), README) == README
-
-
-def test_the_sweep_table_is_made_from_the_recorded_results() -> None:
-    results = json.loads(sweep.RESULTS.read_text())
-
-    assert replace_table("sweep", sweep.table(results), README) == README
-
-
-def test_the_chaos_table_is_made_from_the_recorded_results() -> None:
-    results = json.loads(chaos.RESULTS.read_text())
-
-    assert replace_table("chaos", chaos.table(results), README) == README
-    assert all(outcome == "equal" for calls in results.values() for counts in calls.values() for outcome in counts)
-
-
-def test_the_fuzz_table_is_made_from_the_recorded_results() -> None:
-    results = json.loads(fuzz.RESULTS.read_text())["readers"]
-
-    assert replace_table("fuzz", fuzz.table(results), README) == README
-    for reader, inputs in fuzz.INPUTS.items():
-        assert results[reader]["inputs"] >= inputs
-        assert results[reader]["failures"] == []
-
-
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(((?!http)[^)]+)\)", README):
-        assert (REPOSITORY / target).exists(), target
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(((?!http)[^)#]+)[^)]*\)", DOCUMENTS[path]):
+        assert (REPOSITORY / path.parent / target).exists(), target

@@ -20,7 +20,7 @@ train: .venv/installed  ## Train the main job on the real MNIST
 	$(BIN)/python -m src.cli fit --config configs/mlp.yaml
 
 test: .venv/dev-installed  ## Run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile  # a process for each core
 
 lint: .venv/dev-installed  ## Check format, style and types
 	$(BIN)/ruff format --check .

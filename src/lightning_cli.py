@@ -25,7 +25,7 @@ from src.checkpoint.recipe import (
     refuse_conflicts,
     refuse_with_several_steps,
 )
-from src.checkpoint.restore import read_request
+from src.checkpoint.restore import Origin, read_request
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS, DatasetName
 from src.errors import UsageError
@@ -67,12 +67,9 @@ class CLI(LightningCLI):
         self.ranks = ranks
         self.job = Job(words)
         self.parsers: list[LightningArgumentParser] = []
-        self.checkpoint: Path | None = None
-        self.epochs_done = 0
-        self.last_is_damaged = False
+        self.origin: Origin | None = None
         self.run: Run | None = None
         self.teacher: Trained | None = None
-        self.taught_by: tuple[str | None, str] = None, ""  # the checkpoint's teacher
         self.command = shlex.join(["python", "-m", "src.cli", *words])
         super().__init__(
             Classifier,
@@ -144,11 +141,9 @@ class CLI(LightningCLI):
             if self.config.subcommand == "fit":
                 self.request.ckpt_path = self.ranks.from_first("own run", self._own_run) or self.request.ckpt_path
             if self.request.ckpt_path is not None:
-                saved, goes_on = self._read_checkpoint()
+                self.origin = self._read_origin()
                 self.config = parser.parse_args(request)
-                assert self.checkpoint is not None
-                refuse_conflicts(self.request, saved, self.checkpoint, goes_on)
-                self._refuse_fewer_epochs()
+                self._refuse_conflicts(self.origin)
             if request != self.words:
                 parser.parse_args(self.words)
             if self.request.ckpt_path is None and self.config.subcommand != "fit":
@@ -157,7 +152,8 @@ class CLI(LightningCLI):
             refuse_impossible(self.request)
             if self.config.subcommand == "fit":
                 refuse_with_several_steps(self.request)
-                self.teacher = find_teacher(self.request, self.root, self.taught_by)
+                before = self.origin.teacher if self.origin else (None, "")
+                self.teacher = find_teacher(self.request, self.root, before)
         except UnicodeDecodeError as error:
             raise UsageError("a config is not UTF-8 text: save it as UTF-8.") from error
         except ParserError as error:
@@ -174,34 +170,30 @@ class CLI(LightningCLI):
         run = self.job.run_made(self.root)
         return str(run.path) if run and run.last.exists() else ""
 
-    def _read_checkpoint(self) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Find the checkpoint asked for and make its settings the defaults; return them and which must stay."""
+    def _read_origin(self) -> Origin:
+        """Read the checkpoint that is asked for, and make its settings the defaults."""
         training = self.config.subcommand == "fit"
-        asked = self.request.ckpt_path
-        self.checkpoint, checkpoint = read_request(asked, self.root, training)
-        self.last_is_damaged = self.checkpoint.name == "last.prev.ckpt" and self.checkpoint != Path(asked)
-        saved: dict[str, Any] = checkpoint["config"]
-        if training:
-            self.epochs_done = len(checkpoint["callbacks"]["History"]["epochs"])
-            self.taught_by = saved["distillation"]["teacher"], checkpoint["teacher_sha256"]
+        origin = read_request(self.request.ckpt_path, self.root, training)
         try:
-            self.parsers[0].parse_object(saved)
+            self.parsers[0].parse_object(origin.recipe)
         except ParserError as error:
-            raise ParserError(f"{self.checkpoint} has a setting that cannot be used: {error}") from error
+            raise ParserError(f"{origin.path} has a setting that cannot be used: {error}") from error
+        settings = origin.recipe if training else {part: origin.recipe[part] for part in ("model", "data")}
         for subparser in self.parsers:
-            subparser.set_defaults(dotted(saved if training else {part: saved[part] for part in ("model", "data")}))
-        goes_on = () if not training else EPOCH_END if self.epochs_done > checkpoint["epoch"] else MID_EPOCH
-        return saved, goes_on
+            subparser.set_defaults(dotted(settings))
+        return origin
 
-    def _refuse_fewer_epochs(self) -> None:
-        max_epochs = self.request.trainer.max_epochs
-        if self.config.subcommand != "fit" or self.checkpoint is None or max_epochs is None or max_epochs < 0:
+    def _refuse_conflicts(self, origin: Origin) -> None:
+        if self.config.subcommand != "fit":
+            refuse_conflicts(self.request, origin.recipe, origin.path)
             return
-        branches = not Run.of_checkpoint(self.checkpoint).continues_from(self.checkpoint)
-        if max_epochs < self.epochs_done or (branches and max_epochs == self.epochs_done):
+        refuse_conflicts(self.request, origin.recipe, origin.path, MID_EPOCH if origin.is_within_epoch else EPOCH_END)
+        max_epochs = self.request.trainer.max_epochs
+        branches = not Run.of_checkpoint(origin.path).continues_from(origin.path)
+        if max_epochs is not None and 0 <= max_epochs < origin.epochs + branches:
             raise UsageError(
-                f"--trainer.max_epochs {max_epochs} leaves nothing to train: {self.checkpoint} has "
-                f"{self.epochs_done} epochs; ask for more."
+                f"--trainer.max_epochs {max_epochs} leaves nothing to train: {origin.path} has {origin.epochs} epochs; "
+                "ask for more."
             )
 
     @property
@@ -235,10 +227,11 @@ class CLI(LightningCLI):
         if asked.fast_dev_run or asked.barebones:
             return self._make_trainer(**kwargs)
         checked_in = LambdaCallback(setup=lambda *_, **__: self._check_in())  # the other processes have started by then
-        if self.checkpoint is not None and self.subcommand != "fit":
-            callbacks: list[Callback] = [checked_in, EvaluationResult(self.checkpoint), *as_list(asked.callbacks)]
+        if self.origin is not None and self.subcommand != "fit":
+            checkpoint = self.origin.path
+            callbacks: list[Callback] = [checked_in, EvaluationResult(checkpoint), *as_list(asked.callbacks)]
             if self.subcommand == "test":
-                callbacks.append(self._inspection(Run.of_checkpoint(self.checkpoint), self.checkpoint, "test"))
+                callbacks.append(self._inspection(Run.of_checkpoint(checkpoint), checkpoint, "test"))
             warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # those of the training
             off: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
             return self._make_trainer(callbacks=callbacks, **off, **kwargs)
@@ -262,14 +255,14 @@ class CLI(LightningCLI):
     def _open_run(self, root: Path) -> Run:
         if not self.launch.is_first:
             return Run(root / self.runs_folder)  # only the first rank writes
-        run = None if self.checkpoint is None else Run.of_checkpoint(self.checkpoint)
-        if run is None or self.checkpoint is None or not run.continues_from(self.checkpoint):
+        run = Run.of_checkpoint(self.origin.path) if self.origin else None
+        if run is None or self.origin is None or not run.continues_from(self.origin.path):
             run = self.job.run_made(root)  # it died before its first checkpoint
         if run is None:
             run = Run.create(root, self.runs_folder)
         else:
             run.lock()
-            if self.last_is_damaged:  # else it would become the one before
+            if self.origin and self.origin.is_one_before:  # else the damaged one would become the one before
                 link_atomic(run.last_prev, run.last)
         self.job.note(run)
         return run
@@ -277,7 +270,9 @@ class CLI(LightningCLI):
     def training_settings(self, asked: Namespace, run: Run) -> dict[str, Any]:
         """Return the Trainer's arguments that tie it to a run folder."""
         inspection = self._inspection(run, run.best, "val")
-        return training_settings(self.request, asked, run, self.datamodule, inspection, self.epochs_done)
+        return training_settings(
+            self.request, asked, run, self.datamodule, inspection, self.origin.epochs if self.origin else 0
+        )
 
     def _inspection(self, run: Run, checkpoint: Path, split: Literal["val", "test"]) -> Inspection:
         return Inspection(run, checkpoint, self.datamodule, split, self.command, **plain(self.request.inspection))
@@ -286,12 +281,17 @@ class CLI(LightningCLI):
         """Make sure that all processes do the same, as soon as they can talk to each other."""
         # the processes of a machine share its data, but "last" may have become another run meanwhile
         files = [
-            *([self.checkpoint] if self.checkpoint else []),
+            *([self.origin.path] if self.origin else []),
             *([self.teacher.checkpoint] if self.teacher else []),
             *([] if self.launch.local_rank else self.datamodule.files),
         ]
         run = self.run.path if self.run is not None and self.launch.is_first else None
         self.ranks.check_in(lambda: facts_of(recipe_of(self.request), files), run)
+
+    @property
+    def ckpt_path(self) -> Path | None:
+        """What Lightning loads."""
+        return self.origin.path if self.origin else None
 
     def fit(self, model: Classifier, datamodule: MNISTDataModule) -> None:
         """Train."""
@@ -303,7 +303,7 @@ class CLI(LightningCLI):
             open_trackers(self.trainer.loggers)
             if self.teacher is not None:
                 model.distillation = distillation(self.teacher, self.request)
-            self.trainer.fit(model, datamodule=datamodule, ckpt_path=self.checkpoint, weights_only=True)
+            self.trainer.fit(model, datamodule=datamodule, ckpt_path=self.ckpt_path, weights_only=True)
         except (UsageError, MisconfigurationException):
             if self.run is not None:
                 self.run.discard()
@@ -315,12 +315,12 @@ class CLI(LightningCLI):
     def validate(self, model: Classifier, datamodule: MNISTDataModule) -> None:
         """Evaluate a checkpoint on the validation split."""
         self._check_in()
-        self.trainer.validate(model, datamodule, ckpt_path=self.checkpoint, verbose=False, weights_only=True)
+        self.trainer.validate(model, datamodule, ckpt_path=self.ckpt_path, verbose=False, weights_only=True)
 
     def test(self, model: Classifier, datamodule: MNISTDataModule) -> None:
         """Evaluate a checkpoint on the official test images."""
         self._check_in()
-        self.trainer.test(model, datamodule, ckpt_path=self.checkpoint, verbose=False, weights_only=True)
+        self.trainer.test(model, datamodule, ckpt_path=self.ckpt_path, verbose=False, weights_only=True)
 
 
 def number_of_classes(dataset: DatasetName) -> int:

@@ -69,12 +69,12 @@ class Trained:
         Raises:
             UsageError: If there is none, or it is damaged, or it does not come from this project.
         """
-        checkpoint, content = read_request(ckpt_path, root, training=False)
-        config = content["config"]
+        origin = read_request(ckpt_path, root, training=False)
+        config, content = origin.recipe, origin.content
         classes = DATASETS[config["data"]["dataset"]].classes
         network = build_network(config["model"]["network"], config["model"]["hidden_units"], len(classes))
         weights = {name.removeprefix(PREFIX): weight.float() for name, weight in content["state_dict"].items()}
         network.load_state_dict({name: weight for name, weight in weights.items() if name in network.state_dict()})
         mean, std = content["MNISTDataModule"]["mean_std"] or (0.0, 1.0)
         trained = PixelClassifier(network, mean, std).eval().requires_grad_(False)
-        return cls(checkpoint, trained, classes, content)
+        return cls(origin.path, trained, classes, content)

@@ -104,7 +104,9 @@ def dotted(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def refuse_conflicts(request: Namespace, recipe: dict[str, Any], checkpoint: Path, goes_on: tuple[str, ...]) -> None:
+def refuse_conflicts(
+    request: Namespace, recipe: dict[str, Any], checkpoint: Path, goes_on: tuple[str, ...] = ()
+) -> None:
     """Refuse what was asked for on top of a checkpoint but cannot be had, instead of ignoring it.
 
     Args:

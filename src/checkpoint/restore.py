@@ -2,6 +2,7 @@
 
 import sys
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,43 @@ class DamagedCheckpointError(UsageError):
     """A file that is not as it was written, or never was a checkpoint."""
 
 
-def read_request(request: str, root: Path, training: bool) -> tuple[Path, dict[str, Any]]:
+@dataclass(frozen=True)
+class Origin:
+    """The checkpoint that ``--ckpt_path`` asks for.
+
+    Attributes:
+        path: The file.
+        content: What it holds, on the CPU.
+        is_one_before: Whether it is a ``last.prev.ckpt`` in the place of a ``last.ckpt`` that is damaged.
+    """
+
+    path: Path
+    content: dict[str, Any]
+    is_one_before: bool = False
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The request that made it, as plain values."""
+        recipe: dict[str, Any] = self.content["config"]
+        return recipe
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were finished."""
+        return len(self.content["callbacks"]["History"]["epochs"])
+
+    @property
+    def is_within_epoch(self) -> bool:
+        """Whether it was saved before the end of an epoch."""
+        return bool(self.epochs == self.content["epoch"])
+
+    @property
+    def teacher(self) -> tuple[str | None, str]:
+        """The file and the SHA-256 of the teacher; None and nothing without one."""
+        return self.recipe["distillation"]["teacher"], self.content["teacher_sha256"]
+
+
+def read_request(request: str, root: Path, training: bool) -> Origin:
     """Find and read the checkpoint that ``--ckpt_path`` asks for.
 
     When ``last``, or a run's folder, stands for a ``last.ckpt`` that is damaged, ``last.prev.ckpt`` takes its place
@@ -29,22 +66,19 @@ def read_request(request: str, root: Path, training: bool) -> tuple[Path, dict[s
         training: Whether training goes on from it: a run folder then stands for its last checkpoint instead of its
             best one, and the checkpoint must hold the state of the training too.
 
-    Returns:
-        The checkpoint's file, and its content on the CPU.
-
     Raises:
         UsageError: If there is none, or it is damaged, or it does not come from this project.
     """
     path = find_checkpoint(request, root, "last" if training else "best")
     previous = path.with_name("last.prev.ckpt")
     try:
-        return path, read_checkpoint(path, training)
+        return Origin(path, read_checkpoint(path, training))
     except DamagedCheckpointError as error:
         if path.name != "last.ckpt" or path == Path(request) or not previous.is_file():
             raise
-        checkpoint = read_checkpoint(previous, training)
+        content = read_checkpoint(previous, training)
         rank_zero_only(print)(f"warning: {error} Taking {previous}, the one before.", file=sys.stderr)
-        return previous, checkpoint
+        return Origin(previous, content, is_one_before=True)
 
 
 def read_checkpoint(path: Path, training: bool) -> dict[str, Any]:

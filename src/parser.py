@@ -5,17 +5,16 @@ import os
 import re
 from collections.abc import Collection, Sequence
 from itertools import pairwise
-from math import prod
 from typing import Any, NoReturn
 
+import torch
 import yaml
 from jsonargparse import Namespace, get_loader, set_loader
 from jsonargparse.typing import restricted_number_type
 from lightning.pytorch.cli import LightningArgumentParser
 
-from src.data.pairs import IMAGE_SHAPE
 from src.errors import UsageError
-from src.model.cnn import CNN_FEATURES
+from src.model.networks import build_network
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
@@ -205,12 +204,18 @@ def refuse_impossible(request: Namespace) -> None:
             raise UsageError(f"--trainer.{name} must be at least 1, got {value}.")
     if request.ema_decay is not None and not 0 <= request.ema_decay < 1:
         raise UsageError(f"--ema_decay must be at least 0 and below 1, got {request.ema_decay}.")
-    inputs = CNN_FEATURES if request.model.network == "cnn" else prod(IMAGE_SHAPE)
-    sizes = [inputs, *request.model.hidden_units, request.model.num_classes]
-    needed = BYTES_PER_WEIGHT * sum(fan_in * fan_out for fan_in, fan_out in pairwise(sizes))
+    model = request.model
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # the layers that every network has: torch, which counts the others, does so up to 2**64 bytes only
+    needed = BYTES_PER_WEIGHT * sum(
+        fan_in * fan_out for fan_in, fan_out in pairwise([*model.hidden_units, model.num_classes])
+    )
+    if needed <= memory:
+        with torch.device("meta"):  # shapes without memory
+            network = build_network(model.network, model.hidden_units, model.num_classes)
+        needed = sum(parameter.nbytes for parameter in network.parameters())
     if needed > memory:
         raise UsageError(
-            f"--model.hidden_units {sizes[1:-1]}: the weights take {needed / 1e9:,.0f} GB, "
+            f"--model.hidden_units {list(model.hidden_units)}: the weights take at least {needed / 1e9:,.0f} GB, "
             f"more than the {memory / 1e9:,.0f} GB of this machine's memory."
         )

@@ -216,7 +216,7 @@ REQUESTS = {
         f"{FIT} --data.dataset ../MNIST", ("--data.dataset", "../MNIST", "KMNIST")
     ),
     "a layer larger than the memory": Request(
-        f"{FIT} --model.hidden_units [100000000000]", ("--model.hidden_units [100000000000]", "317,600 GB")
+        f"{FIT} --model.hidden_units [100000000000]", ("--model.hidden_units [100000000000]", "at least 4,000 GB")
     ),
     "a layer larger than any number": Request(
         f"{FIT} --model.hidden_units [1{'0' * 30}]", ("--model.hidden_units", "memory")
@@ -425,6 +425,16 @@ def test_what_the_disk_refuses_is_a_sentence_with_the_file(number: int, code: in
     assert "some/file" in told[0]
     assert explain(OSError(errno.EIO, "Input/output error", "some/file")) is None
     assert explain(KeyError("ours")) is None
+
+
+def test_a_network_is_as_large_as_its_kind_makes_it(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.parser.os.sysconf", lambda name: 1_000)  # a million bytes; the weights of mlp are 814,120
+    request = ["--trainer.fast_dev_run", "1", "--model.hidden_units", "[256]"]
+
+    assert cli("fit", *request).code == 0
+    refused = cli("fit", *request, "--model.network", "cnn")
+    assert refused.code == 2
+    assert "--model.hidden_units [256]: the weights take at least" in refused.err
 
 
 def test_too_little_memory_is_a_sentence() -> None:

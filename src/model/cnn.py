@@ -9,7 +9,7 @@ from torch import nn
 from src.model.mlp import MLP
 
 CHANNELS = (32, 64)
-CNN_FEATURES = CHANNELS[-1] * 7 * 7  # what the convolutions make of an image
+FEATURES = CHANNELS[-1] * 7 * 7  # what the convolutions make of an image
 
 
 class CNN(nn.Sequential):
@@ -33,6 +33,6 @@ class CNN(nn.Sequential):
             layers[f"conv{number}"] = nn.Conv2d(before, after, kernel_size=3, padding=1)
             layers[f"pool{number}"] = nn.MaxPool2d(2)
             layers[f"conv_relu{number}"] = nn.ReLU()  # after the pooling, which leaves a quarter of the work
-        layers |= dict(MLP(CNN_FEATURES, hidden_units, num_classes, dropout).named_children())
+        layers |= dict(MLP(FEATURES, hidden_units, num_classes, dropout).named_children())
         super().__init__(layers)
         self.to(memory_format=torch.channels_last)  # with it the CPU takes half the time, and a GPU less too

@@ -78,7 +78,7 @@ class StageMetrics(nn.Module):
         return {name: metric.compute() for name, metric in self._named().items()}
 
     def running(self) -> dict[str, Tensor]:
-        """Return the same for this rank's samples so far, without talking to other ranks."""
+        """Return loss and accuracy of this rank's samples so far, without talking to other ranks."""
         right, wrong = self._counts()
         return {f"{self.stage}/loss": self.loss.total / self.loss.samples, f"{self.stage}/acc": right / (right + wrong)}
 

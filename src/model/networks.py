@@ -1,6 +1,6 @@
 """Which network: the choice that a config and a checkpoint name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from torch import nn
@@ -23,10 +23,14 @@ def build_network(
         dropout: Probability with which a hidden unit is dropped in training.
 
     Returns:
-        A network that takes ``(B, 28, 28)`` float32, normalized, and returns logits ``(B, num_classes)``.
+        A network that takes ``(B, 28, 28)`` float32, normalized, and returns logits ``(B, num_classes)``. Its last
+        layer makes the logits of the last hidden layer's units, which the Projector shows.
 
     Raises:
         UsageError: If an argument is out of its range.
     """
-    kind: type[MLP] | type[CNN] = {"mlp": MLP, "cnn": CNN}[network]
-    return kind(hidden_units=hidden_units, num_classes=num_classes, dropout=dropout)
+    kinds: dict[NetworkName, Callable[..., nn.Sequential]] = {
+        "mlp": MLP,
+        "cnn": CNN,
+    }
+    return kinds[network](hidden_units=hidden_units, num_classes=num_classes, dropout=dropout)

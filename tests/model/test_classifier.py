@@ -55,7 +55,7 @@ def test_the_epochs_metrics_are_a_plain_count_however_batches_are_cut() -> None:
     losses = log_sum - logits[np.arange(103), labels.numpy()]
     assert float(metrics["val/acc"]) == pytest.approx((logits.argmax(axis=1) == labels.numpy()).mean(), abs=1e-7)
     assert float(metrics["val/loss"]) == pytest.approx(losses.mean(), rel=1e-6)
-    assert model.val_metrics.running().keys() == metrics.keys()
+    assert model.val_metrics.running().keys() <= metrics.keys()  # a bar need not show them all
     assert float(model.val_metrics.running()["val/acc"]) == pytest.approx(float(metrics["val/acc"]))
 
 

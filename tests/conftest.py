@@ -128,6 +128,27 @@ def mnist_run(tmp_path_factory: pytest.TempPathFactory, mnist: Path) -> Path:
     return root / "lightning_logs" / "version_0"
 
 
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory, mnist: Path) -> Path:
+    """The files that git tracks, times of change included, with this environment and the placed data."""
+    folder = tmp_path_factory.mktemp("clone")
+    names = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    for name in names.splitlines():
+        if (REPOSITORY / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "data").symlink_to(mnist)
+    return folder
+
+
+def run_as_written(command: str, folder: Path) -> str:
+    """Run a command of a page in a shell, and return what it prints; it must succeed without a word of complaint."""
+    done = subprocess.run(["bash", "-ec", command], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, ""), f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
 @contextmanager
 def serving(checkpoint: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run ``src.cli serve`` on a free port; give its process and its address."""

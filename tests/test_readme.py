@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -18,7 +16,7 @@ import pytest
 
 from benchmarks import accuracy, chaos, data, devices, digits, fuzz, parity, serve, speed, sweep
 from benchmarks.documents import documents, shown
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, run_as_written
 
 DOCUMENTS = {path.relative_to(REPOSITORY): path.read_text() for path in documents()}
 README = DOCUMENTS[Path("README.md")]
@@ -31,26 +29,11 @@ def blocks(path: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", DOCUMENTS[path], re.DOTALL)
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory, mnist: Path) -> Path:
-    """The files that git tracks, times of change included, with this environment and the placed data."""
-    folder = tmp_path_factory.mktemp("clone")
-    names = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    for name in names.splitlines():
-        if (REPOSITORY / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, folder / name)
-    (folder / ".venv").symlink_to(sys.prefix)
-    (folder / "data").symlink_to(mnist)
-    return folder
-
-
 def run(command: str, folder: Path) -> None:
     if command == "make tensorboard":
         look_at_tensorboard(folder)
         return
-    done = subprocess.run(["bash", "-ec", command], cwd=folder, capture_output=True, text=True, timeout=300)
-    assert (done.returncode, done.stderr) == (0, ""), f"{command}\n{done.stderr}"
+    run_as_written(command, folder)
 
 
 def look_at_tensorboard(folder: Path) -> None:

@@ -1,0 +1,144 @@
+"""The walk through docs/make_it_yours.md: its files and diffs apply, its commands run, and they do what it says."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from scripts.pictures_to_idx import convert
+from tests.conftest import REPOSITORY, run_as_written
+
+PAGE = (REPOSITORY / "docs" / "make_it_yours.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+NETWORK, DIGITS, CARDS, METRIC = range(4)  # the runs, in the order of the page
+
+
+@dataclass
+class Walk:
+    """A clone after the last step, and what each command printed."""
+
+    folder: Path
+    printed: dict[str, str]
+
+    def run(self, number: int) -> Path:
+        return self.folder / "lightning_logs" / f"version_{number}"
+
+    def config(self, number: int) -> dict[str, Any]:
+        path = self.run(number) / "checkpoints" / "best.ckpt"
+        content: dict[str, Any] = torch.load(path, weights_only=True)["config"]
+        return content
+
+    def result(self, number: int) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.run(number) / "result.json").read_text())
+        return content
+
+    def answers(self, number: int) -> list[str]:
+        with (self.run(number) / "predictions.csv").open(newline="") as file:
+            return [row["digit"] for row in csv.DictReader(file)]
+
+
+def apply(diff: str, folder: Path) -> None:
+    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.parent)}  # it is in no repository
+    done = subprocess.run(
+        ["git", "apply", "-"], cwd=folder, env=environment, input=diff, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, ""), f"{diff}\n{done.stderr}"
+
+
+@pytest.fixture(scope="module")
+def walk(clone: Path) -> Walk:
+    printed: dict[str, str] = {}
+    environment = ""
+    for kind, text in BLOCKS:
+        if kind == "diff":
+            apply(text, clone)
+        elif kind in ("python", "yaml"):
+            (clone / text.split("\n")[0].removeprefix("# ")).write_text(text)
+        elif kind == "bash":
+            for command in text.splitlines():
+                if command.startswith("source "):
+                    environment = f"{command}; "
+                else:
+                    printed[command] = run_as_written(environment + command, clone)
+    return Walk(clone, printed)
+
+
+def test_the_walk_has_no_other_blocks() -> None:
+    assert {kind for kind, _ in BLOCKS} == {"bash", "python", "yaml", "diff", ""}
+
+
+def test_another_network_is_tested_trained_exported_and_read_from(walk: Walk) -> None:
+    tests = walk.printed["python -m pytest -q tests/model/test_networks.py"]
+    assert tests.count("residual") == 0  # which pytest prints of failures only
+    assert " passed" in tests
+    assert walk.config(NETWORK)["model"]["network"] == "residual"
+    assert json.loads((walk.run(NETWORK) / "test.json").read_text())["test/acc"] > 0.97
+    assert (walk.folder / "residual.onnx").stat().st_size > 200_000
+    assert walk.answers(NETWORK)[-3:] == ["6", "2", "5"]  # marker.gif, photo.jpg, small.png
+
+
+def test_the_shown_lines_are_a_real_log(walk: Walk) -> None:
+    (parameters,) = re.findall(r"^Parameters +([\d,]+)$", PAGE, re.MULTILINE)
+    ((number, shown),) = re.findall(r"^Epoch (\d+)/3 - [\d.]+s - (loss: .*)$", PAGE, re.MULTILINE)
+    result = walk.result(NETWORK)
+    epoch = result["epochs"][int(number) - 1]
+
+    assert f"{result['parameters']:,}" == parameters
+    names = ("train/loss", "train/acc", "val/loss", "val/acc")
+    # other processors sum in another order
+    figures = [float(figure) for figure in re.findall(r"\d\.\d+", shown)]
+    assert figures == pytest.approx([epoch[name] for name in names], abs=0.01)
+
+
+def test_own_digits_are_what_was_trained_on(walk: Walk) -> None:
+    (found,) = re.findall(r"It finds `(.*?)`", PAGE)
+    command = "python -m scripts.pictures_to_idx pictures/digits my_digits"
+
+    assert walk.printed[command] == f"my_digits: {found}; classes: {', '.join(f'{n} = {n}' for n in range(10))}\n"
+    assert walk.config(DIGITS)["data"]["data_dir"] == "my_digits"
+    assert walk.result(DIGITS)["data"]["split"] == {"train": 800, "val": 200}
+    assert walk.result(DIGITS)["best"]["val/acc"] > 0.9  # a label that went astray would make it chance
+
+
+def test_other_classes_have_their_names_everywhere(walk: Walk) -> None:
+    content = torch.load(walk.run(CARDS) / "checkpoints" / "best.ckpt", weights_only=True)
+
+    assert content["MNISTDataModule"]["classes"] == ["ace", "jack", "king", "queen"]
+    assert content["state_dict"]["net.linear2.weight"].shape == (4, 256)
+    assert walk.answers(CARDS).count("king") > 100
+
+
+def test_another_metric_and_loss_change_what_they_should(walk: Walk) -> None:
+    epochs = walk.result(METRIC)["epochs"]
+
+    for epoch in epochs:
+        assert epoch["train/acc"] < epoch["train/top2"] < 1
+        assert epoch["val/acc"] < epoch["val/top2"] < 1
+    # without smoothing it is 0.15; the smoothed loss itself is never below 0.5
+    assert 0.2 < epochs[-1]["val/loss"] < 0.45
+
+
+def test_what_it_adds_is_in_the_style_of_the_project(walk: Walk) -> None:
+    run_as_written("source .venv/bin/activate; ruff format --check src scripts && ruff check src scripts", walk.folder)
+
+
+def test_pictures_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    for label in range(2):
+        (tmp_path / "pictures" / str(label)).mkdir(parents=True)
+    with pytest.raises(ValueError, match="pictures has 0 pictures"):
+        convert(tmp_path / "pictures", tmp_path / "files")
+    for number in range(6):
+        Image.linear_gradient("L").resize((9, 9)).save(tmp_path / "pictures" / "1" / f"{number}.png")
+    (tmp_path / "pictures" / "0" / "notes.txt").write_text("not a picture")
+
+    with pytest.raises(ValueError, match=r"pictures/0/notes\.txt: not a picture|pictures/1/\d.png: no ink"):
+        convert(tmp_path / "pictures", tmp_path / "files")
+    assert not (tmp_path / "files").exists()

@@ -76,9 +76,6 @@ def test_the_walk_has_no_other_blocks() -> None:
 
 
 def test_another_network_is_tested_trained_exported_and_read_from(walk: Walk) -> None:
-    tests = walk.printed["python -m pytest -q tests/model/test_networks.py"]
-    assert tests.count("residual") == 0  # which pytest prints of failures only
-    assert " passed" in tests
     assert walk.config(NETWORK)["model"]["network"] == "residual"
     assert json.loads((walk.run(NETWORK) / "test.json").read_text())["test/acc"] > 0.97
     assert (walk.folder / "residual.onnx").stat().st_size > 200_000

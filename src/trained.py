@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from src.checkpoint.restore import read_request
 from src.data.datasets import DATASETS
-from src.model.networks import build_network
+from src.model.networks import SETTINGS, build_network
 
 PREFIX = "net."  # of the network's weights in a checkpoint
 
@@ -72,7 +72,7 @@ class Trained:
         origin = read_request(ckpt_path, root, training=False)
         config, content = origin.recipe, origin.content
         classes = DATASETS[config["data"]["dataset"]].classes
-        network = build_network(config["model"]["network"], config["model"]["hidden_units"], len(classes))
+        network = build_network(**{name: config["model"][name] for name in SETTINGS}, num_classes=len(classes))
         weights = {name.removeprefix(PREFIX): weight.float() for name, weight in content["state_dict"].items()}
         network.load_state_dict({name: weight for name, weight in weights.items() if name in network.state_dict()})
         mean, std = content["MNISTDataModule"]["mean_std"] or (0.0, 1.0)

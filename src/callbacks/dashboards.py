@@ -94,6 +94,8 @@ def draw_weights(of: Network) -> None:
     """Images: the first layer's weights as images, a tile per unit."""
     weight = next(of.net.parameters()).detach()
     shape = of.batch.images.shape[1:] if weight.dim() == 2 else weight.shape[2:]  # of a convolution its kernel
+    if weight.dim() == 2 and weight.shape[1] != shape.numel():
+        return  # it does not see whole images
     shown = f"{min(len(weight), UNITS)} of {len(weight)}" if len(weight) > UNITS else str(len(weight))
     title = f"Weights of the first layer's {shown} units (epoch {of.step})"
     picture = pictures.weights(weight[:UNITS].reshape(-1, *shape), title)

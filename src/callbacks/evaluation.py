@@ -50,7 +50,8 @@ class EvaluationResult(Callback):
         correct, samples = (pl_module.val_metrics if stage == "val" else pl_module.test_metrics).counts()
         if not trainer.is_global_zero:
             return
-        metrics = {name: float(trainer.callback_metrics[name]) for name in (f"{stage}/acc", f"{stage}/loss")}
+        found = sorted(trainer.callback_metrics.items())
+        metrics = {name: float(value) for name, value in found if name.startswith(f"{stage}/")}
         content = {
             **metrics,
             "samples": samples,

@@ -5,7 +5,7 @@ import math
 import platform
 import subprocess
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from importlib.metadata import version
 from typing import Any
 
@@ -25,9 +25,6 @@ PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "tensorboard", 
 HOW = ("cuda_graph", "data_dir", "memory_map", "on_device", "steps_per_execution")
 # what is shown only where it is on
 OPTIONAL = ("cosine", "ema_decay", "warmup_steps", "weight_decay")
-OVERLAYS = {
-    "train and val": {name: ["Multiline", [f"train/{name}", f"val/{name}"]] for name in ("loss", "acc")},
-}
 
 
 class History(Callback):
@@ -59,11 +56,12 @@ class History(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the logger the hyperparameters and the layout that overlays train and val."""
+        assert isinstance(pl_module, Classifier)
         values = self._hyperparameters()
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(values)
-                logger.experiment.add_custom_scalars(OVERLAYS)
+                logger.experiment.add_custom_scalars({"train and val": overlays(pl_module.train_metrics.names)})
             else:  # it keeps its own folders, so it must say whose this is
                 logger.log_hyperparams({**values, "run": str(self.run.path)})
         if trainer.is_global_zero:
@@ -174,6 +172,12 @@ class History(Callback):
         """Take the epochs so far from a checkpoint."""
         self.epochs = list(state_dict["epochs"])
         self._inherited = state_dict["inherited"] if self.run.best.exists() else len(self.epochs)
+
+
+def overlays(names: Iterable[str]) -> dict[str, list[Any]]:
+    """Return charts for TensorBoard's custom scalars, each with a metric of training and of validation."""
+    parts = [name.partition("/")[2] for name in names]
+    return {name: ["Multiline", [f"train/{name}", f"val/{name}"]] for name in parts}
 
 
 def git_commit() -> str | None:

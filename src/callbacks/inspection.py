@@ -103,7 +103,8 @@ class Inspection(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Inspect the test, in the run of the checkpoint; a checkpoint outside of a run has no curves to go with."""
         if self.enabled and trainer.is_global_zero and self.checkpoint.parent == self.run.best.parent:
-            metrics = {name: float(trainer.callback_metrics[name]) for name in ("test/acc", "test/loss")}
+            found = trainer.callback_metrics.items()
+            metrics = {name: float(value) for name, value in found if name.startswith("test/")}
             self._guard("this test", partial(self._inspect_test, pl_module, metrics))
 
     def _folder(self, trainer: Trainer) -> Path | None:

@@ -20,6 +20,7 @@ from torch import Tensor
 from src.checkpoint.compare import differences, is_deep, is_number
 from src.checkpoint.settings import problems_of_settings
 from src.data.datasets import DATASETS
+from src.errors import UsageError
 from src.model.classifier import Classifier
 
 HALF = {"16-true": torch.float16, "bf16-true": torch.bfloat16}
@@ -41,7 +42,11 @@ def problems(checkpoint: Any, training: bool) -> Iterator[str]:
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("config"), dict):
         yield "its config is missing"
     yield from problems_of_settings(checkpoint["config"])
-    for name, expected in _expected(checkpoint, training).items():
+    try:
+        parts = _expected(checkpoint, training)
+    except UsageError as error:
+        yield f"its config cannot be used ({error})"
+    for name, expected in parts.items():
         found = checkpoint
         for step in name.split("."):
             found = found.get(step) if isinstance(found, dict) else None
@@ -71,8 +76,7 @@ def _expected(checkpoint: dict[str, Any], training: bool) -> dict[str, Any]:
     classes = DATASETS[config["data"]["dataset"]].classes
     precision = str(config.get("trainer", {}).get("precision"))
     with torch.device("meta"):  # shapes without memory
-        names = ("network", "hidden_units", "weight_decay", "warmup_steps", "cosine")
-        model = Classifier(**{name: config["model"][name] for name in names}, num_classes=len(classes))
+        model = Classifier(**config["model"], num_classes=len(classes))
         if precision in ("64", "64-true"):
             model.double()
         elif precision in HALF:
@@ -86,6 +90,7 @@ def _expected(checkpoint: dict[str, Any], training: bool) -> dict[str, Any]:
         "train_sums": {
             name: {key: _of_ranks(checkpoint, name, key, value[0]) for key, value in sums.items()}
             for name, sums in model.train_metrics.sums(world_size=1).items()
+            if training or name in _sums_of(checkpoint)  # one that is new here is no reason against a network
         },
         "callbacks": dict,
         "pytorch-lightning_version": str,
@@ -151,11 +156,16 @@ def _expected_of_average(model: Classifier) -> dict[str, Any]:
     }
 
 
+def _sums_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint's sums of metrics, if they are what they must be."""
+    sums = checkpoint.get("train_sums")
+    return sums if isinstance(sums, dict) else {}
+
+
 def _of_ranks(checkpoint: dict[str, Any], metric: str, key: str, value: Tensor) -> Tensor:
     """Return what a metric's state is like for as many ranks as the checkpoint has it of."""
-    found = checkpoint.get("train_sums")
-    for step in (metric, key):
-        found = found.get(step) if isinstance(found, dict) else None
+    found = _sums_of(checkpoint).get(metric)
+    found = found.get(key) if isinstance(found, dict) else None
     ranks = len(found) if isinstance(found, Tensor) and found.dim() else 1
     return value.expand(ranks, *value.shape)
 

@@ -7,6 +7,7 @@ from jsonargparse import Namespace
 
 from src.data.datasets import DATASETS
 from src.errors import UsageError
+from src.model.networks import SETTINGS
 
 # the Trainer's settings that decide what is learned, not where and how it is computed: a resumed run keeps them
 TRAINER_KEYS = (
@@ -37,7 +38,7 @@ CALLBACK_KEYS = (
 # arguments of model and data that follow from the rest of the request
 LINKED = ("data.seed", "data.steps_per_execution", "model.num_classes", "model.seed")
 # what a network cannot do without
-NETWORK = ("data.dataset", "data.normalization", "model.network", "model.hidden_units")
+NETWORK = ("data.dataset", "data.normalization", *(f"model.{name}" for name in SETTINGS))
 # what a training that goes on has in its optimizer and progress, and which images it has not seen
 EPOCH_END = (
     "model.lr",

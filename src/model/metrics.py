@@ -69,6 +69,11 @@ class StageMetrics(nn.Module):
         if len(labels):  # with more devices than samples in a batch, some have none
             self.acc.update(logits.detach(), labels)
 
+    @property
+    def names(self) -> list[str]:
+        """What the metrics are called."""
+        return list(self._named())
+
     def compute(self) -> dict[str, Tensor]:
         """Compute the epoch's means over all devices; every rank must call this.
 

@@ -157,7 +157,7 @@ def answer(network: PixelClassifier, model: str, body: bytes) -> Answer:
 def name_of(trained: Trained) -> str:
     """Name a network without saying where its file lies."""
     layers = [layer for layer in trained.network.modules() if isinstance(layer, nn.Linear)]
-    sizes = "-".join(map(str, [layers[0].in_features, *(layer.out_features for layer in layers)]))
+    sizes = "-".join(map(str, [*(layer.in_features for layer in layers[:1]), *(each.out_features for each in layers)]))
     in_run = trained.checkpoint.parent.name == "checkpoints"
     run = [Run.of_checkpoint(trained.checkpoint).path.name] if in_run else []
     network = trained.content["config"]["model"]["network"].upper()

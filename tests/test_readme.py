@@ -120,6 +120,13 @@ def test_tables_are_made_from_the_recorded_results(study: ModuleType) -> None:
     assert {table: shown(table) for table in tables} == tables
 
 
+@pytest.mark.parametrize("config", accuracy.HEADED)
+def test_configs_say_what_was_recorded_of_them(config: str) -> None:
+    records = json.loads(accuracy.RESULTS.read_text())["recipes"][config]
+
+    assert accuracy.reached(records) in (REPOSITORY / config).read_text().splitlines()
+
+
 @pytest.mark.parametrize(
     ("one", "other", "chance"),
     [([], [], 1.0), ([1, 2], [1, 2], 1.0), ([1, 2, 3], [3], 0.5), ([0, *range(2, 11)], [1], 2 * 12 / 2**11)],

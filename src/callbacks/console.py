@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -11,7 +12,7 @@ from tqdm import tqdm
 
 from src.callbacks.history import History
 from src.model.classifier import Classifier
-from src.runs import Run
+from src.runs import RUNS_FOLDER, Run
 
 REFRESH_SECONDS = 0.1
 
@@ -52,7 +53,11 @@ class Console(ProgressBar):
         self.print(parameter_table(pl_module))
         self.print(f"Data     {sizes['train']:,} images to train, {sizes['val']:,} to validate")
         self.print(f"Device   {trainer.world_size} x {pl_module.device.type}")
-        self.print(f"Run      {self.run.path}\n")
+        assert isinstance(pl_module, Classifier)
+        if pl_module.distillation:
+            self.print(f"Teacher  {pl_module.distillation.teacher}")
+        before = f", going on after epoch {self._epochs_before}" if self._epochs_before else ""
+        self.print(f"Run      {self.run.path}{before}\n")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the epoch's bar on a terminal."""
@@ -99,8 +104,12 @@ class Console(ProgressBar):
         elif epochs:
             place = f"; the last epoch is {self.run.last}" if self.run.last.exists() else ""
             self.print(f"Nothing was validated, so there is no best.ckpt{place}")
-        self.print(f"Trained {epochs} epochs in {sum(record['seconds'] for record in self.history.epochs):.1f}s")
-        self.print(f"Look at it:  tensorboard --logdir {self.run.path.parent}")
+        seconds = sum(record["seconds"] for record in self.history.epochs)
+        self.print(f"Trained {epochs} epoch{'s' * (epochs != 1)} in {seconds:.1f}s")
+        runs = self.run.path.parent
+        self.print(
+            f"Look at it:  {'make tensorboard' if runs == Path(RUNS_FOLDER) else f'tensorboard --logdir {runs}'}"
+        )
 
 
 def say(text: str) -> None:

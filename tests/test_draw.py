@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from scripts.strokes import STROKES, draw
 from tests.conftest import serving
 
-PATIENCE = 20_000  # milliseconds
+PATIENCE = 40_000  # milliseconds
 expect.set_options(timeout=PATIENCE)
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 COUNT = """canvas => {

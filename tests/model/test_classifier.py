@@ -80,3 +80,13 @@ def test_the_ranks_mean_gradient_is_that_of_the_global_batch(cuts: list[int]) ->
 def test_an_impossible_lr_is_refused(lr: float) -> None:
     with pytest.raises(UsageError, match=r"--model\.lr must be"):
         Classifier(lr=lr)
+
+
+def test_each_batch_drops_units_of_its_own_and_the_same_ones_again() -> None:
+    model = Classifier(dropout=0.5)
+
+    def drawn(batch: int) -> list[float]:
+        model.seed_dropout(batch)
+        return torch.rand(3).tolist()
+
+    assert drawn(0) == drawn(0) != drawn(1)

@@ -133,15 +133,12 @@ def tables(content: dict[str, Any]) -> dict[str, str]:
 def reached(records: list[dict[str, Any]]) -> str:
     """Return what a config says of itself in its third line or so."""
     seconds = statistics.median(record["seconds"] for record in records)
-    figures = []
-    for name in ("val/acc", "test/acc"):
-        values = [record[name] for record in records]
-        figures.append((name, statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0))
-    (val, val_mean, val_sd), (test, test_mean, test_sd) = figures
-    return (
-        f"# Trains for about {seconds:.0f} s on one core. Over {len(records)} seeds {val} is {val_mean:.4f} "
-        f"(sd {val_sd:.4f}) and {test} {test_mean:.4f} ({test_sd:.4f})."
+    val, test = (
+        f"{statistics.mean(values):.4f} (sd {statistics.stdev(values):.4f})"
+        for values in ([record[name] for record in records] for name in ("val/acc", "test/acc"))
     )
+    time = f"# Trains for about {seconds:.0f} s on one core."
+    return f"{time} Over {len(records)} seeds val/acc is {val} and test/acc {test}."
 
 
 def write_headings(recipes: dict[str, list[dict[str, Any]]]) -> None:

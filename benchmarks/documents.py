@@ -22,13 +22,13 @@ def write_tables(tables: dict[str, str]) -> None:
     """
     missing = set(tables)
     for path in documents():
-        before = path.read_text()
+        before = text = path.read_text()
         for name, table in tables.items():
-            text = path.read_text()
             if place := _place(name).search(text):
                 missing.discard(name)
-                path.write_text(text[: place.start(1)] + f"{table}\n" + text[place.end(1) :])
-        if path.read_text() != before:
+                text = text[: place.start(1)] + f"{table}\n" + text[place.end(1) :]
+        if text != before:
+            path.write_text(text)
             print(f"{path.relative_to(ROOT)}: tables written")
     if missing:
         raise ValueError(f"no document has <!-- {missing.pop()} -->")

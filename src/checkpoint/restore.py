@@ -20,7 +20,7 @@ class DamagedCheckpointError(UsageError):
 
 @dataclass(frozen=True)
 class Origin:
-    """The checkpoint that ``--ckpt_path`` asks for.
+    """The checkpoint that ``--ckpt_path`` asks for; how far its training was, only one that was read to go on can say.
 
     Attributes:
         path: The file.

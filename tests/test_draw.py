@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from scripts.strokes import STROKES, draw
 from tests.conftest import serving
@@ -118,6 +118,19 @@ def test_the_bars_move_before_the_pen_is_lifted(visit: Visit) -> None:
     )
     page.mouse.up()
     expect(page.locator("#spoken")).to_contain_text("1, ")
+
+
+def test_only_the_answer_to_the_whole_drawing_is_spoken(visit: Visit) -> None:
+    page, held = visit.page, list[Route]()
+    page.route("**/predict", lambda route: route.continue_() if held else held.append(route))
+    draw(page, STROKES[7])
+    page.evaluate(
+        "said = []; new MutationObserver(() => said.push(spoken.textContent)).observe(spoken, {childList: true})"
+    )
+    held[0].continue_()  # it asks about the first point
+    page.wait_for_function("() => !asking")
+    assert len([url for url in visit.requests if url.endswith("/predict")]) == 2
+    assert page.evaluate("said") == [page.locator("#spoken").text_content()]
 
 
 def test_undo_takes_the_last_stroke_back(visit: Visit) -> None:

@@ -74,7 +74,8 @@ function show(answer, message) {
   sure.textContent = message ?? `${percent(share[answer.digit])}\u00a0%\u00a0sure`;
   picture.hidden = !answer;
   if (answer) picture.src = answer.picture;
-  if (!stroke) spoken.textContent = answer ? `${answer.digit}, ${sure.textContent}` : message;
+  // only the last word: an answer to an earlier state of the paper is soon followed by another
+  if (!stroke && !changed) spoken.textContent = answer ? `${answer.digit}, ${sure.textContent}` : message;
 }
 
 async function ask() {

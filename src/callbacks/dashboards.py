@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from src.callbacks import findings, pictures
-from src.callbacks.events import WEIGHTS, write_projector
+from src.callbacks.events import WEIGHTS
 from src.callbacks.findings import Predictions
+from src.callbacks.projector import write_projector
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
 

@@ -1,51 +1,73 @@
-"""Files that TensorBoard reads, each complete or not there."""
+"""Event files for TensorBoard, written whole or not at all."""
 
-import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from torch import Tensor
-
 from src.files import write_atomic
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-PROJECTOR = "projector"
 WEIGHTS = "weights/first_layer"
+
+
+class Events:
+    """Events for TensorBoard, collected in memory until the caller writes them.
+
+    A SummaryWriter on the disk writes from a thread of its own: an error such as a full disk is printed there, found by
+    the next call or a later one, and leaves half an event.
+
+    Args:
+        purge_step: TensorBoard takes what the run logged earlier, from this step on, as not done.
+
+    Attributes:
+        writer: Takes the events.
+    """
+
+    def __init__(self, purge_step: int | None = None) -> None:
+        import fsspec
+
+        without_tensorflow()
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._memory, self._place = fsspec.filesystem("memory"), f"/{uuid4().hex}"
+        self.writer = SummaryWriter(f"memory:/{self._place}", purge_step=purge_step)
+
+    def write(self, write: Callable[[str, bytes], None]) -> None:
+        """Write what came since the last time; it is kept for the next time if that fails.
+
+        Args:
+            write: Takes the name that the writer has for its file, and what to add to that.
+        """
+        self.writer.flush()
+        (path,) = self._memory.find(self._place)
+        write(Path(path).name, self._memory.cat_file(path))
+        self._memory.pipe_file(path, b"")  # the writer goes on behind
+
+    def close(self) -> None:
+        """Let go of the memory, and of what was not taken."""
+        self.writer.close()
+        self._memory.rm(self._place, recursive=True)
 
 
 @contextmanager
 def event_file(folder: Path) -> "Iterator[SummaryWriter]":
-    """Collect events in memory and write them as one more event file of a run.
-
-    A SummaryWriter on the disk writes from a thread of its own, where a full disk cannot be caught.
+    """Collect events and write them as one more event file of a run.
 
     Raises:
         OSError: If the file cannot be written; the folder is then as it was.
     """
-    import fsspec
-
-    without_tensorflow()
-    from torch.utils.tensorboard import SummaryWriter
-
-    memory, place = fsspec.filesystem("memory"), f"/{uuid4().hex}"
+    events = Events()
     try:
-        writer = SummaryWriter(f"memory:/{place}")
-        try:
-            yield writer
-        finally:
-            writer.close()
-        for path in memory.find(place):
-            write_atomic(folder / name_after_all(folder, Path(path).name), memory.cat_file(path))
+        yield events.writer
+        events.write(lambda name, content: write_atomic(folder / name_after_all(folder, name), content))
     finally:
-        if memory.exists(place):
-            memory.rm(place, recursive=True)
+        events.close()
 
 
 def without_tensorflow() -> None:
@@ -82,55 +104,3 @@ def last_step(folder: Path) -> int | None:
             if any(value.tag == WEIGHTS for value in event.summary.value):
                 steps.add(event.step)
     return max(steps, default=None)
-
-
-def write_projector(
-    folder: Path, name: str, title: str, activations: Tensor, table: Sequence[Sequence[str]], images: Tensor
-) -> None:
-    """Write the files of the Projector for one split; those of other splits stay.
-
-    ``SummaryWriter.add_embedding`` makes a new copy for each step, forgets what another process has added, and writes
-    each number with 17 digits.
-
-    Args:
-        folder: The run.
-        name: The split.
-        title: What to call it in TensorBoard.
-        activations: ``(N, units)`` float32.
-        table: A header and N rows of text, one cell per column.
-        images: ``(N, H, W)`` uint8, 0 = background.
-
-    Raises:
-        OSError: If a file cannot be written.
-    """
-    from google.protobuf import text_format
-    from PIL import Image
-    from tensorboard.plugins.projector import ProjectorConfig
-    from torchvision.utils import make_grid
-
-    place = f"{PROJECTOR}/{name}"
-    columns = int((len(images) - 1) ** 0.5) + 1  # TensorBoard wants a square
-    square = make_grid(255 - images[:, None], nrow=columns, padding=0)[0].numpy()  # on white, which takes a colour
-    side = columns * images.shape[-1]
-    sprites = Image.new("L", (side, side))
-    sprites.paste(Image.fromarray(square))
-    png = io.BytesIO()
-    sprites.save(png, "PNG")
-    write_atomic(folder / place / "images.png", png.getvalue())
-    pattern = "\t".join(["%.4g"] * activations.shape[1])
-    lines = [pattern % tuple(row) for row in activations.tolist()]
-    write_atomic(folder / place / "activations.tsv", "\n".join([*lines, ""]).encode())
-    write_atomic(folder / place / "images.tsv", "\n".join(["\t".join(row) for row in table] + [""]).encode())
-
-    path = folder / "projector_config.pbtxt"
-    before = text_format.Parse(path.read_text(), ProjectorConfig()) if path.exists() else ProjectorConfig()
-    config = ProjectorConfig()
-    for embedding in before.embeddings:
-        if embedding.tensor_path != f"{place}/activations.tsv":
-            config.embeddings.add().CopyFrom(embedding)
-    entry = config.embeddings.add()
-    entry.tensor_name = title
-    entry.tensor_path, entry.metadata_path = f"{place}/activations.tsv", f"{place}/images.tsv"
-    entry.sprite.image_path = f"{place}/images.png"
-    entry.sprite.single_image_dim.extend(reversed(images.shape[1:]))
-    write_atomic(path, text_format.MessageToString(config).encode())

@@ -1,0 +1,63 @@
+"""The files of TensorBoard's Projector, each complete or not there."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from src.files import write_atomic
+
+PROJECTOR = "projector"
+
+
+def write_projector(
+    folder: Path, name: str, title: str, activations: Tensor, table: Sequence[Sequence[str]], images: Tensor
+) -> None:
+    """Write the files of the Projector for one split; those of other splits stay.
+
+    ``SummaryWriter.add_embedding`` makes a new copy for each step, forgets what another process has added, and writes
+    each number with 17 digits.
+
+    Args:
+        folder: The run.
+        name: The split.
+        title: What to call it in TensorBoard.
+        activations: ``(N, units)`` float32.
+        table: A header and N rows of text, one cell per column.
+        images: ``(N, H, W)`` uint8, 0 = background.
+
+    Raises:
+        OSError: If a file cannot be written.
+    """
+    from google.protobuf import text_format
+    from PIL import Image
+    from tensorboard.plugins.projector import ProjectorConfig
+    from torchvision.utils import make_grid
+
+    place = f"{PROJECTOR}/{name}"
+    columns = int((len(images) - 1) ** 0.5) + 1  # TensorBoard wants a square
+    square = make_grid(255 - images[:, None], nrow=columns, padding=0)[0].numpy()  # on white, which takes a colour
+    side = columns * images.shape[-1]
+    sprites = Image.new("L", (side, side))
+    sprites.paste(Image.fromarray(square))
+    png = io.BytesIO()
+    sprites.save(png, "PNG")
+    write_atomic(folder / place / "images.png", png.getvalue())
+    pattern = "\t".join(["%.4g"] * activations.shape[1])
+    lines = [pattern % tuple(row) for row in activations.tolist()]
+    write_atomic(folder / place / "activations.tsv", "\n".join([*lines, ""]).encode())
+    write_atomic(folder / place / "images.tsv", "\n".join(["\t".join(row) for row in table] + [""]).encode())
+
+    path = folder / "projector_config.pbtxt"
+    before = text_format.Parse(path.read_text(), ProjectorConfig()) if path.exists() else ProjectorConfig()
+    config = ProjectorConfig()
+    for embedding in before.embeddings:
+        if embedding.tensor_path != f"{place}/activations.tsv":
+            config.embeddings.add().CopyFrom(embedding)
+    entry = config.embeddings.add()
+    entry.tensor_name = title
+    entry.tensor_path, entry.metadata_path = f"{place}/activations.tsv", f"{place}/images.tsv"
+    entry.sprite.image_path = f"{place}/images.png"
+    entry.sprite.single_image_dim.extend(reversed(images.shape[1:]))
+    write_atomic(path, text_format.MessageToString(config).encode())

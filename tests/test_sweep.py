@@ -20,8 +20,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from src import sweep as package
 from src.data import datamodule
+from src.sweep import storage, workers
 from src.sweep import study as studies
 from src.sweep.results import half_width
 from src.sweep.space import Space
@@ -253,7 +253,7 @@ def test_a_worker_that_was_taken_for_dead_goes_on_with_the_next_trial(tmp_path: 
     def slow(trial: optuna.Trial) -> float:
         frozen = shared.to_optuna().get_trials()[trial.number]
         shared.to_optuna().tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        studies.requeue(shared.to_optuna(), frozen)
+        storage.requeue(shared.to_optuna(), frozen)
         return 0.5
 
     assert shared.run_one(slow)
@@ -277,7 +277,7 @@ def test_a_trial_is_queued_again_once(tmp_path: Path) -> None:
     shared = shared_study(tmp_path, trials=1)
     with pytest.raises(KeyboardInterrupt):
         shared.run_one(interrupt)
-    studies.requeue(shared.to_optuna(), shared.to_optuna().get_trials()[0])
+    storage.requeue(shared.to_optuna(), shared.to_optuna().get_trials()[0])
 
     assert [each.state.name for each in shared.to_optuna().get_trials()] == ["FAIL", "WAITING"]
 
@@ -430,7 +430,7 @@ def test_workers_share_the_cores_and_the_gpus(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(subprocess, "Popen", Process)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(7)))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    package.start_workers(["--space=space.yaml", "--workers=3"], 3)
+    workers.start_workers(["--space=space.yaml", "--workers=3"], 3)
 
     assert [env["OMP_NUM_THREADS"] for _, env in started] == ["2", "2", "2"]
     assert [env["CUDA_VISIBLE_DEVICES"] for _, env in started] == ["2", "5", "2"]
@@ -441,9 +441,9 @@ WORKER = """
 import os, signal, sys, time
 from pathlib import Path
 from src.cli import main
-from src.sweep import study
+from src.sweep import storage
 from src.sweep.trial import Progress, run_before
-study.HEARTBEAT_SECONDS = 1
+storage.HEARTBEAT_SECONDS = 1
 folder, is_doomed = Path(sys.argv.pop(1)), sys.argv.pop(1) == "doomed"
 report = Progress.on_train_epoch_end
 

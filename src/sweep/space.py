@@ -18,7 +18,7 @@ from optuna.distributions import (
 )
 
 from src.errors import UsageError
-from src.parser import load_yaml
+from src.yaml_text import load_yaml
 
 KINDS = {"log": (int, float), "float": (int, float), "int": (int,), "choice": (), "grid": ()}
 LARGEST = 2**53  # whole numbers beyond are not exact as floats

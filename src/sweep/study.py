@@ -1,34 +1,25 @@
-"""A study that many processes share: where it is kept, who runs which trial, and what became of those that died."""
+"""A study that many processes share: who runs which trial, and what became of those that died."""
 
 import json
-import os
-import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
-import sqlalchemy
 from filelock import FileLock, Timeout
 from optuna import Study, Trial
-from optuna.exceptions import OptunaError
 from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import GridSampler, TPESampler
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
 from src.checkpoint.recipe import dotted
 from src.errors import UsageError
 from src.sweep.space import Space
+from src.sweep.storage import open_storage, requeue
 
-HEARTBEAT_SECONDS = 10  # between two signs of life of a worker in a database, after three without it counts as dead
-CONNECT_SECONDS = 10
-MEANWHILE_SECONDS = 0.2
 STARTUP_TRIALS = 5  # before the pruner compares
-STORAGES = "name a file or a database, such as sqlite:///study.db or postgresql+psycopg://USER@HOST/NAME."
-JOURNAL_BEGINS = b'{"op_code":'
 MACHINE_KEYS = ("data.data_dir", "data.memory_map")  # workers may have them otherwise
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # the sweep prints a line per trial itself
@@ -61,40 +52,11 @@ class SharedStudy:
         self.space = space
         self.trials = trials
         self.seed = seed
-        self._lock: FileLock | None = None
-        self._locks = folder
-        self._storage = self._open(storage or str(folder / "journal.log"))
+        self._storage, self._lock = open_storage(storage or str(folder / "journal.log"))
         self._study = optuna.create_study(
             study_name=name, storage=self._storage, direction="maximize", load_if_exists=True, pruner=self._pruner()
         )
         self._refuse_another(recipe)
-
-    def _open(self, storage: str) -> BaseStorage:
-        if "://" not in storage:
-            return self._open_journal(Path(storage))
-        try:
-            return open_database(storage)
-        except (sqlalchemy.exc.SQLAlchemyError, ImportError, OptunaError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UsageError(f"--storage {storage_name(storage)} cannot be used: {reason}; {STORAGES}") from error
-
-    def _open_journal(self, path: Path) -> JournalStorage:
-        if path.exists():
-            try:
-                with path.open("rb") as file:  # Optuna would take half a line of anything for one of a journal
-                    if not JOURNAL_BEGINS.startswith(file.read(len(JOURNAL_BEGINS))):
-                        raise ValueError
-                JournalStorage(JournalFileBackend(str(path)))  # which reads it
-            except (ValueError, LookupError, TypeError, AttributeError) as error:
-                raise UsageError(f"--storage {path} is not the journal of a study: name another file.") from error
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._locks = path.parent / f".{path.name}.locks"
-        self._locks.mkdir(exist_ok=True)
-        self._lock = FileLock(self._locks / "journal")
-        lock: Any = self._lock  # has acquire and release, all that Optuna asks for
-        with self._lock:
-            mend(path)
-            return JournalStorage(JournalFileBackend(str(path), lock))
 
     def _pruner(self) -> MedianPruner | NopPruner:
         return NopPruner() if self.space.is_grid else MedianPruner(n_startup_trials=STARTUP_TRIALS)
@@ -189,7 +151,8 @@ class SharedStudy:
 
     def _claim(self, number: int) -> FileLock:
         """Return the lock that the worker of a trial holds."""
-        return FileLock(self._locks / f"{self.name}.{number}")
+        assert self._lock is not None
+        return FileLock(Path(self._lock.lock_file).with_name(f"{self.name}.{number}"))
 
     def _requeue_the_dead(self) -> None:
         if self._lock is None:
@@ -203,54 +166,9 @@ class SharedStudy:
                 self._study.tell(trial.number, state=TrialState.FAIL)
 
 
-def storage_name(storage: str | None) -> str:
-    """Return a storage as it may be shown, without a password."""
-    with suppress(sqlalchemy.exc.ArgumentError):
-        return sqlalchemy.engine.make_url(storage or "").render_as_string(hide_password=True)
-    return str(storage)
-
-
-def mend(journal: Path) -> None:
-    """Take away the half line that a full disk or a power cut left at the end of a journal, if nobody writes to it."""
-    content = journal.read_bytes() if journal.exists() else b""
-    if content and not content.endswith(b"\n"):
-        os.truncate(journal, content.rfind(b"\n") + 1)
-
-
-def open_database(url: str) -> RDBStorage:
-    """Open a database, and make its tables if there are none.
-
-    Raises:
-        SQLAlchemyError: If it cannot be reached.
-        ImportError: If its driver is not installed.
-    """
-    arguments = {"connect_args": {"connect_timeout": CONNECT_SECONDS}} if url.startswith("postgres") else {}
-    while True:
-        try:
-            return RDBStorage(
-                url,
-                engine_kwargs=arguments,
-                heartbeat_interval=HEARTBEAT_SECONDS,
-                grace_period=3 * HEARTBEAT_SECONDS,
-                heartbeat_stale_trial_callback=requeue,
-            )
-        except sqlalchemy.exc.DatabaseError as error:
-            if not isinstance(error, sqlalchemy.exc.IntegrityError) and "already exists" not in str(error):
-                raise
-            time.sleep(MEANWHILE_SECONDS)  # another worker makes the tables at this moment
-
-
 class TrialFailedError(Exception):
     """A trial could not be trained; its attribute ``error`` says why."""
 
 
 class SurplusError(Exception):
     """Several workers took what was to be the last trial at the same moment."""
-
-
-def requeue(study: Study, trial: FrozenTrial) -> None:
-    """Queue the trial of a worker that has died or was stopped again, once."""
-    queue = RetryHeartbeatStaleTrialCallback()
-    queued = {number for each in study.get_trials(deepcopy=False) for number in queue.retry_history(each)}
-    if trial.number not in queued:
-        queue(study, trial)

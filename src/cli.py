@@ -5,15 +5,24 @@ import argparse
 import atexit
 import gc
 import os
+import sys
+from importlib.util import find_spec
 
 exit_code = 1  # of a process that ends by an exception
 if __name__ == "__main__":
+    if not __package__ or find_spec("lightning") is None:
+        print(
+            "error: src/cli.py is part of a package: run python -m src.cli in the project's folder."
+            if not __package__
+            else f"error: {sys.executable} has no Lightning: make install, then source .venv/bin/activate.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     atexit.register(lambda: leave())  # first here, so the last to be called
 gc.disable()  # the imports make 700,000 objects and no garbage, and looking for it takes a fifth of their time
 
 import logging
 import signal
-import sys
 import traceback
 import warnings
 from collections.abc import Iterable, Sequence

@@ -2,44 +2,33 @@
 
 import re
 import shlex
-import warnings
 from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from src.callbacks.checkpoints import Checkpoints
-from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.inspection import Inspection
-from src.checkpoint.recipe import (
-    EPOCH_END,
-    MID_EPOCH,
-    dotted,
-    plain,
-    recipe_of,
-    refuse_conflicts,
-    refuse_with_several_steps,
-)
+from src.checkpoint.conflicts import refuse_conflicts, refuse_with_several_steps
+from src.checkpoint.recipe import dotted, plain, recipe_of
 from src.checkpoint.restore import Origin, read_request
 from src.data.datamodule import MNISTDataModule
-from src.data.datasets import DATASETS, DatasetName
 from src.errors import UsageError
-from src.files import link_atomic, write_atomic
+from src.files import write_atomic
+from src.flags import add_flags, add_seed
 from src.launch.job import Job
 from src.launch.launcher import Launch, as_list
 from src.launch.ranks import Ranks, facts_of
 from src.model.classifier import Classifier
-from src.model.distillation import Distillation
-from src.parser import Parser, ParserError, Seed, explain_parser_message, explain_trainer_message, refuse_impossible
+from src.parser import Parser, ParserError, explain_parser_message, explain_trainer_message, refuse_impossible
 from src.runs import RUNS_FOLDER, Run
 from src.teacher import distillation, find_teacher, refuse_other_pixels
 from src.trained import Trained
-from src.trainer import open_trackers, training_settings
+from src.trainer import evaluation_settings, open_trackers, training_settings
 
 DESCRIPTION = """Train, evaluate and use an MLP on MNIST. Beside the subcommands below there are
 predict (reads pictures of digits), export (writes a network as ONNX or torch.export program),
@@ -90,47 +79,12 @@ class CLI(LightningCLI):
         return {"fit": training, "validate": evaluation, "test": evaluation}
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the seed; Lightning's flag also takes booleans, which mean something else than they say."""
-        parser.add_argument(
-            "--seed_everything",
-            type=Seed,
-            default=42,
-            help="Decides the initial weights, the order of the training images, dropout and distortion.",
-        )
+        """Add the seed in the place of Lightning's."""
+        add_seed(parser)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add ``--ckpt_path`` and link the seed to the order of the images."""
-        parser.add_argument(
-            "--ckpt_path",
-            type=str | None,
-            help="A checkpoint file, a run folder (fit takes its last checkpoint, validate and test its best), or "
-            "best or last of the newest run that has one. fit continues the run of a last.ckpt in its folder and "
-            "starts a new run from any other checkpoint.",
-        )
-        parser.add_argument(
-            "--ema_decay",
-            type=float | None,
-            help="Validate and keep, instead of the weights, their moving average over the steps: this share of it "
-            "stays at each step, such as 0.9995. Needs --model.steps_per_execution 1.",
-        )
-        parser.link_arguments("seed_everything", "data.seed")
-        # the parser's seed is of a class that a checkpoint must not hold
-        parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
-        parser.link_arguments("model.steps_per_execution", "data.steps_per_execution")
-        parser.link_arguments("data.dataset", "model.num_classes", compute_fn=number_of_classes)
-        parser.add_class_arguments(
-            Inspection,
-            "inspection",
-            "TensorBoard beyond curves, after fit and test",
-            skip={"run", "checkpoint", "data", "split", "command"},
-            instantiate=False,
-        )
-        parser.add_class_arguments(
-            Checkpoints, "checkpoints", "Checkpoints of fit", skip={"run", "config"}, instantiate=False
-        )
-        parser.add_class_arguments(
-            Distillation, "distillation", "A teacher for fit", skip={"network", "sha256", "bf16"}, instantiate=False
-        )
+        """Add our own flags."""
+        add_flags(parser)
         self.parsers.append(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -143,7 +97,7 @@ class CLI(LightningCLI):
             if self.request.ckpt_path is not None:
                 self.origin = self._read_origin()
                 self.config = parser.parse_args(request)
-                self._refuse_conflicts(self.origin)
+                refuse_conflicts(self.request, self.origin, training=self.config.subcommand == "fit")
             if request != self.words:
                 parser.parse_args(self.words)
             if self.request.ckpt_path is None and self.config.subcommand != "fit":
@@ -183,19 +137,6 @@ class CLI(LightningCLI):
             subparser.set_defaults(dotted(settings))
         return origin
 
-    def _refuse_conflicts(self, origin: Origin) -> None:
-        if self.config.subcommand != "fit":
-            refuse_conflicts(self.request, origin.recipe, origin.path)
-            return
-        refuse_conflicts(self.request, origin.recipe, origin.path, MID_EPOCH if origin.is_within_epoch else EPOCH_END)
-        max_epochs = self.request.trainer.max_epochs
-        branches = not Run.of_checkpoint(origin.path).continues_from(origin.path)
-        if max_epochs is not None and 0 <= max_epochs < origin.epochs + branches:
-            raise UsageError(
-                f"--trainer.max_epochs {max_epochs} leaves nothing to train: {origin.path} has {origin.epochs} epochs; "
-                "ask for more."
-            )
-
     @property
     def request(self) -> Namespace:
         """The parsed arguments of the chosen subcommand."""
@@ -228,14 +169,13 @@ class CLI(LightningCLI):
             return self._make_trainer(**kwargs)
         checked_in = LambdaCallback(setup=lambda *_, **__: self._check_in())  # the other processes have started by then
         if self.origin is not None and self.subcommand != "fit":
-            checkpoint = self.origin.path
-            callbacks: list[Callback] = [checked_in, EvaluationResult(checkpoint), *as_list(asked.callbacks)]
+            settings = evaluation_settings(asked, self.origin.path)
             if self.subcommand == "test":
-                callbacks.append(self._inspection(Run.of_checkpoint(checkpoint), checkpoint, "test"))
-            warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # those of the training
-            off: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
-            return self._make_trainer(callbacks=callbacks, **off, **kwargs)
-        self.run = self._open_run(Path(asked.default_root_dir or "."))
+                run = Run.of_checkpoint(self.origin.path)
+                settings["callbacks"].append(self._inspection(run, self.origin.path, "test"))
+            settings["callbacks"].insert(0, checked_in)
+            return self._make_trainer(**settings, **kwargs)
+        self.run = self._open_run()
         try:
             settings = self.training_settings(asked, self.run)
             settings["callbacks"].insert(0, checked_in)
@@ -252,20 +192,10 @@ class CLI(LightningCLI):
             names = signature(Trainer).parameters
             raise UsageError(explain_trainer_message(str(error), names)) from error
 
-    def _open_run(self, root: Path) -> Run:
-        if not self.launch.is_first:
-            return Run(root / self.runs_folder)  # only the first rank writes
-        run = Run.of_checkpoint(self.origin.path) if self.origin else None
-        if run is None or self.origin is None or not run.continues_from(self.origin.path):
-            run = self.job.run_made(root)  # it died before its first checkpoint
-        if run is None:
-            run = Run.create(root, self.runs_folder)
-        else:
-            run.lock()
-            if self.origin and self.origin.is_one_before:  # else the damaged one would become the one before
-                link_atomic(run.last_prev, run.last)
-        self.job.note(run)
-        return run
+    def _open_run(self) -> Run:
+        if self.launch.is_first:
+            return self.job.open_run(self.origin, self.root, self.runs_folder)
+        return Run(self.root / self.runs_folder)  # only the first rank writes
 
     def training_settings(self, asked: Namespace, run: Run) -> dict[str, Any]:
         """Return the Trainer's arguments that tie it to a run folder."""
@@ -321,8 +251,3 @@ class CLI(LightningCLI):
         """Evaluate a checkpoint on the official test images."""
         self._check_in()
         self.trainer.test(model, datamodule, ckpt_path=self.ckpt_path, verbose=False, weights_only=True)
-
-
-def number_of_classes(dataset: DatasetName) -> int:
-    """Return what the network's output size is linked to."""
-    return len(DATASETS[dataset].classes)

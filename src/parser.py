@@ -5,27 +5,29 @@ import os
 import re
 from collections.abc import Collection, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 import yaml
-from jsonargparse import Namespace, get_loader, set_loader
+from jsonargparse import Namespace, set_loader
 from jsonargparse.typing import restricted_number_type
 from lightning.pytorch.cli import LightningArgumentParser
 
 from src.errors import UsageError
 from src.model.networks import build_network
+from src.yaml_text import LONGEST_VALUE, load_yaml
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
 BYTES_PER_WEIGHT = 4
 GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")
-# a config's number of values, the lists and settings around one of them, and its characters
-LARGEST_CONFIG, DEEPEST_CONFIG, LONGEST_VALUE = 10_000, 50, 3_500
+COMMANDS = "fit, validate, test, predict, export, serve, sweep or data"
 
 # what jsonargparse says -> what a person needs
 REWORDINGS = (
-    (r"\(choose from (.*)\)", r"(choose from \1, 'predict', 'export', 'serve', 'sweep', 'data')"),
+    (r'expected "subcommand" to be one of .*', f"name a command: {COMMANDS}; see --help."),
+    (r"argument subcommand: invalid choice: '(.*)' \(.*", rf"\1 is not a command: name one of {COMMANDS}; see --help."),
     (r'Parser key "([\w.]+)":', r"--\1:"),
     (r"the following arguments are required: (\w+).*", r"--\1 is missing; see --help."),
     (r'Key "(\w+)\.\w+" not found in namespace\.', r"--\1 needs settings below it, as in configs/mlp.yaml."),
@@ -44,59 +46,11 @@ REWORDINGS = (
 # what these settings are called in Keras
 KERAS = {"epochs": "trainer.max_epochs", "validation_split": "data.val_size", "learning_rate": "model.lr"}
 
+set_loader("yaml", load_yaml, (yaml.YAMLError,))
+
 
 class ParserError(UsageError):
     """A request in the words of jsonargparse, which explain_parser_message puts into ours."""
-
-
-read_yaml = get_loader("yaml")
-YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def load_yaml(text: str) -> Any:
-    """Read YAML as jsonargparse does, but fail in one way only.
-
-    Raises:
-        YAMLError: If it is no YAML, or a value is not what its tag says, or it is a bomb.
-    """
-    refuse_bombs(text)
-    try:
-        return read_yaml(text)
-    except (ValueError, TypeError, LookupError, AttributeError) as error:  # PyYAML at 0b_, !!bool maybe, !!timestamp x
-        raise yaml.YAMLError(f"a value is not what it is written as: {error}") from error
-
-
-def refuse_bombs(text: str) -> None:
-    """Refuse YAML that holds or stands for too much.
-
-    PyYAML crashes where lists are deep in others, a few lines of aliases can be a list without end or of more values
-    than a memory holds, and Python does not write numbers that are too long.
-
-    Raises:
-        YAMLError: If it is no YAML, too deep or too large.
-    """
-    opened: list[tuple[str | None, int]] = [(None, 0)]  # lists and mappings: the anchor, and the values before it
-    sizes: dict[str | None, int] = {}  # of what an anchor names; what is still open has none, as it would hold itself
-    values = 0
-    for event in yaml.parse(text, Loader=YamlLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            opened.append((event.anchor, values))
-            values += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = opened.pop()
-            sizes[anchor] = values - before
-        elif isinstance(event, yaml.ScalarEvent):
-            values += 1
-            sizes[event.anchor] = 1
-            if len(event.value) > LONGEST_VALUE or "\0" in event.value:  # which no file's name may have
-                raise yaml.YAMLError("a value is too long, or has a null character")
-        elif isinstance(event, yaml.AliasEvent):
-            values += sizes.get(event.anchor, LARGEST_CONFIG)
-        if values >= LARGEST_CONFIG or len(opened) > DEEPEST_CONFIG:
-            raise yaml.YAMLError("it has too many values, or some too deep in others")
-
-
-set_loader("yaml", load_yaml, (yaml.YAMLError,))
 
 
 class Parser(LightningArgumentParser):
@@ -163,6 +117,9 @@ def explain_parser_message(message: str, keys: Collection[str]) -> str:
         name = unknown[1] or unknown[2]
         known = nearest(name, keys)
         return f"--{name} is not known" + (f"; did you mean --{known}?" if known else "; see --help.")
+    missing = re.search(r"File does not exist: '(.*)'", message)
+    if missing:
+        return explain_missing_config(Path(missing[1]))
     for pattern, replacement in REWORDINGS:
         message = re.sub(pattern, replacement, message)
     return message
@@ -175,6 +132,20 @@ def nearest(name: str, keys: Collection[str]) -> str | None:
     parts = {key.rpartition(".")[2]: key for key in keys}
     close = difflib.get_close_matches(name, keys, n=1) or difflib.get_close_matches(name, parts, n=1, cutoff=0.7)
     return parts.get(close[0], close[0]) if close else None
+
+
+def explain_missing_config(path: Path) -> str:
+    """Say that there is no such config, and name the one that was most likely meant, beside it or in ``configs``.
+
+    Args:
+        path: The absolute path.
+    """
+    configs = {each.name: each for folder in (Path("configs"), path.parent) for each in folder.glob("*.yaml")}
+    close = difflib.get_close_matches(path.name, configs, n=1)
+    shown = [os.path.relpath(each) for each in (path, *(configs[name] for name in close))]
+    return f"--config {shown[0]}: no such file; " + (
+        f"did you mean {shown[1]}?" if close else "those here are in configs."
+    )
 
 
 def explain_trainer_message(message: str, names: Collection[str]) -> str:

@@ -1,5 +1,6 @@
 """What ties a Trainer to a run folder: its callbacks, loggers and plugins."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from src.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from src.callbacks.console import Console
 from src.callbacks.curves import Curves
+from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.history import History
 from src.callbacks.inspection import Inspection
 from src.checkpoint.recipe import plain, recipe_of
@@ -61,6 +63,20 @@ def training_settings(
         "log_every_n_steps": min(asked.log_every_n_steps or 50, batches),
     }
     return settings if len(data.splits["val"].members) else {**settings, "limit_val_batches": 0}
+
+
+def evaluation_settings(asked: Namespace, checkpoint: Path) -> dict[str, Any]:
+    """Return the Trainer's arguments for ``validate`` and ``test``.
+
+    Args:
+        asked: The parsed arguments that are the Trainer's, instantiated.
+        checkpoint: What is evaluated; the result goes into its run.
+    """
+    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # callbacks of the training
+    return {
+        "callbacks": [EvaluationResult(checkpoint), *as_list(asked.callbacks)],
+        **dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False),
+    }
 
 
 def _loggers(asked: Namespace, curves: Curves) -> Any:

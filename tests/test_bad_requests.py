@@ -4,6 +4,8 @@ import errno
 import gzip
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from src.cli import main
 from src.data.idx import write_idx
 from src.data.sources import TRAIN_IMAGES, TRAIN_LABELS
 from src.errors import explain
-from tests.conftest import Answer, Cli, run_process
+from tests.conftest import REPOSITORY, Answer, Cli, run_process
 
 Prepare = Callable[[Path], None]
 
@@ -63,6 +65,11 @@ def link(name: str, target: str) -> Prepare:
     return lambda folder: (folder / name).symlink_to(target)
 
 
+def configs(folder: Path) -> None:
+    (folder / "configs").mkdir()
+    (folder / "configs" / "mlp.yaml").touch()
+
+
 def nothing(folder: Path) -> None:
     pass
 
@@ -79,14 +86,17 @@ class Request:
 SMALL = "--data.data_dir digits --data.val_size 60 --data.batch_size 32 --trainer.max_epochs 1"
 FIT = f"fit {SMALL}"
 REQUESTS = {
-    "unknown subcommand": Request("fot", ("fot", "fit", "validate", "test")),
-    "no subcommand": Request("", ("subcommand", "fit")),
+    "unknown subcommand": Request("fot", ("fot is not a command", "fit, validate", "sweep")),
+    "no subcommand": Request("", ("name a command: fit,", "predict", "data")),
     "unknown flag": Request(f"{FIT} --model.hiden_units [3]", ("--model.hiden_units", "--model.hidden_units?")),
     "abbreviated flag": Request("fit --trainer.max_epoch 3", ("--trainer.max_epoch ", "--trainer.max_epochs?")),
     "unknown key": Request(
         f"{FIT} --config bad.yaml", ("--data.batchsize", "--data.batch_size?"), config("data:\n  batchsize: 3\n")
     ),
-    "no config": Request(f"{FIT} --config nowhere.yaml", ("--config", "nowhere.yaml")),
+    "no config": Request(f"{FIT} --config nowhere/n.yaml", ("--config nowhere/n.yaml: no such file; those here",)),
+    "a config of another name": Request(
+        f"{FIT} --config my/mpl.yaml", ("--config my/mpl.yaml: no such file; did you mean configs/mlp.yaml?",), configs
+    ),
     "broken config": Request(f"{FIT} --config bad.yaml", ("config", "line 2"), config("model: [\n")),
     "wrong type": Request(f"{FIT} --model.lr fast", ("--model.lr", "Expected a number", "fast")),
     "wrong type in a config": Request(
@@ -282,6 +292,18 @@ def test_a_bad_request_gets_one_sentence_and_writes_nothing(
 
     check(answer, request_)
     assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "way_out"),
+    [(("src/cli.py", "fit"), "python -m src.cli"), (("-S", "-m", "src.cli", "fit"), "source .venv/bin/activate")],
+)
+def test_a_wrong_start_is_told_how_to_start(words: tuple[str, ...], way_out: str) -> None:
+    answer = subprocess.run([sys.executable, *words], cwd=REPOSITORY, capture_output=True, text=True)  # -S: no packages
+
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("error: ") and way_out in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
 
 
 def test_the_traceback_of_a_refusal_is_shown_on_demand() -> None:

@@ -1,12 +1,9 @@
 """What a checkpoint remembers of the request that made it, as plain values."""
 
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 
-from src.data.datasets import DATASETS
-from src.errors import UsageError
 from src.model.networks import SETTINGS
 
 # the Trainer's settings that decide what is learned, not where and how it is computed: a resumed run keeps them
@@ -53,15 +50,6 @@ EPOCH_END = (
 # within an epoch also which batches are done
 MID_EPOCH = (*EPOCH_END, "data.batch_size", "seed_everything")
 
-# the Trainer's settings that need one optimizer step per batch, with the values that ask for nothing
-PER_BATCH: dict[str, tuple[object, ...]] = {
-    "accumulate_grad_batches": (1,),
-    "gradient_clip_val": (None, 0),
-    "limit_train_batches": (None, 1.0),
-    "overfit_batches": (0,),
-    "val_check_interval": (None, 1.0),
-}
-
 
 def recipe_of(request: Namespace) -> dict[str, Any]:
     """Return seed, model, data, inspection and the Trainer's settings that shape the result.
@@ -103,48 +91,3 @@ def dotted(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in settings.items():
         flat |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
-
-
-def refuse_conflicts(
-    request: Namespace, recipe: dict[str, Any], checkpoint: Path, goes_on: tuple[str, ...] = ()
-) -> None:
-    """Refuse what was asked for on top of a checkpoint but cannot be had, instead of ignoring it.
-
-    Args:
-        request: The parsed arguments, the checkpoint's recipe being their defaults.
-        recipe: The checkpoint's recipe.
-        checkpoint: The file, for the message.
-        goes_on: What must stay because it goes on: nothing in an evaluation; ``EPOCH_END`` or ``MID_EPOCH`` in
-            training.
-
-    Raises:
-        UsageError: If the request asks for another value of such a setting, or for another network, normalization or
-            classes.
-    """
-    for key in (*NETWORK, *goes_on):
-        asked, saved = plain(request[key]), dotted(recipe)[key]
-        same_classes = key == "data.dataset" and DATASETS[asked].classes == DATASETS[saved].classes
-        if asked != saved and not same_classes:
-            raise UsageError(
-                f"--{key} {asked} cannot be honoured: {checkpoint} has {saved}; "
-                "leave out the flag, or the config file that sets it."
-            )
-
-
-def refuse_with_several_steps(request: Namespace) -> None:
-    """Refuse what Lightning cannot do when one of its batches holds several optimizer steps.
-
-    Args:
-        request: The parsed arguments of ``fit``.
-
-    Raises:
-        UsageError: If a flag counts Lightning's batches or belongs to its automatic optimization.
-    """
-    steps = request.model.steps_per_execution
-    for name, allowed in PER_BATCH.items():
-        value = request.trainer[name]
-        if steps > 1 and value not in allowed:
-            raise UsageError(
-                f"--trainer.{name} {value} does not go with {steps} steps per execution: "
-                "add --model.steps_per_execution 1."
-            )

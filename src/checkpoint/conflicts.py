@@ -1,0 +1,70 @@
+"""Requests that a checkpoint, or one of their own flags, does not let come true: refused by name, never ignored."""
+
+from jsonargparse import Namespace
+
+from src.checkpoint.recipe import EPOCH_END, MID_EPOCH, NETWORK, dotted, plain
+from src.checkpoint.restore import Origin
+from src.data.datasets import DATASETS
+from src.errors import UsageError
+from src.runs import Run
+
+# the Trainer's settings that need one optimizer step per batch, with the values that ask for nothing
+PER_BATCH: dict[str, tuple[object, ...]] = {
+    "accumulate_grad_batches": (1,),
+    "gradient_clip_val": (None, 0),
+    "limit_train_batches": (None, 1.0),
+    "overfit_batches": (0,),
+    "val_check_interval": (None, 1.0),
+}
+
+
+def refuse_conflicts(request: Namespace, origin: Origin, training: bool) -> None:
+    """Refuse what was asked for on top of a checkpoint but cannot be had.
+
+    Args:
+        request: The parsed arguments, the checkpoint's recipe being their defaults.
+        origin: The checkpoint.
+        training: Whether training goes on from it; its optimizer's settings and its split must then stay, within an
+            epoch also what decides which batches are done.
+
+    Raises:
+        UsageError: If the request asks for another value of such a setting, or for another network, normalization or
+            classes; or if it leaves nothing to train.
+    """
+    goes_on = (MID_EPOCH if origin.is_within_epoch else EPOCH_END) if training else ()
+    for key in (*NETWORK, *goes_on):
+        asked, saved = plain(request[key]), dotted(origin.recipe)[key]
+        same_classes = key == "data.dataset" and DATASETS[asked].classes == DATASETS[saved].classes
+        if asked != saved and not same_classes:
+            raise UsageError(
+                f"--{key} {asked} cannot be honoured: {origin.path} has {saved}; "
+                "leave out the flag, or the config file that sets it."
+            )
+    if not training:
+        return
+    max_epochs = request.trainer.max_epochs
+    branches = not Run.of_checkpoint(origin.path).continues_from(origin.path)
+    if max_epochs is not None and 0 <= max_epochs < origin.epochs + branches:
+        raise UsageError(
+            f"--trainer.max_epochs {max_epochs} leaves nothing to train: {origin.path} has {origin.epochs} epochs; "
+            "ask for more."
+        )
+
+
+def refuse_with_several_steps(request: Namespace) -> None:
+    """Refuse what Lightning cannot do when one of its batches holds several optimizer steps.
+
+    Args:
+        request: The parsed arguments of ``fit``.
+
+    Raises:
+        UsageError: If a flag counts Lightning's batches or belongs to its automatic optimization.
+    """
+    steps = request.model.steps_per_execution
+    for name, allowed in PER_BATCH.items():
+        value = request.trainer[name]
+        if steps > 1 and value not in allowed:
+            raise UsageError(
+                f"--trainer.{name} {value} does not go with {steps} steps per execution: "
+                "add --model.steps_per_execution 1."
+            )

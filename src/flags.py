@@ -1,0 +1,59 @@
+"""The flags of fit, validate and test beside those of model, data and Trainer, and what follows from what."""
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from src.callbacks.checkpoints import Checkpoints
+from src.callbacks.inspection import Inspection
+from src.data.datasets import DATASETS, DatasetName
+from src.model.distillation import Distillation
+from src.parser import Seed
+
+
+def add_seed(parser: LightningArgumentParser) -> None:
+    """Add the seed; Lightning's flag also takes booleans, which mean something else than they say."""
+    parser.add_argument(
+        "--seed_everything",
+        type=Seed,
+        default=42,
+        help="Decides the initial weights, the order of the training images, dropout and distortion.",
+    )
+
+
+def add_flags(parser: LightningArgumentParser) -> None:
+    """Add ``--ckpt_path``, the callbacks' flags, and the links between arguments."""
+    parser.add_argument(
+        "--ckpt_path",
+        type=str | None,
+        help="A checkpoint file, a run folder (fit takes its last checkpoint, validate and test its best), or "
+        "best or last of the newest run that has one. fit continues the run of a last.ckpt in its folder and "
+        "starts a new run from any other checkpoint.",
+    )
+    parser.add_argument(
+        "--ema_decay",
+        type=float | None,
+        help="Validate and keep, instead of the weights, their moving average over the steps: this share of it "
+        "stays at each step, such as 0.9995. Needs --model.steps_per_execution 1.",
+    )
+    parser.link_arguments("seed_everything", "data.seed")
+    # the parser's seed is of a class that a checkpoint must not hold
+    parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
+    parser.link_arguments("model.steps_per_execution", "data.steps_per_execution")
+    parser.link_arguments("data.dataset", "model.num_classes", compute_fn=number_of_classes)
+    parser.add_class_arguments(
+        Inspection,
+        "inspection",
+        "TensorBoard beyond curves, after fit and test",
+        skip={"run", "checkpoint", "data", "split", "command"},
+        instantiate=False,
+    )
+    parser.add_class_arguments(
+        Checkpoints, "checkpoints", "Checkpoints of fit", skip={"run", "config"}, instantiate=False
+    )
+    parser.add_class_arguments(
+        Distillation, "distillation", "A teacher for fit", skip={"network", "sha256", "bf16"}, instantiate=False
+    )
+
+
+def number_of_classes(dataset: DatasetName) -> int:
+    """Return what the network's output size is linked to."""
+    return len(DATASETS[dataset].classes)

@@ -1,0 +1,55 @@
+"""YAML from people: read as jsonargparse reads it, but nothing in it can hang or crash the program."""
+
+from typing import Any
+
+import yaml
+from jsonargparse import get_loader
+
+# a config's number of values, the lists and settings around one of them, and its characters
+LARGEST_CONFIG, DEEPEST_CONFIG, LONGEST_VALUE = 10_000, 50, 3_500
+
+read_yaml = get_loader("yaml")
+YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def load_yaml(text: str) -> Any:
+    """Read YAML as jsonargparse does, but fail in one way only.
+
+    Raises:
+        YAMLError: If it is no YAML, or a value is not what its tag says, or it is a bomb.
+    """
+    refuse_bombs(text)
+    try:
+        return read_yaml(text)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:  # PyYAML at 0b_, !!bool maybe, !!timestamp x
+        raise yaml.YAMLError(f"a value is not what it is written as: {error}") from error
+
+
+def refuse_bombs(text: str) -> None:
+    """Refuse YAML that holds or stands for too much.
+
+    PyYAML crashes where lists are deep in others, a few lines of aliases can be a list without end or of more values
+    than a memory holds, and Python does not write numbers that are too long.
+
+    Raises:
+        YAMLError: If it is no YAML, too deep or too large.
+    """
+    opened: list[tuple[str | None, int]] = [(None, 0)]  # lists and mappings: the anchor, and the values before it
+    sizes: dict[str | None, int] = {}  # of what an anchor names; what is still open has none, as it would hold itself
+    values = 0
+    for event in yaml.parse(text, Loader=YamlLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            opened.append((event.anchor, values))
+            values += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = opened.pop()
+            sizes[anchor] = values - before
+        elif isinstance(event, yaml.ScalarEvent):
+            values += 1
+            sizes[event.anchor] = 1
+            if len(event.value) > LONGEST_VALUE or "\0" in event.value:  # which no file's name may have
+                raise yaml.YAMLError("a value is too long, or has a null character")
+        elif isinstance(event, yaml.AliasEvent):
+            values += sizes.get(event.anchor, LARGEST_CONFIG)
+        if values >= LARGEST_CONFIG or len(opened) > DEEPEST_CONFIG:
+            raise yaml.YAMLError("it has too many values, or some too deep in others")

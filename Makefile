@@ -8,10 +8,11 @@ BIN := .venv/bin
 help:  ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: .venv/installed  ## Make .venv with what it takes to train and use it (the other commands do it themselves)
+install: .venv/installed  ## Install into .venv what training and using it need (the other commands do it themselves)
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
+	@echo "Installing PyTorch and the rest into .venv, once: some minutes, in which pip says nothing"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[data,export,serve]'
 	@touch $@

@@ -154,8 +154,8 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
     counts = " | ".join(f"{count} GPUs" for count in COUNTS)
     lines += ["", f"| an epoch, times as fast as on one GPU, by the model | {counts} |", "|---|" + "---|" * len(COUNTS)]
     for name, case in CASES.items():
-        lines.append(f"| {name} | {' | '.join(f'{speedup(count, *case):.1f}' for count in COUNTS)} |")
-    lines.append(f"| several seeds, one on each GPU | {' | '.join(f'{count:.1f}' for count in COUNTS)} |")
+        lines.append(f"| {name} | {' | '.join(f'{speedup(count, *case):.2g}' for count in COUNTS)} |")
+    lines.append(f"| several seeds, one on each GPU | {' | '.join(f'{count}' for count in COUNTS)} |")
     lines += ["", "| batch | lr | `val/acc` after ten epochs |", "|---|---|---|"]
     for row in results["accuracy"]:
         mean, factor = statistics.mean(row["val/acc"]), row["factor"]

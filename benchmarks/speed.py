@@ -143,7 +143,7 @@ def measure(repeats: int) -> list[Round]:
 def peers_table(rounds: list[Round]) -> str:
     """Return the table with a row for every peer."""
     rows = [
-        "| | steady epoch | start-up | ten epochs | peak memory | `val/acc` | runs |",
+        "| medians | steady epoch | start-up | ten epochs | peak memory | `val/acc` | runs |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in RUNS:

@@ -22,7 +22,6 @@ if __name__ == "__main__":
 gc.disable()  # the imports make 700,000 objects and no garbage, and looking for it takes a fifth of their time
 
 import logging
-import signal
 import traceback
 import warnings
 from collections.abc import Iterable, Sequence
@@ -33,7 +32,7 @@ from pathlib import Path
 import docstring_parser
 
 from src.callbacks.console import flush, say
-from src.callbacks.signals import StoppedError
+from src.callbacks.signals import StoppedError, signal_of
 from src.data.datamodule import MNISTDataModule
 from src.data.report import report
 from src.errors import UsageError, explain
@@ -129,9 +128,10 @@ def main(args: Sequence[str] | None = None) -> int:
         else:
             ranks.join()
             CLI(words, launch, ranks)
-    except KeyboardInterrupt:  # outside of training, where there is nothing to save
-        return StoppedError(signal.SIGINT, "").exit_code
-    except StoppedError as stopped:
+    except (StoppedError, KeyboardInterrupt, SystemExit) as end:
+        if not (number := signal_of(end)):
+            raise
+        stopped = end if isinstance(end, StoppedError) else StoppedError(number, "Start it again to get the rest.")
         ranks.speak(str(stopped))
         return stopped.exit_code
     except Exception as error:

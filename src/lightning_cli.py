@@ -28,7 +28,7 @@ from src.parser import Parser, ParserError, explain_parser_message, explain_trai
 from src.runs import RUNS_FOLDER, Run
 from src.teacher import distillation, find_teacher, refuse_other_pixels
 from src.trained import Trained
-from src.trainer import evaluation_settings, open_trackers, training_settings
+from src.trainer import OneBatchTrainer, evaluation_settings, open_trackers, training_settings
 
 DESCRIPTION = """Train, evaluate and use an MLP on MNIST. Beside the subcommands below there are
 predict (reads pictures of digits), export (writes a network as ONNX or torch.export program),
@@ -64,6 +64,7 @@ class CLI(LightningCLI):
             Classifier,
             MNISTDataModule,
             save_config_callback=None,
+            trainer_class=OneBatchTrainer,
             trainer_defaults=TRAINER_DEFAULTS,
             parser_class=Parser,
             parser_kwargs={"allow_abbrev": False, "description": DESCRIPTION},

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -20,6 +20,33 @@ from src.data.datamodule import MNISTDataModule
 from src.errors import UsageError, one_line
 from src.launch.launcher import as_list
 from src.runs import RUNS_FOLDER, Run
+
+
+class OneBatchTrainer(Trainer):
+    """Lightning's Trainer, for which a limit of 1 is one batch on the command line too.
+
+    Its own annotations have float first, so that the parser makes 1 a 1.0, which is all batches.
+
+    Args:
+        limit_train_batches: Training batches of an epoch: a whole number, or a fraction of them, 1.0 being all.
+        limit_val_batches: Validation batches likewise.
+        limit_test_batches: Test batches likewise.
+        kwargs: Everything else that Lightning's Trainer takes.
+    """
+
+    def __init__(
+        self,
+        limit_train_batches: int | float | None = None,
+        limit_val_batches: int | float | None = None,
+        limit_test_batches: int | float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            limit_train_batches=limit_train_batches,
+            limit_val_batches=limit_val_batches,
+            limit_test_batches=limit_test_batches,
+            **kwargs,
+        )
 
 
 def training_settings(

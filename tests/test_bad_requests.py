@@ -115,6 +115,12 @@ REQUESTS = {
         f"{FIT} --model.steps_per_execution 3 --trainer.gradient_clip_val 1",
         ("--trainer.gradient_clip_val 1", "--model.steps_per_execution 1."),
     ),
+    "validation after each batch of an execution": Request(
+        f"{FIT} --model.steps_per_execution 3 --trainer.val_check_interval 1", ("--trainer.val_check_interval 1 ",)
+    ),
+    "one batch of an execution": Request(
+        f"{FIT} --model.steps_per_execution 3 --trainer.limit_train_batches 1", ("--trainer.limit_train_batches 1 ",)
+    ),
     "averaging within an execution": Request(
         f"{FIT} --model.steps_per_execution 3 --trainer.callbacks+=EMAWeightAveraging",
         ("--trainer.callbacks", "--model.steps_per_execution 1."),

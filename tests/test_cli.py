@@ -152,9 +152,10 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(cli: Cli, 
     assert not same_training(one, other)
 
 
-def test_a_resumed_run_equals_the_uninterrupted_one(cli: Cli, tmp_path: Path) -> None:
-    cli("fit", "--trainer.max_epochs", "5")
-    cli("fit", "--trainer.max_epochs", "2")
+@pytest.mark.parametrize("flags", ["", "--trainer.limit_train_batches 3", "--trainer.limit_train_batches 1"])
+def test_a_resumed_run_equals_the_uninterrupted_one(cli: Cli, tmp_path: Path, flags: str) -> None:
+    cli("fit", "--trainer.max_epochs", "5", *flags.split())
+    cli("fit", "--trainer.max_epochs", "2", *flags.split())
     place = ["--trainer.default_root_dir", str(tmp_path), "--trainer.accelerator", "cpu"]
     answer = run_process("fit", "--ckpt_path", "last", "--trainer.max_epochs", "5", *place)
     whole, resumed = run_folder(tmp_path, 0), run_folder(tmp_path, 1)
@@ -167,6 +168,9 @@ def test_a_resumed_run_equals_the_uninterrupted_one(cli: Cli, tmp_path: Path) ->
         assert curves(resumed)[name] == curves(whole)[name]
     assert yaml.safe_load((resumed / "config.yaml").read_text())["trainer"]["max_epochs"] == 5
     assert yaml.safe_load((resumed / "hparams.yaml").read_text())["max_epochs"] == 5
+    limit = checkpoint(resumed)["config"]["trainer"]["limit_train_batches"]
+    batches = 6 if limit is None else limit
+    assert checkpoint(resumed)["global_step"] == 5 * batches
 
 
 def test_going_back_one_epoch_repeats_no_point_of_the_curves(cli: Cli, tmp_path: Path) -> None:

@@ -75,6 +75,34 @@ def test_a_signal_ends_at_the_next_step_and_the_run_goes_on_as_if_nothing_was(
     assert results(run_folder(tmp_path)) == results(run)
 
 
+class StopEarly(Callback):
+    """Sends this process a signal where Lightning handles it: before the first step, or in a test."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def on_train_start(self, *_: Any) -> None:
+        signal.raise_signal(self.number)
+
+    def on_test_start(self, *_: Any) -> None:
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize(
+    ("subcommand", "number", "code"),
+    [("fit", signal.SIGINT, 130), ("fit", signal.SIGTERM, 143), ("test --ckpt_path best", signal.SIGINT, 130)],
+)
+def test_a_signal_outside_of_the_steps_is_no_success(cli: Cli, subcommand: str, number: int, code: int) -> None:
+    cli("fit", *EPOCHS)
+    stop = ["--trainer.callbacks+=tests.test_interruptions.StopEarly", f"--trainer.callbacks.number={int(number)}"]
+    stopped = cli(*subcommand.split(), *stop)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning leaves it ignored
+
+    assert stopped.code == code
+    assert stopped.err.startswith(f"Stopped by {signal.Signals(number).name}. ")
+    assert len(stopped.err.splitlines()) == 1
+
+
 def test_the_signals_belong_to_the_caller_again_afterwards(cli: Cli) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     cli("fit", *EPOCHS)

@@ -197,6 +197,32 @@ def test_a_stopped_sweep_keeps_what_is_done_and_goes_on_in_the_same_runs(
     assert len(list(study_folder(tmp_path).glob("version_*"))) == 3
 
 
+def test_a_signal_at_the_end_of_a_trial_stops_the_sweep_and_keeps_the_trial(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(self: Progress, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Progress, "on_train_epoch_end", stop)
+    stopped = sweep("seed_everything: {grid: [1, 2, 3]}\n")
+
+    assert stopped.code == 143
+    assert "Stopped by SIGTERM. 1 of 3 trials are done. Go on with: " in stopped.err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_the_first_step_of_a_trial_stops_the_sweep(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    monkeypatch.setattr(Progress, "on_train_start", lambda *_: signal.raise_signal(number))
+    stopped = sweep("seed_everything: {grid: [1, 2, 3]}\n")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning leaves it ignored
+
+    assert stopped.code == code
+    assert "0 of 3 trials are done. Go on with: " in stopped.err
+
+
 def test_a_run_of_another_trial_is_not_taken_for_that_of_an_interrupted_one(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,9 @@ class Checkpoints(Checkpoint):
         every_n_steps: Save within epochs too, after so many optimizer steps; 0 saves after epochs only. A longer
             execution saves at its end.
 
+    Attributes:
+        signals: What was received while training; a signal that comes at the end of the last epoch stops nothing.
+
     Raises:
         UsageError: If every_n_steps is negative.
     """
@@ -52,22 +55,24 @@ class Checkpoints(Checkpoint):
         self.config = config
         self.every_n_steps = every_n_steps
         self.best_score = float("-inf")
-        self._signals = SignalWatch()
+        self.signals = SignalWatch()
         self._saved_step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Agree on the best score: only the first rank knows the run's folder, and saving takes all ranks."""
         self.best_score = trainer.strategy.broadcast(self.best_score)
         self._saved_step = trainer.global_step
-        self._signals.start()  # Lightning set up handlers of its own just before
+        self.signals.start()  # Lightning set up handlers of its own a moment ago
+        if trainer.received_sigterm:  # in that moment
+            self.signals.received = signal.SIGTERM
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let signals do again what they did before."""
-        self._signals.stop()
+        self.signals.stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Let signals do again what they did before."""
-        self._signals.stop()
+        self.signals.stop()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -106,7 +111,7 @@ class Checkpoints(Checkpoint):
 
     def _stop_signal(self, trainer: Trainer) -> int:
         """Return the number of a signal that any rank received, so that all of them stop at the same step; or 0."""
-        received = self._signals.received
+        received = self.signals.received
         if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(bool(received), all=False):
             return received or signal.SIGTERM
         return received

@@ -5,13 +5,15 @@ import threading
 from types import FrameType
 from typing import Any
 
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
 from src.errors import RunError
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StoppedError(RunError):
-    """Training was asked to stop and did, with its state saved.
+    """The program was asked to stop and did; what was trained is saved.
 
     Args:
         number: The signal's number.
@@ -21,6 +23,21 @@ class StoppedError(RunError):
     def __init__(self, number: int, way_on: str) -> None:
         super().__init__(f"Stopped by {signal.Signals(number).name}. {way_on}")
         self.exit_code = 128 + number  # as shells report it: 130 for Ctrl-C, 143 for SIGTERM
+
+
+def signal_of(end: BaseException) -> int:
+    """Return the number of the signal that ended something, or 0 if that was none.
+
+    Where Lightning handles the signals itself, outside of training, it turns both into a SystemExit of its own.
+    """
+    if isinstance(end, StoppedError):
+        return end.exit_code - 128
+    if isinstance(end, SIGTERMException):
+        return signal.SIGTERM
+    is_interrupt = isinstance(end, KeyboardInterrupt) or (
+        isinstance(end, SystemExit) and isinstance(end.__context__, KeyboardInterrupt)
+    )
+    return signal.SIGINT if is_interrupt else 0
 
 
 class SignalWatch:

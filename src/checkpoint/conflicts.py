@@ -8,12 +8,13 @@ from src.data.datasets import DATASETS
 from src.errors import UsageError
 from src.runs import Run
 
-# the Trainer's settings that need one optimizer step per batch, with the values that ask for nothing
+# the Trainer's settings that need one optimizer step per batch, with the values that ask for nothing (1.0 is all
+# batches, 1 is one)
 PER_BATCH: dict[str, tuple[object, ...]] = {
     "accumulate_grad_batches": (1,),
-    "gradient_clip_val": (None, 0),
+    "gradient_clip_val": (None, 0, 0.0),
     "limit_train_batches": (None, 1.0),
-    "overfit_batches": (0,),
+    "overfit_batches": (0, 0.0),
     "val_check_interval": (None, 1.0),
 }
 
@@ -63,7 +64,7 @@ def refuse_with_several_steps(request: Namespace) -> None:
     steps = request.model.steps_per_execution
     for name, allowed in PER_BATCH.items():
         value = request.trainer[name]
-        if steps > 1 and value not in allowed:
+        if steps > 1 and (type(value), value) not in [(type(each), each) for each in allowed]:
             raise UsageError(
                 f"--trainer.{name} {value} does not go with {steps} steps per execution: "
                 "add --model.steps_per_execution 1."

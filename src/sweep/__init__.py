@@ -2,13 +2,12 @@
 
 import os
 import shlex
-import signal
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.callbacks.console import say
-from src.callbacks.signals import StoppedError
+from src.callbacks.signals import StoppedError, signal_of
 from src.checkpoint.recipe import recipe_of
 from src.errors import RunError, UsageError
 from src.files import write_atomic
@@ -94,8 +93,9 @@ def sweep(
             start_workers([*own, *fit], workers)
         else:
             work(shared, fit)
-    except (StoppedError, KeyboardInterrupt) as stopped:
-        number = stopped.exit_code - 128 if isinstance(stopped, StoppedError) else signal.SIGINT
+    except (StoppedError, KeyboardInterrupt, SystemExit) as stopped:
+        if not (number := signal_of(stopped)):
+            raise
         if WORKER in os.environ:  # the process that started it speaks
             return 128 + number
         raise StoppedError(number, progress(shared, [*own, *fit])) from stopped

@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from optuna import Trial
 
+from src.callbacks.checkpoints import Checkpoints
 from src.callbacks.history import History
 from src.data.datamodule import MNISTDataModule
 from src.errors import UsageError
@@ -110,6 +111,12 @@ class TrialCLI(CLI):
         goes_on = ["--ckpt_path", str(before.path)] if before else []
         launch = Launch()
         super().__init__(["fit", *QUIET, *fit, *flags(values), *goes_on], launch, Ranks(launch))
+
+    @property
+    def late_signal(self) -> int:
+        """The number of a signal that came too late to stop this trial, but is for the sweep; or 0."""
+        checkpoints = self.trainer.checkpoint_callbacks
+        return next((each.signals.received for each in checkpoints if isinstance(each, Checkpoints)), 0)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Share the data first."""

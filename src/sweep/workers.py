@@ -26,9 +26,10 @@ POLL_SECONDS = 0.5
 def work(shared: SharedStudy, fit: list[str]) -> None:
     """Run trials until the study has as many as it shall have."""
     data: MNISTDataModule | None = None
+    received = 0
 
     def objective(trial: Trial) -> float:
-        nonlocal data
+        nonlocal data, received
         values = shared.space.suggest(trial)
         shown = f"Trial {trial.number}: {settings(values)}"
         started = time.perf_counter()
@@ -44,7 +45,7 @@ def work(shared: SharedStudy, fit: list[str]) -> None:
             trial.set_user_attr("error", reason)
             say(f"{shown} - failed: {reason}")
             raise TrialFailedError from error
-        data = cli.datamodule
+        data, received = cli.datamodule, cli.late_signal
         epochs = len(cli.progress.history.epochs)
         end = f"val/acc {best['val/acc']:.4f}" + f" - given up after epoch {epochs}" * cli.progress.is_pruned
         say(f"{shown} - {end} - {time.perf_counter() - started:.1f}s")
@@ -55,6 +56,8 @@ def work(shared: SharedStudy, fit: list[str]) -> None:
     while len(shared.finished()) < shared.trials:
         if not shared.run_one(objective):
             time.sleep(POLL_SECONDS)  # a worker that dies gives its trial back
+        if received:
+            raise StoppedError(received, "")
 
 
 def start_workers(words: list[str], workers: int) -> None:

@@ -29,8 +29,9 @@ from benchmarks.documents import write_tables
 from src.callbacks import curves
 from src.callbacks.history import History
 from src.cli import main as cli
+from src.data.checks import DEFAULT_ROOT
 from src.data.datamodule import MNISTDataModule
-from src.data.sources import DEFAULT_ROOT, place_files
+from src.data.sources import place_files
 from src.model.classifier import Classifier
 from src.runs import Run
 

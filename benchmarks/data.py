@@ -23,10 +23,11 @@ from torchvision import datasets, transforms
 
 from benchmarks.documents import write_tables
 from src.data.batches import EpochOrder
+from src.data.checks import DEFAULT_ROOT
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx, write_idx
-from src.data.sources import DEFAULT_ROOT, place_files
+from src.data.sources import place_files
 
 RESULTS = Path(__file__).parent / "results" / "data.json"
 LARGE = 8_100_000

@@ -25,8 +25,9 @@ from PIL import Image
 
 from benchmarks.documents import write_tables
 from benchmarks.processes import HERE, machine, versions
+from src.data.checks import DEFAULT_ROOT, TEST_IMAGES, TEST_LABELS
 from src.data.idx import read_idx
-from src.data.sources import DEFAULT_ROOT, TEST_IMAGES, TEST_LABELS, place_files
+from src.data.sources import place_files
 from src.serve.limits import FORMATS
 
 RESULTS = Path(__file__).parent / "results" / "serve.json"

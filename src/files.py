@@ -1,5 +1,6 @@
 """Files that are either complete or not there."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from src.errors import UsageError
+
+NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def refuse_place(flag: str, path: Path, *endings: str) -> None:
@@ -77,6 +80,8 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
 def link_atomic(path: Path, name: Path) -> None:
     """Give a file a second name in its file system; what had the name before keeps it until that moment.
 
+    Where the file system knows no second names, as on memory sticks and in some clouds, the name is that of a copy.
+
     Args:
         path: The file, which must never be written to in place.
         name: The new name.
@@ -85,9 +90,17 @@ def link_atomic(path: Path, name: Path) -> None:
         OSError: If the folder is not writable; it names ``name``, which is then as it was.
     """
     with _named(name):
+        if name.exists() and name.samefile(path):
+            return
         temporary = name.with_name(f".{name.name}.link.tmp")
         temporary.unlink(missing_ok=True)
-        os.link(path, temporary)
+        try:
+            os.link(path, temporary)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            write_atomic(name, path.read_bytes())
+            return
         temporary.replace(name)
         _flush_folder(name.parent)
 

@@ -25,8 +25,8 @@ def add_flags(parser: LightningArgumentParser) -> None:
         "--ckpt_path",
         type=str | None,
         help="A checkpoint file, a run folder (fit takes its last checkpoint, validate and test its best), or "
-        "best or last of the newest run that has one. fit continues the run of a last.ckpt in its folder and "
-        "starts a new run from any other checkpoint.",
+        "best or last of the newest run that has one. fit continues the run of a last.ckpt or last.prev.ckpt in "
+        "its folder and starts a new run from any other checkpoint.",
     )
     parser.add_argument(
         "--ema_decay",

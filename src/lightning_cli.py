@@ -211,11 +211,11 @@ class CLI(LightningCLI):
     def _check_in(self) -> None:
         """Make sure that all processes do the same, as soon as they can talk to each other."""
         # the processes of a machine share its data, but "last" may have become another run meanwhile
-        files = [
-            *([self.origin.path] if self.origin else []),
-            *([self.teacher.checkpoint] if self.teacher else []),
-            *([] if self.launch.local_rank else self.datamodule.files),
-        ]
+        files = {} if self.launch.local_rank else {path.name: path for path in self.datamodule.files}
+        if self.origin:
+            files["--ckpt_path"] = self.origin.path
+        if self.teacher:
+            files["--distillation.teacher"] = self.teacher.checkpoint
         run = self.run.path if self.run is not None and self.launch.is_first else None
         self.ranks.check_in(lambda: facts_of(recipe_of(self.request), files), run)
 

@@ -31,6 +31,10 @@ REWORDINGS = (
     (r'Parser key "([\w.]+)":', r"--\1:"),
     (r"the following arguments are required: (\w+).*", r"--\1 is missing; see --help."),
     (r'Key "(\w+)\.\w+" not found in namespace\.', r"--\1 needs settings below it, as in configs/mlp.yaml."),
+    (
+        r"--(\w+): Unable to load config '?\"?([^'\"]+).*",
+        r"--\1 \2: no such config; name a file, or give flags.",
+    ),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
     (r"- Expected a path but .* either not accessible or invalid - ", ""),
     (r"Expected a Sequence", r"Expected a list such as [256]"),

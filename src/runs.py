@@ -84,6 +84,8 @@ class Run:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise UsageError(f"{self.path} is being trained by another process: wait until it has ended.") from None
+        for left in self.last.parent.glob(".*.tmp"):  # by a process that was killed while it wrote
+            left.unlink()
 
     def unlock(self) -> None:
         """Give the run back."""

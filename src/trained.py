@@ -13,6 +13,12 @@ from src.model.networks import SETTINGS, build_network
 PREFIX = "net."  # of the network's weights in a checkpoint
 
 
+def weights_of(content: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the weights of a checkpoint's network by their names in it; other entries are the metrics'."""
+    state: dict[str, Tensor] = content["state_dict"]
+    return {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+
+
 class PixelClassifier(nn.Module):
     """A network behind its normalization.
 
@@ -73,8 +79,7 @@ class Trained:
         config, content = origin.recipe, origin.content
         classes = DATASETS[config["data"]["dataset"]].classes
         network = build_network(**{name: config["model"][name] for name in SETTINGS}, num_classes=len(classes))
-        weights = {name.removeprefix(PREFIX): weight.float() for name, weight in content["state_dict"].items()}
-        network.load_state_dict({name: weight for name, weight in weights.items() if name in network.state_dict()})
+        network.load_state_dict({name: weight.float() for name, weight in weights_of(content).items()})
         mean, std = content["MNISTDataModule"]["mean_std"] or (0.0, 1.0)
         trained = PixelClassifier(network, mean, std).eval().requires_grad_(False)
         return cls(origin.path, trained, classes, content)

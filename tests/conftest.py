@@ -15,8 +15,9 @@ from playwright.sync_api import Browser, sync_playwright
 from torch import Tensor
 
 from src.cli import main
+from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import write_idx
-from src.data.sources import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, place_files
+from src.data.sources import place_files
 
 CHROMIUM = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

@@ -17,8 +17,8 @@ import torch
 
 from benchmarks.fuzz_inputs import laughs
 from src.cli import main
+from src.data.checks import TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import write_idx
-from src.data.sources import TRAIN_IMAGES, TRAIN_LABELS
 from src.errors import explain
 from tests.conftest import REPOSITORY, Answer, Cli, run_process
 
@@ -97,6 +97,7 @@ REQUESTS = {
     "a config of another name": Request(
         f"{FIT} --config my/mpl.yaml", ("--config my/mpl.yaml: no such file; did you mean configs/mlp.yaml?",), configs
     ),
+    "no config of a part": Request(f"{FIT} --model my.yaml", ("--model my.yaml: no such config",)),
     "broken config": Request(f"{FIT} --config bad.yaml", ("config", "line 2"), config("model: [\n")),
     "wrong type": Request(f"{FIT} --model.lr fast", ("--model.lr", "Expected a number", "fast")),
     "wrong type in a config": Request(

@@ -14,9 +14,9 @@ from lightning.pytorch import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.cli import main
+from src.data.checks import TRAIN_IMAGES, TRAIN_LABELS
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx
-from src.data.sources import TRAIN_IMAGES, TRAIN_LABELS
 from src.model.classifier import Classifier
 from tests.conftest import TEST_SIZE, Cli, run_process
 
@@ -206,6 +206,8 @@ def test_a_checkpoint_in_the_middle_of_an_epoch_resumes_at_the_next_batch(cli: C
     assert (answer.code, answer.err) == (0, "")
     assert same_training(checkpoint(run_folder(tmp_path)), checkpoint(run_folder(tmp_path, 1)))
     assert results(run_folder(tmp_path)) == results(run_folder(tmp_path, 1))
+    epochs = json.loads((run_folder(tmp_path, 1) / "result.json").read_text())["epochs"]
+    assert [round(each["seconds"] * each["samples_per_second"]) for each in epochs] == [170, 170 - 3 * 32, 170]
 
 
 def test_resuming_a_finished_run_changes_nothing_and_says_so(cli: Cli, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 from pathlib import Path
@@ -22,6 +23,27 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
     (tmp_path / "name").unlink()
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_second_name_for_the_same_file_leaves_no_other(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "file", b"content")
+    for _ in range(2):
+        link_atomic(tmp_path / "file", tmp_path / "name")
+
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "name"]
+
+
+def test_where_there_are_no_second_names_it_is_that_of_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*paths: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    write_atomic(tmp_path / "file", b"new")
+    write_atomic(tmp_path / "name", b"old")
+    monkeypatch.setattr(os, "link", refuse)
+    link_atomic(tmp_path / "file", tmp_path / "name")
+
+    assert (tmp_path / "name").read_bytes() == b"new"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "name"]
 
 
 def test_others_may_read_as_the_umask_says(tmp_path: Path) -> None:

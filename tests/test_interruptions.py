@@ -222,12 +222,12 @@ def test_no_step_checkpoint_holds_a_broken_loss(cli: Cli, tmp_path: Path, monkey
     assert (answer.code, checkpoint(run_folder(tmp_path))["global_step"]) == (1, 2)
 
 
-def test_weights_that_broke_in_the_last_step_are_never_saved(
+def test_weights_whose_validation_is_no_number_are_never_saved(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def breaks(self: Classifier) -> None:
         with torch.no_grad():
-            self.net[-1].weight.fill_(float("inf"))
+            self.net[-1].weight.fill_(3e38)
 
     monkeypatch.setattr(Classifier, "on_validation_start", breaks)
     answer = cli("fit", *EPOCHS)
@@ -235,6 +235,26 @@ def test_weights_that_broke_in_the_last_step_are_never_saved(
     assert answer.code == 1
     assert "val/loss is" in answer.err
     assert not list((run_folder(tmp_path) / "checkpoints").glob("*"))
+
+
+@pytest.mark.parametrize("flags", ["--data.val_size 0", "--checkpoints.every_n_steps 1"])
+def test_weights_that_no_loss_has_seen_are_never_saved_broken(cli: Cli, tmp_path: Path, flags: str) -> None:
+    answer = cli("fit", *EPOCHS, *flags.split(), "--model.lr", "1e39", "--trainer.limit_train_batches", "1")
+
+    assert answer.code == 1
+    assert "the weights are no finite numbers any more: epoch 1;" in answer.err
+    assert not list((run_folder(tmp_path) / "checkpoints").glob("*"))
+
+
+def test_what_a_killed_process_was_writing_is_taken_away_by_the_next(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS)
+    left = run_folder(tmp_path) / "checkpoints" / ".last.ckpt.x1y2z3.tmp"
+    left.touch()
+    cli("test", "--ckpt_path", "best")
+    assert left.exists()  # it may be another process', which is still writing
+
+    assert cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "4").code == 0
+    assert not left.exists()
 
 
 def test_detect_anomaly_still_names_the_operation(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,12 @@ class Console(ProgressBar):
         metrics = [f"{_short(name)}: {value:.4f}" for name, value in record.items() if "/" in name]
         self.print(" - ".join([_epoch(int(record["epoch"]), trainer), f"{record['seconds']:.1f}s", *metrics]))
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the bar as it is, so that what is said next gets a line of its own."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say how it ended and what to do next."""
         best = self.history.best()

@@ -39,7 +39,8 @@ class History(Callback):
         datamodule: The data that is trained on.
 
     Attributes:
-        epochs: One record per finished epoch: its number, the metrics by name, lr, seconds and samples_per_second.
+        epochs: One record per finished epoch: its number, the metrics by name, lr, seconds and samples_per_second
+            (of an epoch that was resumed in its middle, those since then).
         swept: The keys that other runs beside this one have with other values: HParams shows them, whatever they are.
     """
 
@@ -52,6 +53,7 @@ class History(Callback):
         self._inherited = 0  # epochs of the run that this one branched off from, whose best.ckpt is not here
         self._trained = False  # an epoch, in this process
         self._started = 0.0
+        self._samples_before = 0  # of the epoch, when it was begun in another process
         self._validation: dict[str, Tensor] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -70,10 +72,13 @@ class History(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock for an epoch that is resumed in its middle."""
         self._started = time.perf_counter()
+        loader: Any = trainer.train_dataloader
+        self._samples_before = loader.state_dict()["batches_done"] * self.datamodule.batch_size
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the epoch's clock."""
         self._started = time.perf_counter()
+        self._samples_before = 0
         self._validation = {}
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -96,7 +101,7 @@ class History(Callback):
         data = self.datamodule
         limit = data.batch_size * data.steps_per_execution * trainer.num_training_batches
         samples = min(len(data.splits["train"].members), limit)
-        record["samples_per_second"] = samples / seconds
+        record["samples_per_second"] = (samples - self._samples_before) / seconds
         epoch = trainer.current_epoch + 1
         for logger in trainer.loggers:
             logger.log_metrics(record, step=epoch)

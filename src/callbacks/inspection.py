@@ -22,6 +22,7 @@ from src.data.datamodule import MNISTDataModule
 from src.errors import FULL, UsageError
 from src.model.classifier import Classifier
 from src.runs import Run
+from src.trained import weights_of
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -176,8 +177,7 @@ class Inspection(Callback):
         if not self.checkpoint.exists():
             return net, epoch
         saved = read_checkpoint(self.checkpoint, training=False)
-        weights = {name: value for name, value in saved["state_dict"].items() if name.startswith("net.")}
-        net.load_state_dict({name.removeprefix("net."): value for name, value in weights.items()})
+        net.load_state_dict(weights_of(saved))
         return net, len(saved["callbacks"]["History"]["epochs"])
 
     def _write_text(self, writer: "SummaryWriter", net: nn.Sequential, step: int) -> None:

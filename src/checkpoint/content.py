@@ -27,6 +27,8 @@ HALF = {"16-true": torch.float16, "bf16-true": torch.bfloat16}
 RECORDED, VALIDATED = {"epoch", "seconds", "train/loss", "train/acc"}, {"val/loss", "val/acc"}  # of an epoch
 OFF: Any = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
 OLDEST_LIGHTNING = Version("2.6")  # it changes what older checkpoints hold before it uses them
+# what torch's schedulers remember of themselves, under names that it keeps to itself
+WHERE_A_SCHEDULE_IS = ("_is_initial", "_get_lr_called_within_step")
 SCALERS = ("MixedPrecision", "native_amp_scaling_state")  # the state of 16-mixed, by its name and by its old one
 
 
@@ -116,7 +118,7 @@ def _expected_of_training(checkpoint: dict[str, Any], model: Classifier, trainer
     schedules = []
     if isinstance(configured, dict):
         schedules = [configured["lr_scheduler"]["scheduler"].state_dict()]
-        for name in ("_is_initial", "_get_lr_called_within_step"):
+        for name in WHERE_A_SCHEDULE_IS:
             if name in schedules[0]:
                 schedules[0][name] = bool
     match checkpoint.get("optimizer_states"):

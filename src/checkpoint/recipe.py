@@ -34,6 +34,8 @@ CALLBACK_KEYS = (
 )
 # arguments of model and data that follow from the rest of the request
 LINKED = ("data.seed", "data.steps_per_execution", "model.num_classes", "model.seed")
+# what machines that train the same may each have otherwise
+MACHINE = ("data.data_dir", "data.memory_map")
 # what a network cannot do without
 NETWORK = ("data.dataset", "data.normalization", *(f"model.{name}" for name in SETTINGS))
 # what a training that goes on has in its optimizer and progress, and which images it has not seen

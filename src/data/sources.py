@@ -1,7 +1,6 @@
 """Where the four IDX files of a data set are: in a folder of the user's, or placed under ``data/``."""
 
 import contextlib
-import errno
 import itertools
 import logging
 import shutil
@@ -13,10 +12,6 @@ from filelock import FileLock
 from src.data.checks import (
     DEFAULT_ROOT,
     OFFICIAL_SHA256,
-    TEST_IMAGES,
-    TEST_LABELS,
-    TRAIN_IMAGES,
-    TRAIN_LABELS,
     add_to_record,
     digest,
     is_there,
@@ -25,9 +20,7 @@ from src.data.checks import (
 )
 from src.data.datasets import DATASETS, DatasetName
 from src.data.downloads import SOURCES
-from src.errors import UsageError
-
-__all__ = ["TEST_IMAGES", "TEST_LABELS", "TRAIN_IMAGES", "TRAIN_LABELS", "find_files", "place_files"]
+from src.errors import FULL, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +98,7 @@ def _replace_wrong_files(folder: Path, dataset: DatasetName) -> None:
                 fetch(temporary, dataset, wrong)
                 digests = _digests(temporary, dataset, wrong)
             except Exception as error:  # whatever a source fails with, the next one is tried and the user is told
-                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                if isinstance(error, OSError) and error.errno in FULL:
                     raise
                 failures.append(f"{source}: {' '.join(str(error).split())}")
                 continue

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.callbacks.console import say
 from src.data.datamodule import MNISTDataModule
 from src.errors import RunError, UsageError
 from src.export.formats import FORMATS, Network
@@ -53,8 +54,8 @@ def export(ckpt_path: str, output: str, data_dir: str | None = None) -> int:
     content = serialize(trained.network, metadata)
     difference = compare(answers(load(content), data), expected, path)
     write_atomic(path, content)
-    print(f"{path}: {len(content):,} bytes, images (N, 28, 28) -> logits, probabilities (N, {len(trained.classes)})")
-    print(
+    say(f"{path}: {len(content):,} bytes, images (N, 28, 28) -> logits, probabilities (N, {len(trained.classes)})")
+    say(
         f"Checked: all {metadata['samples']:,} test images of {data.dataset} get the answers of {trained.checkpoint} "
         f"(test/acc {metadata['test/acc']:.4f}), the logits differ by at most {difference:.2g}"
     )

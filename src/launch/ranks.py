@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.distributed import DistError, Store, TCPStore  # type: ignore[attr-defined]
 
-from src.checkpoint.recipe import dotted
+from src.checkpoint.recipe import MACHINE, dotted
 from src.data.checks import sha256
 from src.errors import UsageError
 from src.launch.job import note_of
@@ -23,7 +23,6 @@ from src.launch.launcher import POLL_SECONDS, Launch, new_store
 
 SHARED_FOLDER_SECONDS = 20.0  # a network file system may show a new folder late
 GOODBYE_SECONDS = 20.0
-PLACES = ("data.data_dir", "data.memory_map")  # may differ between machines that train the same
 
 
 class Ranks:
@@ -134,15 +133,15 @@ class Ranks:
             time.sleep(POLL_SECONDS)
 
 
-def facts_of(recipe: dict[str, Any], files: list[Path]) -> dict[str, str]:
+def facts_of(recipe: dict[str, Any], files: dict[str, Path]) -> dict[str, str]:
     """Return what must be the same on all processes, beside the code: the request, torch, and the SHA-256 of files.
 
     Args:
         recipe: The request as plain values.
-        files: The data, and the checkpoint to go on from. One process of a machine is enough to name them.
+        files: The data and the checkpoints, by what to call them. One process of a machine is enough to name them.
     """
-    settings = {f"--{name}": json.dumps(value) for name, value in dotted(recipe).items() if name not in PLACES}
-    return {**settings, "torch": str(torch.__version__), **{path.name: sha256(path)[:12] for path in files}}
+    settings = {f"--{name}": json.dumps(value) for name, value in dotted(recipe).items() if name not in MACHINE}
+    return {**settings, "torch": str(torch.__version__), **{name: sha256(path)[:12] for name, path in files.items()}}
 
 
 def _code() -> dict[str, str]:

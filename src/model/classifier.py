@@ -170,7 +170,7 @@ class Classifier(LightningModule):
             torch.manual_seed(int.from_bytes(hashlib.sha256(place.encode()).digest()[:4]))
 
     def check_finite(self) -> None:
-        """Make sure that the losses of the epoch so far are numbers on all devices; every rank must call this.
+        """Make sure that weights and losses of the epoch so far are numbers on all devices; every rank must call this.
 
         Raises:
             RunError: On all of them, if one is not, with the first such batch.
@@ -184,6 +184,12 @@ class Classifier(LightningModule):
                 f"lr {lr:g}"
                 + (f", train/loss {float(before):.4g} in the epoch before" if before is not None else "")
                 + "; the checkpoints before it are kept. Try a lower --model.lr."
+            )
+        # of the last step there is no loss yet
+        if not torch.stack([parameter.isfinite().all() for parameter in self.net.parameters()]).all():
+            raise RunError(
+                f"the weights are no finite numbers any more: epoch {self.current_epoch + 1}; "
+                "the checkpoints before it are kept. Try a lower --model.lr."
             )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -7,8 +7,9 @@ from fastapi import HTTPException, Request
 from PIL import Image
 from starlette.requests import ClientDisconnect
 
+from src.data.digits import LARGEST
+
 LARGEST_BODY = 4 * 1024**2  # bytes
-LARGEST_SIDE = 4_096  # pixels
 BODY_SECONDS = 30
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
 TYPES = (*FORMATS.values(), "application/octet-stream")
@@ -16,7 +17,7 @@ TYPES = (*FORMATS.values(), "application/octet-stream")
 
 WRONG_TYPE = f"Send the picture itself as the body, with its Content-Type: {', '.join(TYPES)}."
 TOO_LARGE = f"A picture may have at most {LARGEST_BODY // 1024**2} MB."
-TOO_WIDE = f"A picture may have at most {LARGEST_SIDE:,} x {LARGEST_SIDE:,} pixels."
+TOO_WIDE = f"A picture may have at most {LARGEST:,} x {LARGEST:,} pixels."
 UNKNOWN = f"This is no picture that can be read here: send {', '.join(FORMATS)}."
 
 
@@ -62,5 +63,5 @@ def check_picture(body: bytes) -> None:
         raise HTTPException(413, TOO_WIDE) from None
     except Exception:  # Pillow raises many types for the many ways in which a header can be damaged
         raise HTTPException(415, UNKNOWN) from None
-    if max(width, height) > LARGEST_SIDE:
+    if max(width, height) > LARGEST:
         raise HTTPException(413, TOO_WIDE)

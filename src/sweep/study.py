@@ -14,13 +14,12 @@ from optuna.samplers import GridSampler, TPESampler
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
-from src.checkpoint.recipe import dotted
+from src.checkpoint.recipe import MACHINE, dotted
 from src.errors import UsageError
 from src.sweep.space import Space
 from src.sweep.storage import open_storage, requeue
 
 STARTUP_TRIALS = 5  # before the pruner compares
-MACHINE_KEYS = ("data.data_dir", "data.memory_map")  # workers may have them otherwise
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # the sweep prints a line per trial itself
 
@@ -63,7 +62,7 @@ class SharedStudy:
 
     def _refuse_another(self, recipe: dict[str, Any]) -> None:
         """Note what the study compares, or refuse another comparison of the same name."""
-        fixed = {key: each for key, each in dotted(recipe).items() if key not in (*MACHINE_KEYS, *self.space.keys)}
+        fixed = {key: each for key, each in dotted(recipe).items() if key not in (*MACHINE, *self.space.keys)}
         asked = json.loads(json.dumps({"space": self.space.to_json(), "recipe": fixed}))
         with self._lock or nullcontext():
             saved = self._study.user_attrs.get("asked")

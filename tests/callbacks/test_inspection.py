@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.callbacks import dashboards, events
 from src.callbacks.inspection import Inspection
+from src.model.classifier import Classifier
 from tests.conftest import TEST_SIZE, Answer, Cli
 from tests.test_cli import EPOCHS, checkpoint, run_folder, same_training
 
@@ -70,6 +72,23 @@ def test_a_run_shows_what_it_learned_where_it_fails_and_how_sure_it_is(cli: Cli,
     assert "with\ndropout and distortion" in written(folder, "run/metrics")
     assert "| class | precision | recall | F1 | support |" in written(folder, "val/classes")
     assert not any("test" in tag for kind in ("images", "tensors", "scalars") for tag in tags[kind])
+
+
+def test_the_weights_that_are_shown_are_the_best_ones_and_not_the_last(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forget(self: Classifier) -> None:
+        if self.current_epoch == 2:
+            with torch.no_grad():
+                self.net.linear1.weight.zero_()
+
+    monkeypatch.setattr(Classifier, "on_validation_start", forget)
+    cli("fit", *EPOCHS)
+    folder = run_folder(tmp_path)
+    best, last = (checkpoint(folder, name)["state_dict"]["net.linear1.weight"].max() for name in ("best", "last"))
+
+    assert best > last == 0
+    assert shown(folder).Histograms("weights/linear1.weight")[-1].histogram_value.max == pytest.approx(float(best))
 
 
 def test_the_projector_has_the_samples_that_were_asked_for(cli: Cli, tmp_path: Path) -> None:

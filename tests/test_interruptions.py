@@ -92,11 +92,11 @@ class StopEarly(Callback):
     ("subcommand", "number", "code"),
     [("fit", signal.SIGINT, 130), ("fit", signal.SIGTERM, 143), ("test --ckpt_path best", signal.SIGINT, 130)],
 )
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_outside_of_the_steps_is_no_success(cli: Cli, subcommand: str, number: int, code: int) -> None:
     cli("fit", *EPOCHS)
     stop = ["--trainer.callbacks+=tests.test_interruptions.StopEarly", f"--trainer.callbacks.number={int(number)}"]
     stopped = cli(*subcommand.split(), *stop)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning leaves it ignored
 
     assert stopped.code == code
     assert stopped.err.startswith(f"Stopped by {signal.Signals(number).name}. ")

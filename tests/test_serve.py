@@ -99,7 +99,7 @@ def test_health_names_the_model(client: TestClient) -> None:
 
 
 def test_the_largest_picture_is_taken(client: TestClient) -> None:
-    largest = encode(drawing((limits.LARGEST_SIDE, limits.LARGEST_SIDE)))
+    largest = encode(drawing((limits.LARGEST, limits.LARGEST)))
 
     assert client.post("/predict", content=largest, headers=PNG).status_code == 200
 

@@ -212,12 +212,12 @@ def test_a_signal_at_the_end_of_a_trial_stops_the_sweep_and_keeps_the_trial(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_before_the_first_step_of_a_trial_stops_the_sweep(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:
     monkeypatch.setattr(Progress, "on_train_start", lambda *_: signal.raise_signal(number))
     stopped = sweep("seed_everything: {grid: [1, 2, 3]}\n")
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning leaves it ignored
 
     assert stopped.code == code
     assert "0 of 3 trials are done. Go on with: " in stopped.err

@@ -14,7 +14,7 @@ if __name__ == "__main__":
         print(
             "error: src/cli.py is part of a package: run python -m src.cli in the project's folder."
             if not __package__
-            else f"error: {sys.executable} has no Lightning: make install, then source .venv/bin/activate.",
+            else f"error: {sys.executable} has no Lightning: source .venv/bin/activate (make install makes it).",
             file=sys.stderr,
         )
         sys.exit(2)
@@ -50,7 +50,9 @@ FUNCTIONS = ("predict", "export", "serve", "sweep")  # src/NAME.py has a functio
 
 def look_at_data(args: Sequence[str]) -> None:
     """Run ``data``: print sizes, class counts, statistics and files of a data set, and draw samples of it."""
-    parser = Parser(prog="cli.py data", description="Describe a data set and draw samples of it.", allow_abbrev=False)
+    parser = Parser(
+        prog="python -m src.cli data", description="Describe a data set and draw samples of it.", allow_abbrev=False
+    )
     parser.add_class_arguments(MNISTDataModule, "data")
     parser.add_argument("--output", type=str, default="data.png", help="The PNG file for ten samples of each class.")
     try:
@@ -65,7 +67,7 @@ def call(name: str, args: Sequence[str]) -> int:
     function = getattr(import_module(f"src.{name}"), name)
     lists = [each.name for each in signature(function).parameters.values() if each.annotation == list[str]]
     described = docstring_parser.parse(function.__doc__ or "")
-    parser = Parser(prog=f"cli.py {name}", description=described.short_description or "", allow_abbrev=False)
+    parser = Parser(prog=f"python -m src.cli {name}", description=described.short_description or "", allow_abbrev=False)
     parser.add_function_arguments(function, as_group=False, skip=set(lists))
     others: dict[str, list[str]] = {}
     if "fit" in lists:
@@ -131,7 +133,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except (StoppedError, KeyboardInterrupt, SystemExit) as end:
         if not (number := signal_of(end)):
             raise
-        stopped = end if isinstance(end, StoppedError) else StoppedError(number, "Start it again to get the rest.")
+        stopped = end if isinstance(end, StoppedError) else StoppedError(number)
         ranks.speak(str(stopped))
         return stopped.exit_code
     except Exception as error:

@@ -24,7 +24,14 @@ from src.launch.job import Job
 from src.launch.launcher import Launch, as_list
 from src.launch.ranks import Ranks, facts_of
 from src.model.classifier import Classifier
-from src.parser import Parser, ParserError, explain_parser_message, explain_trainer_message, refuse_impossible
+from src.parser import (
+    NO_CHECKPOINT,
+    Parser,
+    ParserError,
+    explain_parser_message,
+    explain_trainer_message,
+    refuse_impossible,
+)
 from src.runs import RUNS_FOLDER, Run
 from src.teacher import distillation, find_teacher, refuse_other_pixels
 from src.trained import Trained
@@ -67,7 +74,7 @@ class CLI(LightningCLI):
             trainer_class=OneBatchTrainer,
             trainer_defaults=TRAINER_DEFAULTS,
             parser_class=Parser,
-            parser_kwargs={"allow_abbrev": False, "description": DESCRIPTION},
+            parser_kwargs={"prog": "python -m src.cli", "allow_abbrev": False, "description": DESCRIPTION},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
         )
@@ -102,7 +109,7 @@ class CLI(LightningCLI):
             if request != self.words:
                 parser.parse_args(self.words)
             if self.request.ckpt_path is None and self.config.subcommand != "fit":
-                raise UsageError("--ckpt_path is missing: give a checkpoint, a run folder, best or last.")
+                raise UsageError(NO_CHECKPOINT)
             self.request.ckpt_path = None  # Lightning would load the file again and let it win over flags
             refuse_impossible(self.request)
             if self.config.subcommand == "fit":

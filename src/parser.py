@@ -22,6 +22,7 @@ Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring=
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
 BYTES_PER_WEIGHT = 4
 GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")
+NO_CHECKPOINT = "--ckpt_path is missing: give a checkpoint, a run folder, best or last."
 COMMANDS = "fit, validate, test, predict, export, serve, sweep or data"
 
 # what jsonargparse says -> what a person needs
@@ -29,12 +30,9 @@ REWORDINGS = (
     (r'expected "subcommand" to be one of .*', f"name a command: {COMMANDS}; see --help."),
     (r"argument subcommand: invalid choice: '(.*)' \(.*", rf"\1 is not a command: name one of {COMMANDS}; see --help."),
     (r'Parser key "([\w.]+)":', r"--\1:"),
+    (r"the following arguments are required: ckpt_path.*", NO_CHECKPOINT),
     (r"the following arguments are required: (\w+).*", r"--\1 is missing; see --help."),
     (r'Key "(\w+)\.\w+" not found in namespace\.', r"--\1 needs settings below it, as in configs/mlp.yaml."),
-    (
-        r"--(\w+): Unable to load config '?\"?([^'\"]+).*",
-        r"--\1 \2: no such config; name a file, or give flags.",
-    ),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
     (r"- Expected a path but .* either not accessible or invalid - ", ""),
     (r"Expected a Sequence", r"Expected a list such as [256]"),
@@ -121,9 +119,9 @@ def explain_parser_message(message: str, keys: Collection[str]) -> str:
         name = unknown[1] or unknown[2]
         known = nearest(name, keys)
         return f"--{name} is not known" + (f"; did you mean --{known}?" if known else "; see --help.")
-    missing = re.search(r"File does not exist: '(.*)'", message)
-    if missing:
-        return explain_missing_config(Path(missing[1]))
+    config = re.search(r'"(\w+)": (File does not exist|Path is not a file|Unable to load config):? \'(.*?)\'', message)
+    if config and not Path(config[3]).is_file():
+        return explain_missing_config(config[1], Path(config[3]))
     for pattern, replacement in REWORDINGS:
         message = re.sub(pattern, replacement, message)
     return message
@@ -138,16 +136,19 @@ def nearest(name: str, keys: Collection[str]) -> str | None:
     return parts.get(close[0], close[0]) if close else None
 
 
-def explain_missing_config(path: Path) -> str:
+def explain_missing_config(flag: str, path: Path) -> str:
     """Say that there is no such config, and name the one that was most likely meant, beside it or in ``configs``.
 
     Args:
-        path: The absolute path.
+        flag: The flag that names it.
+        path: Where it is not.
     """
+    if path.is_dir():
+        return f"--{flag} {os.path.relpath(path)} is a folder: name a file in it, as config.yaml in that of a run."
     configs = {each.name: each for folder in (Path("configs"), path.parent) for each in folder.glob("*.yaml")}
     close = difflib.get_close_matches(path.name, configs, n=1)
     shown = [os.path.relpath(each) for each in (path, *(configs[name] for name in close))]
-    return f"--config {shown[0]}: no such file; " + (
+    return f"--{flag} {shown[0]}: no such file; " + (
         f"did you mean {shown[1]}?" if close else "those here are in configs."
     )
 
@@ -160,6 +161,8 @@ def explain_trainer_message(message: str, names: Collection[str]) -> str:
         names: Its arguments.
     """
     message = " ".join(message.split())
+    if "gpu backend" in message:
+        return "--trainer.accelerator gpu: PyTorch finds no GPU here; leave it out, or take cpu."
     named = next((word for word in re.findall(r"\w+", message) if word in names), None)
     return f"--trainer{'.' + named if named else ''}: {message}"
 

@@ -1,5 +1,6 @@
 """Run folders: make one, find one, and make sure that only one process trains in it."""
 
+import difflib
 import re
 import shutil
 import stat
@@ -146,9 +147,9 @@ def find_checkpoint(request: str, root: Path, prefer: Literal["best", "last"]) -
             raise UsageError(f"--ckpt_path {request}: the folder has no checkpoints/{prefer}.ckpt; {way_out}")
         return checkpoint
     if not _is_file(path):
-        raise UsageError(
-            f"--ckpt_path {request}: no such file or run folder; give a checkpoint, a run folder, best or last."
-        )
+        meant = difflib.get_close_matches(request, ("best", "last"), n=1)
+        way_out = f"did you mean {meant[0]}?" if meant else "give a checkpoint, a run folder, best or last."
+        raise UsageError(f"--ckpt_path {request}: no such file or run folder; {way_out}")
     return path
 
 

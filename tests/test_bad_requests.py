@@ -97,7 +97,11 @@ REQUESTS = {
     "a config of another name": Request(
         f"{FIT} --config my/mpl.yaml", ("--config my/mpl.yaml: no such file; did you mean configs/mlp.yaml?",), configs
     ),
-    "no config of a part": Request(f"{FIT} --model my.yaml", ("--model my.yaml: no such config",)),
+    "no config of a part": Request(f"{FIT} --model my.yaml", ("--model my.yaml: no such file",)),
+    "a broken config of a part": Request(
+        f"{FIT} --model bad.yaml", ("--model", "bad.yaml", "line 2"), config("lr: [\n")
+    ),
+    "a folder for a config": Request(f"{FIT} --config digits", ("--config digits is a folder: name a file",)),
     "broken config": Request(f"{FIT} --config bad.yaml", ("config", "line 2"), config("model: [\n")),
     "wrong type": Request(f"{FIT} --model.lr fast", ("--model.lr", "Expected a number", "fast")),
     "wrong type in a config": Request(
@@ -141,7 +145,9 @@ REQUESTS = {
     "negative epochs": Request(f"{FIT} --inspection.every_n_epochs -1", ("--inspection.every_n_epochs", "0 or more")),
     "a switch that is a word": Request(f"{FIT} --inspection.enabled often", ("--inspection.enabled", "often")),
     "no run yet": Request("test --ckpt_path best", ("--ckpt_path best", "train one first")),
-    "no checkpoint named": Request("validate", ("--ckpt_path is missing",)),
+    "no checkpoint named": Request("validate", ("--ckpt_path is missing: give a checkpoint",)),
+    "no checkpoint named to a function": Request("predict", ("--ckpt_path is missing: give a checkpoint",)),
+    "best, nearly": Request("test --ckpt_path bset", ("--ckpt_path bset: no such", "did you mean best?")),
     "a missing checkpoint": Request("test --ckpt_path my.ckpt", ("--ckpt_path my.ckpt", "no such file")),
     "a truncated checkpoint": Request("test --ckpt_path my.ckpt", ("my.ckpt", "not a readable"), truncated_checkpoint),
     "a foreign checkpoint": Request("fit --ckpt_path my.ckpt", ("my.ckpt", "of this project"), foreign_checkpoint),

@@ -217,6 +217,7 @@ def test_resuming_a_finished_run_changes_nothing_and_says_so(cli: Cli, tmp_path:
 
     assert answer.code == 0
     assert "Nothing left to train: 3 epochs are done" in answer.out
+    assert "Trained" not in answer.out
     assert curves(run_folder(tmp_path)) == before
 
 

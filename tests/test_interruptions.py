@@ -99,7 +99,7 @@ def test_a_signal_outside_of_the_steps_is_no_success(cli: Cli, subcommand: str, 
     stopped = cli(*subcommand.split(), *stop)
 
     assert stopped.code == code
-    assert stopped.err.startswith(f"Stopped by {signal.Signals(number).name}. ")
+    assert stopped.err.startswith(f"Stopped by {signal.Signals(number).name}.")
     assert len(stopped.err.splitlines()) == 1
 
 
@@ -213,6 +213,16 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_where(
         saved = checkpoint(run_folder(tmp_path), name)
         assert saved["epoch"] == 0
         assert all(value.isfinite().all() for value in saved["state_dict"].values())
+
+
+def test_on_a_terminal_an_error_gets_a_line_below_the_bar(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(Classifier, "forward", nan_after(8))
+    answer = cli("fit", *EPOCHS)
+
+    assert answer.code == 1
+    assert "Epoch 2/3" in answer.out.splitlines()[-1]
+    assert answer.out.endswith("\n")
 
 
 def test_no_step_checkpoint_holds_a_broken_loss(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,8 +101,9 @@ class Console(ProgressBar):
         """Say how it ended and what to do next."""
         best = self.history.best()
         epochs = len(self.history.epochs)
-        self.print()
-        if epochs == self._epochs_before:
+        if epochs > self._epochs_before:
+            self.print()
+        else:
             self.print(f"Nothing left to train: {epochs} epochs are done; ask for more with --trainer.max_epochs")
         if best:
             place = f": {self.run.best}" if self.run.best.exists() else ""
@@ -110,8 +111,9 @@ class Console(ProgressBar):
         elif epochs:
             place = f"; the last epoch is {self.run.last}" if self.run.last.exists() else ""
             self.print(f"Nothing was validated, so there is no best.ckpt{place}")
-        seconds = sum(record["seconds"] for record in self.history.epochs)
-        self.print(f"Trained {epochs} epoch{'s' * (epochs != 1)} in {seconds:.1f}s")
+        if epochs > self._epochs_before:
+            seconds = sum(record["seconds"] for record in self.history.epochs)
+            self.print(f"Trained {epochs} epoch{'s' * (epochs != 1)} in {seconds:.1f}s")
         runs = self.run.path.parent
         self.print(
             f"Look at it:  {'make tensorboard' if runs == Path(RUNS_FOLDER) else f'tensorboard --logdir {runs}'}"

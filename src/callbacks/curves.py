@@ -34,10 +34,7 @@ class Curves(TensorBoardLogger):
     @rank_zero_experiment
     def experiment(self) -> "SummaryWriter":
         """The writer that collects events in memory."""
-        if self._events is None:
-            self._events = Events(purge_step=self.first_step)
-            self._events.write(self._append)  # now, before anything else that this process shows has a name
-        return self._events.writer
+        return self._open().writer
 
     @rank_zero_only
     def save(self) -> None:
@@ -46,9 +43,13 @@ class Curves(TensorBoardLogger):
         Raises:
             OSError: If there is no space; it names the file, which ends as it did before.
         """
-        _ = self.experiment
-        assert self._events is not None
-        self._events.write(self._append)
+        self._open().write(self._append)
+
+    def _open(self) -> Events:
+        if self._events is None:
+            self._events = Events(purge_step=self.first_step)
+            self._events.write(self._append)  # now, before anything else that this process shows has a name
+        return self._events
 
     def _append(self, name: str, content: bytes) -> None:
         self._file = self._file or self.folder / name_after_all(self.folder, name)

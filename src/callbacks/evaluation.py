@@ -63,4 +63,4 @@ class EvaluationResult(Callback):
         say(f"{shown} - {correct:,} of {samples:,} right")  # even if it cannot be kept
         path = Run.of_checkpoint(self.checkpoint).path / file_name
         write_atomic(path, json.dumps(content, indent=2).encode())
-        say(str(path))
+        say(f"Result of {self.checkpoint}: {path}")

@@ -50,7 +50,7 @@ class Events:
         self._memory.pipe_file(path, b"")  # the writer goes on behind
 
     def close(self) -> None:
-        """Let go of the memory, and of what was not taken."""
+        """Let go of the memory, and of what was not written."""
         self.writer.close()
         self._memory.rm(self._place, recursive=True)
 

@@ -20,8 +20,9 @@ class StoppedError(RunError):
         way_on: A sentence about going on.
     """
 
-    def __init__(self, number: int, way_on: str) -> None:
-        super().__init__(f"Stopped by {signal.Signals(number).name}. {way_on}")
+    def __init__(self, number: int, way_on: str = "") -> None:
+        super().__init__(f"Stopped by {signal.Signals(number).name}. {way_on}".rstrip())
+        self.number = number
         self.exit_code = 128 + number  # as shells report it: 130 for Ctrl-C, 143 for SIGTERM
 
 
@@ -31,7 +32,7 @@ def signal_of(end: BaseException) -> int:
     Where Lightning handles the signals itself, outside of training, it turns both into a SystemExit of its own.
     """
     if isinstance(end, StoppedError):
-        return end.exit_code - 128
+        return end.number
     if isinstance(end, SIGTERMException):
         return signal.SIGTERM
     is_interrupt = isinstance(end, KeyboardInterrupt) or (

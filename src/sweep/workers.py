@@ -57,7 +57,7 @@ def work(shared: SharedStudy, fit: list[str]) -> None:
         if not shared.run_one(objective):
             time.sleep(POLL_SECONDS)  # a worker that dies gives its trial back
         if received:
-            raise StoppedError(received, "")
+            raise StoppedError(received)
 
 
 def start_workers(words: list[str], workers: int) -> None:
@@ -95,4 +95,4 @@ def start_workers(words: list[str], workers: int) -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
     if received:
-        raise StoppedError(received[0], "")
+        raise StoppedError(received[0])

@@ -31,15 +31,15 @@ from pathlib import Path
 
 import docstring_parser
 
-from src.callbacks.console import flush, say
-from src.callbacks.signals import StoppedError, signal_of
 from src.data.datamodule import MNISTDataModule
 from src.data.report import report
 from src.errors import UsageError, explain
 from src.launch.launcher import Launch
 from src.launch.ranks import Ranks
 from src.lightning_cli import CLI
+from src.output import flush, say
 from src.parser import Parser, ParserError, explain_parser_message
+from src.signals import StoppedError, signal_of
 
 if __name__ == "__main__":
     gc.freeze()  # what was imported never becomes garbage; no later look has to go through it

@@ -149,6 +149,8 @@ def find_checkpoint(request: str, root: Path, prefer: Literal["best", "last"]) -
     if not _is_file(path):
         meant = difflib.get_close_matches(request, ("best", "last"), n=1)
         way_out = f"did you mean {meant[0]}?" if meant else "give a checkpoint, a run folder, best or last."
+        if _number(path) >= 0 and (runs := runs_of(root)):
+            way_out = f"the newest run is {runs[0].path}."
         raise UsageError(f"--ckpt_path {request}: no such file or run folder; {way_out}")
     return path
 

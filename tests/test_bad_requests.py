@@ -70,6 +70,11 @@ def configs(folder: Path) -> None:
     (folder / "configs" / "mlp.yaml").touch()
 
 
+def runs(folder: Path) -> None:
+    for number in (0, 1):
+        (folder / "lightning_logs" / f"version_{number}").mkdir(parents=True)
+
+
 def nothing(folder: Path) -> None:
     pass
 
@@ -148,6 +153,9 @@ REQUESTS = {
     "no checkpoint named": Request("validate", ("--ckpt_path is missing: give a checkpoint",)),
     "no checkpoint named to a function": Request("predict", ("--ckpt_path is missing: give a checkpoint",)),
     "best, nearly": Request("test --ckpt_path bset", ("--ckpt_path bset: no such", "did you mean best?")),
+    "no such run": Request(
+        "test --ckpt_path lightning_logs/version_7", ("no such", "the newest run is lightning_logs/version_1."), runs
+    ),
     "a missing checkpoint": Request("test --ckpt_path my.ckpt", ("--ckpt_path my.ckpt", "no such file")),
     "a truncated checkpoint": Request("test --ckpt_path my.ckpt", ("my.ckpt", "not a readable"), truncated_checkpoint),
     "a foreign checkpoint": Request("fit --ckpt_path my.ckpt", ("my.ckpt", "of this project"), foreign_checkpoint),

@@ -145,7 +145,7 @@ def test_two_cannot_train_in_one_run(endless: subprocess.Popen[str], cli: Cli, t
 def test_a_second_signal_ends_at_once() -> None:
     code = """
 import signal
-from src.callbacks.signals import SignalWatch
+from src.signals import SignalWatch
 watch = SignalWatch()
 watch.start()
 for _ in range(2):

@@ -90,6 +90,10 @@ def test_a_study_is_a_folder_of_runs_with_its_best_config_and_pictures(sweep: Sw
     assert result["best"]["val/acc"] == best["best"]["val/acc"]
     assert result["config"]["model"] == best["config"]["model"]
     assert "Epoch 1/3" in again.out  # what makes a trial quiet is no part of the recipe
+    once_more = sweep(SPACE, "--trials", "6")
+    assert once_more.code == 0
+    assert "Nothing left to run: 6 trials of space are done; ask for more with --trials" in once_more.out
+    assert "Trial " not in once_more.out
 
 
 def test_each_trial_has_its_settings_and_result_in_hparams(sweep: Sweep, tmp_path: Path) -> None:

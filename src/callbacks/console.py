@@ -1,17 +1,17 @@
 """What a person sees while the network trains."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
-from torch import nn
 from tqdm import tqdm
 
 from src.callbacks.history import History
 from src.model.classifier import Classifier
+from src.model.networks import parameter_table
+from src.output import say
 from src.runs import RUNS_FOLDER, Run
 
 REFRESH_SECONDS = 0.1
@@ -120,27 +120,6 @@ class Console(ProgressBar):
         )
 
 
-def say(text: str) -> None:
-    """Print at once, without breaking a bar; to a reader who has gone, as in ``| head``, print nothing."""
-    try:
-        tqdm.write(text, file=sys.stdout)
-    except BrokenPipeError:
-        _mute()
-    flush()
-
-
-def flush() -> None:
-    """Send what was printed, as Python does at its end, where a reader who has gone is an error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _mute()
-
-
-def _mute() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _epoch(number: int, trainer: Trainer) -> str:
     limit = trainer.max_epochs
     return f"Epoch {number}" if limit is None or limit < 0 else f"Epoch {number}/{limit}"
@@ -149,17 +128,3 @@ def _epoch(number: int, trainer: Trainer) -> str:
 def _short(name: str) -> str:
     """Name a metric as Keras' log does: train/loss -> loss, val/loss -> val_loss."""
     return name.removeprefix("train/").replace("/", "_")
-
-
-def parameter_table(module: nn.Module) -> str:
-    """Return a table of the layers that have parameters, with exact counts."""
-    rows = []
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d):
-            count = sum(parameter.numel() for parameter in layer.parameters())
-            fan = (layer.in_features, layer.out_features) if isinstance(layer, nn.Linear) else layer.weight.shape[1::-1]
-            rows.append((f"{type(layer).__name__} {fan[0]} -> {fan[1]}", f"{count:,}"))
-    rows.append(("Parameters", f"{sum(parameter.numel() for parameter in module.parameters()):,}"))
-    width = max(len(name) for name, _ in rows) + 4
-    digits = max(len(count) for _, count in rows)
-    return "\n".join(f"{name:<{width}}{count:>{digits}}" for name, count in rows)

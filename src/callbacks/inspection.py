@@ -12,7 +12,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
-from src.callbacks.console import parameter_table, say
 from src.callbacks.dashboards import OF_EVALUATION, OF_NETWORK, Evaluation, Network, draw_graph
 from src.callbacks.events import event_file, last_step
 from src.callbacks.findings import predict
@@ -21,6 +20,8 @@ from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
 from src.errors import FULL, UsageError
 from src.model.classifier import Classifier
+from src.model.networks import parameter_table
+from src.output import say
 from src.runs import Run
 from src.trained import weights_of
 

@@ -123,5 +123,6 @@ def source_of(path: Path, dataset: DatasetName) -> str:
     """Say where a file under ``data/`` comes from and whether its SHA-256 was checked."""
     entry = read_record(path.parent).get(path.name)
     if dataset == "MNIST" or entry:
-        return f"{entry['source'] if entry else f'found in {path.parent}'}, SHA-256 checked"
+        origin = f"placed from {entry['source']}" if entry else f"found in {path.parent}"
+        return f"{origin}, SHA-256 checked"
     return f"found in {path.parent}, not checked"

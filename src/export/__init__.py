@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.callbacks.console import say
 from src.data.datamodule import MNISTDataModule
 from src.errors import RunError, UsageError
 from src.export.formats import FORMATS, Network
 from src.files import refuse_place, write_atomic
+from src.output import say
 from src.runs import Run
 from src.trained import Trained
 

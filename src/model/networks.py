@@ -35,3 +35,17 @@ def build_network(
         "cnn": CNN,
     }
     return kinds[network](hidden_units=hidden_units, num_classes=num_classes, dropout=dropout)
+
+
+def parameter_table(module: nn.Module) -> str:
+    """Return a table of the layers that have parameters, with exact counts."""
+    rows = []
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            count = sum(parameter.numel() for parameter in layer.parameters())
+            fan = (layer.in_features, layer.out_features) if isinstance(layer, nn.Linear) else layer.weight.shape[1::-1]
+            rows.append((f"{type(layer).__name__} {fan[0]} -> {fan[1]}", f"{count:,}"))
+    rows.append(("Parameters", f"{sum(parameter.numel() for parameter in module.parameters()):,}"))
+    width = max(len(name) for name, _ in rows) + 4
+    digits = max(len(count) for _, count in rows)
+    return "\n".join(f"{name:<{width}}{count:>{digits}}" for name, count in rows)

@@ -6,10 +6,10 @@ import signal
 import socket
 import sys
 
-from src.callbacks.console import say
-from src.callbacks.signals import STOPS
 from src.data.datasets import DIGITS
 from src.errors import UsageError
+from src.output import say
+from src.signals import STOPS
 from src.trained import Trained
 
 GRACE_SECONDS = 10

@@ -6,11 +6,11 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.callbacks.console import say
-from src.callbacks.signals import StoppedError, signal_of
 from src.checkpoint.recipe import recipe_of
 from src.errors import RunError, UsageError
 from src.files import write_atomic
+from src.output import say
+from src.signals import StoppedError, signal_of
 
 if TYPE_CHECKING:
     from src.sweep.study import SharedStudy
@@ -88,6 +88,9 @@ def sweep(
     folder = root / SWEEPS_FOLDER / name
     wanted = min(trials or varied.combinations, varied.combinations) if varied.is_grid else trials or TRIALS
     shared = SharedStudy(name, folder, storage, varied, recipe, wanted, seed)
+    if len(shared.finished()) >= wanted:
+        more = "" if varied.is_grid and wanted == varied.combinations else "; ask for more with --trials"
+        say(f"Nothing left to run: {wanted} trials of {name} are done{more}")
     try:
         if workers > 1:
             start_workers([*own, *fit], workers)

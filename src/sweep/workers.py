@@ -11,10 +11,10 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from optuna import Trial, TrialPruned
 
-from src.callbacks.console import say
-from src.callbacks.signals import STOPS, StoppedError
 from src.data.datamodule import MNISTDataModule
 from src.errors import RunError, UsageError, one_line
+from src.output import say
+from src.signals import STOPS, StoppedError
 from src.sweep.results import settings
 from src.sweep.study import SharedStudy, TrialFailedError
 from src.sweep.trial import TrialCLI

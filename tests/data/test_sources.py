@@ -116,7 +116,7 @@ def test_the_second_source_is_used_and_named_when_the_first_fails(
 ) -> None:
     monkeypatch.setattr(sources, "SOURCES", {"first": (DATASETS, fail), "second": SOURCES["the packaged copy"]})
     files = place_files("MNIST", tmp_path)
-    assert {source_of(path, "MNIST") for path in files} == {"second, SHA-256 checked"}
+    assert {source_of(path, "MNIST") for path in files} == {"placed from second, SHA-256 checked"}
 
 
 def test_a_full_disk_is_named_and_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_a_flipped_bit_in_any_placed_file_is_found_and_mended(tmp_path: Path, mo
     monkeypatch.setattr(sources, "SOURCES", {"a mirror": (DATASETS, fetch("as published"))})
     files = place_files("KMNIST", tmp_path)
     published = files[2].read_bytes()
-    assert {source_of(path, "KMNIST") for path in files} == {"a mirror, SHA-256 checked"}
+    assert {source_of(path, "KMNIST") for path in files} == {"placed from a mirror, SHA-256 checked"}
 
     files[2].write_bytes(bytes([published[0] ^ 1]) + published[1:])
     assert place_files("KMNIST", tmp_path) == files
@@ -174,7 +174,7 @@ def test_files_that_were_put_there_by_hand_are_taken_and_called_unchecked(
     files = place_files("KMNIST", tmp_path)
     assert [source_of(path, "KMNIST") for path in files] == [
         *[f"found in {raw}, not checked"] * 3,
-        "a mirror, SHA-256 checked",
+        "placed from a mirror, SHA-256 checked",
     ]
     assert all(path.read_bytes() == b"mine" for path in files[:3])
 

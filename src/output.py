@@ -1,0 +1,27 @@
+"""What the program prints."""
+
+import os
+import sys
+
+from tqdm import tqdm
+
+
+def say(text: str) -> None:
+    """Print at once, without breaking a bar; to a reader who has gone, as in ``| head``, print nothing."""
+    try:
+        tqdm.write(text, file=sys.stdout)
+    except BrokenPipeError:
+        _mute()
+    flush()
+
+
+def flush() -> None:
+    """Send what was printed, as Python does at its end, where a reader who has gone is an error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _mute()
+
+
+def _mute() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -74,7 +74,7 @@ def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet:
     for flag, name, ending in (("output", output, ".csv"), ("sheet", sheet, ".png")):
         if name is not None:
             refuse_place(flag, Path(name), ending)
-    paths = [path for words in images for path in find_pictures(words)]
+    paths = list(dict.fromkeys(path for words in images for path in find_pictures(words)))
     trained = Trained.load(ckpt_path)
     table = Path(output) if output else Run.of_checkpoint(trained.checkpoint).path / "predictions.csv"
     failed = 0

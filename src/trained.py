@@ -55,7 +55,7 @@ class Trained:
         checkpoint: The file.
         network: The network in float32 on the CPU, in evaluation mode.
         classes: The classes' names, in the order of the logits.
-        content: Everything else that the checkpoint holds.
+        content: All that the checkpoint holds.
     """
 
     checkpoint: Path

@@ -79,15 +79,14 @@ def training_settings(
     if asked.enable_checkpointing is not False:
         callbacks.append(Checkpoints(run, config, **plain(request.checkpoints)))
     batches = _batches(asked, data)
-    if asked.check_val_every_n_epoch and (asked.val_check_interval or 0) > max(batches, 1):
-        raise UsageError(
-            f"--trainer.val_check_interval {asked.val_check_interval} is above the {batches} batches of an epoch."
-        )
+    interval = asked.val_check_interval  # in batches, or a time as text
+    if asked.check_val_every_n_epoch and not isinstance(interval, str) and (interval or 0) > max(batches, 1):
+        raise UsageError(f"--trainer.val_check_interval {interval} is above the {batches} batches of an epoch.")
     settings = {
         "callbacks": callbacks,
         "logger": _loggers(asked, Curves(run.path, first_step=epochs_done + 1)),
         "plugins": [AtomicCheckpointIO()],
-        "log_every_n_steps": min(asked.log_every_n_steps or 50, batches),
+        "log_every_n_steps": min(50 if asked.log_every_n_steps is None else asked.log_every_n_steps, batches),
     }
     return settings if len(data.splits["val"].members) else {**settings, "limit_val_batches": 0}
 

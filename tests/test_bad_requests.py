@@ -149,6 +149,10 @@ REQUESTS = {
     "more samples than there are": Request(f"{FIT} --inspection.samples 61", ("--inspection.samples", "60", "got 61")),
     "negative epochs": Request(f"{FIT} --inspection.every_n_epochs -1", ("--inspection.every_n_epochs", "0 or more")),
     "a switch that is a word": Request(f"{FIT} --inspection.enabled often", ("--inspection.enabled", "often")),
+    "a size that is no number": Request(f"{FIT} --data.val_size .nan", ("--data.val_size", "nan")),
+    "a mean that is no number": Request(
+        f"{FIT} --data.normalization [.nan,1.0]", ("--data.normalization [mean, std] needs two numbers", "nan")
+    ),
     "no run yet": Request("test --ckpt_path best", ("--ckpt_path best", "train one first")),
     "no checkpoint named": Request("validate", ("--ckpt_path is missing: give a checkpoint",)),
     "no checkpoint named to a function": Request("predict", ("--ckpt_path is missing: give a checkpoint",)),

@@ -210,6 +210,27 @@ def test_a_checkpoint_in_the_middle_of_an_epoch_resumes_at_the_next_batch(cli: C
     assert [round(each["seconds"] * each["samples_per_second"]) for each in epochs] == [170, 170 - 3 * 32, 170]
 
 
+def test_a_64_bit_run_goes_on_in_32_bits(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS, "--trainer.precision", "64-true")
+    answer = cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "4", "--trainer.precision", "32-true")
+
+    assert answer.code == 0
+    assert cli("test", "--ckpt_path", "last").code == 0
+    assert {value.dtype for value in checkpoint(run_folder(tmp_path))["state_dict"].values()} >= {torch.float32}
+
+
+def test_validation_can_come_by_the_clock(cli: Cli) -> None:
+    flags = ("--trainer.val_check_interval", "00:01:00:00")
+    assert cli("fit", *EPOCHS, *flags, "--model.steps_per_execution", "1").code == 0
+
+
+def test_a_job_of_slurm_without_srun_is_one_process(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    monkeypatch.setenv("SLURM_JOB_NAME", "train")
+    monkeypatch.delenv("SLURM_PROCID", raising=False)
+    assert cli("fit", *EPOCHS).code == 0
+
+
 def test_resuming_a_finished_run_changes_nothing_and_says_so(cli: Cli, tmp_path: Path) -> None:
     cli("fit", *EPOCHS)
     before = curves(run_folder(tmp_path))

@@ -55,6 +55,9 @@ def test_max_steps_ends_within_an_execution(cli: Cli, tmp_path: Path) -> None:
 
     assert single["global_step"] == several["global_step"] == 9
     assert same_training(single, several)
+    answer = cli("fit", "--ckpt_path", "last", "--trainer.max_steps", "18")
+    assert answer.code == 2
+    assert "was saved where --trainer.max_steps ended an execution of 4 steps" in answer.err
 
 
 def test_lightnings_own_backward_and_step_give_the_same(

@@ -15,7 +15,7 @@ from lightning.pytorch import Callback, Trainer
 
 from src.model.classifier import Classifier
 from tests.conftest import REPOSITORY, Cli
-from tests.test_cli import EPOCHS, checkpoint, curves, results, run_folder, same_training
+from tests.test_cli import EPOCHS, METRICS, checkpoint, curves, results, run_folder, same_training
 
 BATCHES = 6  # in an epoch
 
@@ -223,6 +223,30 @@ def test_on_a_terminal_an_error_gets_a_line_below_the_bar(cli: Cli, monkeypatch:
     assert answer.code == 1
     assert "Epoch 2/3" in answer.out.splitlines()[-1]
     assert answer.out.endswith("\n")
+
+
+@pytest.mark.parametrize("limit", ["--trainer.max_steps 9", "--trainer.callbacks+=tests.test_interruptions.StopAtNine"])
+def test_what_ends_within_an_epoch_goes_on_there(cli: Cli, tmp_path: Path, limit: str) -> None:
+    ended = cli("fit", *EPOCHS, *limit.split())
+    run = run_folder(tmp_path)
+    assert ended.code == 0
+    assert "Epoch 2/3 - stopped after step 9" in ended.out
+    assert "Trained 1 epoch in" in ended.out
+    assert len(results(run)) == 1
+
+    assert cli("fit", "--ckpt_path", "last", "--trainer.max_steps", "-1").code == 0
+    cli("fit", *EPOCHS)
+    undisturbed = run_folder(tmp_path, 1)
+    assert same_training(checkpoint(run), checkpoint(undisturbed))
+    assert [curves(run)[name] for name in METRICS] == [curves(undisturbed)[name] for name in METRICS]
+    assert results(run) == results(undisturbed)
+
+
+class StopAtNine(Callback):
+    """Ends training after nine steps, as Lightning's Timer does when the time is over."""
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        trainer.should_stop = trainer.global_step == 9
 
 
 def test_no_step_checkpoint_holds_a_broken_loss(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,8 @@ class Checkpoints(Checkpoint):
     """Saves the run's state after every epoch, every so many steps, and before it ends by a signal.
 
     ``best.ckpt`` is the epoch with the highest val/acc, the earliest of equals; without validation there is none.
-    ``last.ckpt`` is the newest state, ``last.prev.ckpt`` the one before.
+    ``last.ckpt`` is the newest state, ``last.prev.ckpt`` the one before. What ends an epoch before its last batch
+    (max_steps, max_time) is saved as within it, so that it can go on there.
 
     Args:
         run: The run folder to save in.
@@ -81,7 +82,8 @@ class Checkpoints(Checkpoint):
         if trainer.is_last_batch:
             return
         stop = self._stop_signal(trainer)
-        if stop or (self.every_n_steps and trainer.global_step - self._saved_step >= self.every_n_steps):
+        is_end = trainer.should_stop or 0 <= trainer.max_steps <= trainer.global_step
+        if stop or is_end or (self.every_n_steps and trainer.global_step - self._saved_step >= self.every_n_steps):
             assert isinstance(pl_module, Classifier)
             pl_module.check_finite()
             self._save_last(trainer)
@@ -89,7 +91,9 @@ class Checkpoints(Checkpoint):
             self._end(stop)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save; Lightning calls this after all callbacks that are no checkpoints."""
+        """Save a whole epoch; Lightning calls this after all callbacks that are no checkpoints."""
+        if not trainer.is_last_batch:
+            return
         score = float(trainer.callback_metrics.get(MONITOR, float("-inf")))
         improved = score > self.best_score
         if improved:
@@ -128,6 +132,19 @@ class Checkpoints(Checkpoint):
         return {"best_score": self.best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the best score so far from a checkpoint, unless its best.ckpt lies in another run's folder."""
-        if self.run.best.exists():
+        """Take the best score so far from a checkpoint, if best.ckpt is of it.
+
+        It may lie in another run's folder, or be of a later epoch that is given up.
+        """
+        if score_of(self.run.best) == state_dict["best_score"]:
             self.best_score = state_dict["best_score"]
+
+
+def score_of(checkpoint: Path) -> float | None:
+    """Return the best score that a checkpoint knows, its own if it is a best.ckpt; None if it cannot be read."""
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        score: float = content["callbacks"]["Checkpoints"]["best_score"]
+    except Exception:  # missing or damaged, which torch and zipfile say in many ways
+        return None
+    return score

@@ -32,6 +32,7 @@ class Console(ProgressBar):
         self.enabled = True
         self._bar: tqdm[Any] | None = None
         self._epochs_before = 0
+        self._has_trained = False
 
     def disable(self) -> None:
         """Print nothing; Lightning calls this on all ranks but the first."""
@@ -59,6 +60,10 @@ class Console(ProgressBar):
         before = f", going on after epoch {self._epochs_before}" if self._epochs_before else ""
         self.print(f"Run      {self.run.path}{before}\n")
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember that there was something left to train."""
+        self._has_trained = True
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the epoch's bar on a terminal."""
         if self.enabled and sys.stdout.isatty():
@@ -83,11 +88,14 @@ class Console(ProgressBar):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the epoch's line."""
-        record = self.history.epochs[-1]
         if self._bar is not None:
             self._bar.leave = False
             self._bar.close()
             self._bar = None
+        if not trainer.is_last_batch:
+            self.print(f"{_epoch(trainer.current_epoch + 1, trainer)} - stopped after step {trainer.global_step}")
+            return
+        record = self.history.epochs[-1]
         metrics = [f"{_short(name)}: {value:.4f}" for name, value in record.items() if "/" in name]
         self.print(" - ".join([_epoch(int(record["epoch"]), trainer), f"{record['seconds']:.1f}s", *metrics]))
 
@@ -101,10 +109,11 @@ class Console(ProgressBar):
         """Say how it ended and what to do next."""
         best = self.history.best()
         epochs = len(self.history.epochs)
-        if epochs > self._epochs_before:
+        if self._has_trained:
             self.print()
         else:
-            self.print(f"Nothing left to train: {epochs} epochs are done; ask for more with --trainer.max_epochs")
+            limit = "max_steps" if 0 <= trainer.max_steps <= trainer.global_step else "max_epochs"
+            self.print(f"Nothing left to train: {epochs} epochs are done; ask for more with --trainer.{limit}")
         if best:
             place = f": {self.run.best}" if self.run.best.exists() else ""
             self.print(f"Best val/acc {best['val/acc']:.4f} in epoch {best['epoch']}{place}")

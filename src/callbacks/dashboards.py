@@ -161,7 +161,7 @@ def draw_calibration(of: Evaluation) -> None:
     right = (of.found.predicted == of.found.labels).double().mean()
     notes = [
         f"expected calibration error {error:.4f}",
-        f"mean confidence {of.found.confidence.double().mean():.4f}, accuracy {right:.4f}",
+        f"mean confidence {of.found.confidence.mean():.4f}, accuracy {right:.4f}",
     ]
     picture = pictures.reliability(*findings.calibration_bins(of.found), of.title("Reliability"), notes)
     of.writer.add_image(f"{of.split}/reliability", picture, of.step, dataformats="HWC")

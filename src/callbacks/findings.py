@@ -79,9 +79,9 @@ def calibration_error(found: Predictions) -> float:
 
 def calibration_bins(found: Predictions) -> tuple[Tensor, Tensor, Tensor]:
     """Return the mean confidence, the accuracy and the number of predictions of the same bins, each ``(15,)``."""
-    confidence, right = found.confidence.double(), (found.predicted == found.labels).double()
-    inner = torch.linspace(0, 1, BINS + 1)[1:-1]
-    number = torch.bucketize(found.confidence, inner, right=True)
+    confidence, right = found.confidence, (found.predicted == found.labels).double()
+    inner = torch.linspace(0, 1, BINS + 1, dtype=confidence.dtype)[1:-1]
+    number = torch.bucketize(confidence, inner, right=True)
     counts = torch.bincount(number, minlength=BINS)
     means = [torch.bincount(number, values, BINS) / counts.clamp(min=1) for values in (confidence, right)]
     return means[0], means[1], counts

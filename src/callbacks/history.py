@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+from src.callbacks.checkpoints import score_of
 from src.data.datamodule import MNISTDataModule
 from src.errors import RunError
 from src.files import write_atomic
@@ -87,7 +88,9 @@ class History(Callback):
         self._validation = pl_module.val_metrics.compute()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the epoch, validation included."""
+        """Record the epoch, validation included; not one that was ended before its last batch."""
+        if not trainer.is_last_batch:
+            return
         assert isinstance(pl_module, Classifier)
         pl_module.check_finite()
         metrics = {**pl_module.train_metrics.compute(), **self._validation}
@@ -174,9 +177,12 @@ class History(Callback):
         return {"epochs": self.epochs, "inherited": self._inherited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the epochs so far from a checkpoint."""
+        """Take the epochs so far from a checkpoint, and whether best.ckpt is of one of them."""
         self.epochs = list(state_dict["epochs"])
-        self._inherited = state_dict["inherited"] if self.run.best.exists() else len(self.epochs)
+        self._inherited = state_dict["inherited"]
+        best = self.best()
+        if best is None or score_of(self.run.best) != best["val/acc"]:
+            self._inherited = len(self.epochs)
 
 
 def overlays(names: Iterable[str]) -> dict[str, list[Any]]:
@@ -186,7 +192,7 @@ def overlays(names: Iterable[str]) -> dict[str, list[Any]]:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the working folder, or None outside of a repository."""
+    """Return the commit of the repository that the working folder is in, or None outside of one."""
     try:
         done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -43,6 +43,12 @@ def refuse_conflicts(request: Namespace, origin: Origin, training: bool) -> None
             )
     if not training:
         return
+    if origin.batches_done % request.model.steps_per_execution:
+        raise UsageError(
+            f"{origin.path} was saved where --trainer.max_steps ended an execution of "
+            f"{request.model.steps_per_execution} steps, and cannot be continued: name another checkpoint, or train "
+            "with --model.steps_per_execution 1."
+        )
     max_epochs = request.trainer.max_epochs
     branches = not Run.of_checkpoint(origin.path).continues_from(origin.path)
     if max_epochs is not None and 0 <= max_epochs < origin.epochs + branches:

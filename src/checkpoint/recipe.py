@@ -54,7 +54,7 @@ MID_EPOCH = (*EPOCH_END, "data.batch_size", "seed_everything")
 
 
 def recipe_of(request: Namespace) -> dict[str, Any]:
-    """Return seed, model, data, inspection and the Trainer's settings that shape the result.
+    """Return seed, model, data, our callbacks' and teacher's settings, and those of the Trainer that shape the result.
 
     Args:
         request: The parsed arguments of a subcommand.

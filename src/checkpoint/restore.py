@@ -49,6 +49,12 @@ class Origin:
         return bool(self.epochs == self.content["epoch"])
 
     @property
+    def batches_done(self) -> int:
+        """How many batches of an epoch that was begun are done."""
+        done: int = self.content["loops"]["fit_loop"]["state_dict"]["combined_loader"][0]["batches_done"]
+        return done
+
+    @property
     def teacher(self) -> tuple[str | None, str]:
         """The file and the SHA-256 of the teacher; None and nothing without one."""
         return self.recipe["distillation"]["teacher"], self.content["teacher_sha256"]

@@ -73,9 +73,9 @@ class Distortion:
         pixel = 2 / IMAGE_SHAPE[1]
         random = uniform(seed, epoch, positions, 4 + 2 * (1 + GRID * GRID))
         angle, wide, high, shear = (
-            random[:, :4] * torch.tensor([self.rotation * torch.pi / 180, self.scale, self.scale, self.shear])
+            random[:, :4] * random.new_tensor([self.rotation * torch.pi / 180, self.scale, self.scale, self.shear])
         ).unbind(1)
-        strengths = torch.full((1 + GRID * GRID,), self.elastic * pixel)
+        strengths = random.new_full((1 + GRID * GRID,), self.elastic * pixel)
         strengths[0] = self.shift * pixel
         moves = random[:, 4:].view(-1, 2, 1 + GRID * GRID) * strengths
         cos, sin, wide, high = angle.cos(), angle.sin(), 1 + wide, 1 + high

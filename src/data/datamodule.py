@@ -1,6 +1,7 @@
 """MNIST and its family for Lightning: placement, split, normalization and loaders."""
 
 import contextlib
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,9 +73,11 @@ class MNISTDataModule(LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise UsageError(f"--data.batch_size must be at least 1, got {batch_size}.")
-        if val_size < 0 or (isinstance(val_size, float) and val_size >= 1):
+        if not (0 <= val_size < 1 if isinstance(val_size, float) else val_size >= 0):
             raise UsageError(f"--data.val_size must be a whole number from 0 up or a fraction below 1, got {val_size}.")
-        if isinstance(normalization, list) and (len(normalization) != 2 or not normalization[1] > 0):
+        if isinstance(normalization, list) and not (
+            len(normalization) == 2 and isfinite(normalization[0]) and 0 < normalization[1] < inf
+        ):
             raise UsageError(f"--data.normalization [mean, std] needs two numbers, std above 0, got {normalization}.")
         if memory_map and on_device:
             raise UsageError("--data.memory_map and --data.on_device exclude each other: leave one of them out.")

@@ -25,8 +25,8 @@ class Launch:
 
     Attributes:
         environment: The launcher in Lightning's terms, or None.
-        rank: The number of this process among ``world_size``.
-        local_rank: Its number among the ``local_size`` on this machine.
+        rank: The number of this process among all, whose number is ``world_size``.
+        local_rank: Its number among those on this machine, whose number is ``local_size``.
         nodes: How many machines there are.
     """
 
@@ -37,7 +37,7 @@ class Launch:
         if TorchElasticEnvironment.detect():
             self.environment = TorchElasticEnvironment()
             self.local_size, self.nodes = (int(os.environ[f"{kind}_WORLD_SIZE"]) for kind in ("LOCAL", "GROUP"))
-        elif SLURMEnvironment.detect():
+        elif SLURMEnvironment.detect() and "SLURM_PROCID" in os.environ:  # else srun did not start it
             os.environ.setdefault("SLURM_NTASKS_PER_NODE", os.environ["SLURM_NTASKS"])  # Lightning insists on it
             self.environment = SLURMEnvironment(auto_requeue=False)  # scripts/slurm.sbatch requeues
             self.nodes = int(os.environ.get("SLURM_NNODES", 1))

@@ -153,6 +153,9 @@ class Classifier(LightningModule):
         images, labels, _, sizes, global_sizes, _ = batch
         if self.trainer.max_steps >= 0:
             left = self.trainer.max_steps - self.trainer.global_step
+            if left < len(sizes):
+                loader: Any = self.trainer.train_dataloader
+                loader.load_state_dict({"batches_done": first_batch + left})  # what a checkpoint shall say
             sizes, global_sizes = sizes[:left], global_sizes[:left]
             images, labels = images[: sum(sizes)], labels[: sum(sizes)]
         assert self._execution is not None
@@ -285,8 +288,12 @@ class Classifier(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the epoch's sums so far: those of a checkpoint in the middle of an epoch."""
-        if any(weight.dtype == torch.float64 for weight in checkpoint["state_dict"].values()):
-            self.double()  # with 64-true Lightning does so only after it has loaded the weights
+        try:
+            precision = self.trainer.precision
+        except RuntimeError:  # load_from_checkpoint has none
+            precision = checkpoint["config"]["trainer"]["precision"]
+        if precision in ("64", "64-true"):
+            self.double()  # Lightning does so only after it has loaded the weights
         # load_from_checkpoint has no Trainer to ask
         world_size = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
         self.train_metrics.load_sums(checkpoint.get("train_sums", {}), self.global_rank, world_size)

@@ -14,7 +14,7 @@ def share_of_lr(step: int, warmup_steps: int, total_steps: float | None) -> floa
     """
     if step < warmup_steps:
         return (step + 1) / warmup_steps
-    if total_steps is None or step == 0:
+    if total_steps is None:
         return 1.0
     done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
     return (1 + cos(pi * min(1.0, done))) / 2

@@ -182,6 +182,8 @@ class Progress(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report; the run ends as any other does, with all its files."""
+        if not trainer.is_last_batch:  # max_steps or max_time ended it
+            return
         self._report(self.history.epochs[-1])
         is_last = trainer.current_epoch + 1 == trainer.max_epochs
         if not is_last and self.trial.should_prune():

@@ -8,15 +8,16 @@ from src.runs import Run
 
 
 class FakeTrainer(SimpleNamespace):
-    """Saves the number of its epoch."""
+    """Saves the number of its epoch, and what the callback remembers."""
 
-    is_global_zero = True
+    is_global_zero = is_last_batch = True
     world_size = 1
     global_step = 0
     max_epochs = current_epoch = -1
 
     def save_checkpoint(self, path: Path) -> None:
-        AtomicCheckpointIO().save_checkpoint({"epoch": self.epoch}, path)
+        content = {"epoch": self.epoch, "callbacks": {"Checkpoints": self.callback.state_dict()}}
+        AtomicCheckpointIO().save_checkpoint(content, path)
 
 
 def saved(run: Run) -> dict[str, int]:
@@ -28,7 +29,7 @@ def train(run: Run, scores: list[float | None], callback: Checkpoints | None = N
     callback = callback or Checkpoints(run, {})
     for epoch, score in enumerate(scores, start=1):
         metrics = {} if score is None else {"val/acc": torch.tensor(score)}
-        callback.on_train_epoch_end(FakeTrainer(epoch=epoch, callback_metrics=metrics), None)
+        callback.on_train_epoch_end(FakeTrainer(epoch=epoch, callback_metrics=metrics, callback=callback), None)
     return callback
 
 
@@ -54,6 +55,18 @@ def test_a_resumed_run_remembers_its_best_score(tmp_path: Path) -> None:
     train(run, [0.8], resumed)
 
     assert saved(run)["best.ckpt"] == 2
+
+
+def test_the_best_of_an_epoch_that_was_given_up_is_not_the_best(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    state = train(run, [0.5]).state_dict()
+    train(run, [0.9])  # and somebody goes on from the epoch before it
+    resumed = Checkpoints(run, {})
+    resumed.load_state_dict(state)
+    train(run, [0.3, 0.4, 0.2], resumed)
+
+    assert saved(run)["best.ckpt"] == 2
+    assert resumed.best_score == torch.tensor(0.4)
 
 
 def test_a_run_that_branches_off_finds_its_own_best(tmp_path: Path) -> None:

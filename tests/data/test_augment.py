@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms.functional import InterpolationMode, affine
 
 from src.data import augment
@@ -21,6 +22,15 @@ def images() -> Tensor:
 
 def test_no_strength_changes_nothing(images: Tensor) -> None:
     assert torch.allclose(Distortion()(images, 1, 2, POSITIONS), images, atol=1e-2)
+
+
+def test_it_computes_where_the_images_are() -> None:
+    with FakeTensorMode():  # shapes and devices, without a GPU
+        images, positions = torch.zeros(3, 28, 28, device="cuda"), torch.arange(3, device="cuda")
+        distorted = FULL(images, 1, 2, positions)
+    augment.basis.cache_clear()
+
+    assert (distorted.device.type, distorted.shape) == ("cuda", images.shape)
 
 
 def test_a_picture_depends_on_seed_epoch_and_position_alone(images: Tensor) -> None:

@@ -5,10 +5,28 @@ import argparse
 import atexit
 import gc
 import os
+import signal
 import sys
 from importlib.util import find_spec
+from typing import NoReturn
 
 exit_code = 1  # of a process that ends by an exception
+
+
+def leave() -> None:
+    """End this process without freeing its objects one by one, which would take another second."""
+    from src.output import flush
+
+    flush()
+    os._exit(exit_code)
+
+
+def stop_importing(*_: object) -> NoReturn:
+    """End on a Ctrl-C during the imports, when there is nothing to save, without a traceback through them."""
+    os.write(2, b"Stopped by SIGINT.\n")
+    os._exit(128 + signal.SIGINT)
+
+
 if __name__ == "__main__":
     if not __package__ or find_spec("lightning") is None:
         print(
@@ -18,7 +36,9 @@ if __name__ == "__main__":
             file=sys.stderr,
         )
         sys.exit(2)
-    atexit.register(lambda: leave())  # first here, so the last to be called
+    atexit.register(leave)  # first here, so the last to be called
+    if (on_interrupt := signal.getsignal(signal.SIGINT)) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop_importing)
 gc.disable()  # the imports make 700,000 objects and no garbage, and looking for it takes a fifth of their time
 
 import logging
@@ -42,6 +62,7 @@ from src.parser import Parser, ParserError, explain_parser_message
 from src.signals import StoppedError, signal_of
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, on_interrupt)
     gc.freeze()  # what was imported never becomes garbage; no later look has to go through it
 gc.enable()
 
@@ -148,12 +169,6 @@ def main(args: Sequence[str] | None = None) -> int:
         ranks.leave()
         flush()
     return 0
-
-
-def leave() -> None:
-    """End this process without freeing its objects one by one, which would take another second."""
-    flush()
-    os._exit(exit_code)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
         return one_line(str(error)), error.exit_code
     if isinstance(error, MisconfigurationException):
         return one_line(" ".join(str(error).split())), UsageError.exit_code
+    if isinstance(error, RuntimeError) and str(error).startswith("Early stopping conditioned on metric"):
+        return one_line(" ".join(str(error).split())), RunError.exit_code  # it names those there are
     if isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower()):
         return (
             "another process of this job has ended or cannot be reached: see what it says; go on with "

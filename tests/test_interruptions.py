@@ -1,6 +1,7 @@
 """A run that is killed, stopped or goes wrong loses nothing."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -101,6 +102,16 @@ def test_a_signal_outside_of_the_steps_is_no_success(cli: Cli, subcommand: str, 
     assert stopped.code == code
     assert stopped.err.startswith(f"Stopped by {signal.Signals(number).name}.")
     assert len(stopped.err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_while_it_starts_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "docstring_parser.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")  # as imported
+    command = [sys.executable, "-m", "src.cli", "fit", "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300)
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped by SIGINT.\n")
 
 
 def test_the_signals_belong_to_the_caller_again_afterwards(cli: Cli) -> None:
@@ -215,6 +226,14 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_where(
         assert all(value.isfinite().all() for value in saved["state_dict"].values())
 
 
+def test_a_metric_that_early_stopping_does_not_find_is_one_sentence(cli: Cli) -> None:
+    answer = cli("fit", *EPOCHS, "--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val_loss")
+
+    assert (answer.code, len(answer.err.splitlines())) == (1, 1)
+    assert "`val_loss` which is not available" in answer.err
+    assert "`val/loss`" in answer.err
+
+
 def test_on_a_terminal_an_error_gets_a_line_below_the_bar(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setattr(Classifier, "forward", nan_after(8))
@@ -240,6 +259,41 @@ def test_what_ends_within_an_epoch_goes_on_there(cli: Cli, tmp_path: Path, limit
     assert same_training(checkpoint(run), checkpoint(undisturbed))
     assert [curves(run)[name] for name in METRICS] == [curves(undisturbed)[name] for name in METRICS]
     assert results(run) == results(undisturbed)
+
+
+def test_what_a_validation_within_an_epoch_ends_goes_on_there(cli: Cli, tmp_path: Path) -> None:
+    halves = [*EPOCHS, "--trainer.val_check_interval", "3"]
+    ended = cli("fit", *halves, "--trainer.callbacks+=tests.test_interruptions.StopAtSecondValidation")
+    run = run_folder(tmp_path)
+    assert "Epoch 2/3 - stopped after step 9" in ended.out
+    assert checkpoint(run)["global_step"] == 9
+
+    answer = cli("fit", "--ckpt_path", "last", "--trainer.val_check_interval", "3")
+    assert (answer.code, answer.err) == (0, "")
+    cli("fit", *halves)
+    undisturbed = run_folder(tmp_path, 1)
+    assert same_training(checkpoint(run), checkpoint(undisturbed))
+    assert results(run) == results(undisturbed)
+
+
+class StopAtSecondValidation(Callback):
+    """Ends training at the validation in the middle of the second epoch, as early stopping may."""
+
+    def on_validation_end(self, trainer: Trainer, *_: Any) -> None:
+        trainer.should_stop = trainer.global_step == 9
+
+
+def test_no_more_is_saved_while_the_asked_for_minimum_is_trained(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS, "--trainer.min_epochs", "3", "--trainer.callbacks+=tests.test_interruptions.StopAtOnce")
+    steps = [checkpoint(run_folder(tmp_path), name)["global_step"] for name in ("last.prev", "last")]
+    assert steps == [2 * BATCHES, 3 * BATCHES]
+
+
+class StopAtOnce(Callback):
+    """Asks for the end from the first step on."""
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        trainer.should_stop = True
 
 
 class StopAtNine(Callback):

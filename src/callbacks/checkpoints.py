@@ -34,7 +34,7 @@ class Checkpoints(Checkpoint):
 
     ``best.ckpt`` is the epoch with the highest val/acc, the earliest of equals; without validation there is none.
     ``last.ckpt`` is the newest state, ``last.prev.ckpt`` the one before. What ends an epoch before its last batch
-    (max_steps, max_time) is saved as within it, so that it can go on there.
+    (max_steps, max_time, early stopping) is saved as within it, so that it can go on there.
 
     Args:
         run: The run folder to save in.
@@ -82,13 +82,22 @@ class Checkpoints(Checkpoint):
         if trainer.is_last_batch:
             return
         stop = self._stop_signal(trainer)
-        is_end = trainer.should_stop or 0 <= trainer.max_steps <= trainer.global_step
-        if stop or is_end or (self.every_n_steps and trainer.global_step - self._saved_step >= self.every_n_steps):
+        if (
+            stop
+            or is_ending(trainer)
+            or (self.every_n_steps and trainer.global_step - self._saved_step >= self.every_n_steps)
+        ):
             assert isinstance(pl_module, Classifier)
             pl_module.check_finite()
             self._save_last(trainer)
         if stop:
             self._end(stop)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save within the epoch if the validation there, as early stopping looks at it, ends the training."""
+        is_within = not trainer.sanity_checking and not trainer.is_last_batch
+        if is_within and is_ending(trainer) and self._saved_step != trainer.global_step:
+            self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save a whole epoch; Lightning calls this after all callbacks that are no checkpoints."""
@@ -138,6 +147,12 @@ class Checkpoints(Checkpoint):
         """
         if score_of(self.run.best) == state_dict["best_score"]:
             self.best_score = state_dict["best_score"]
+
+
+def is_ending(trainer: Trainer) -> bool:
+    """Say whether training ends with this step, as Lightning's loop will decide."""
+    met_minimum = trainer.current_epoch >= (trainer.min_epochs or 0) and trainer.global_step >= (trainer.min_steps or 0)
+    return (trainer.should_stop and met_minimum) or 0 <= trainer.max_steps <= trainer.global_step
 
 
 def score_of(checkpoint: Path) -> float | None:

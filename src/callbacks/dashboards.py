@@ -120,7 +120,7 @@ def draw_graph(of: Network) -> None:
     """Graphs: the network."""
     with warnings.catch_warnings():
         # SummaryWriter.add_graph traces with torch.jit, which torch has deprecated without another way to a graph
-        warnings.filterwarnings("ignore", message=r"`torch\.jit\.trace", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.trace")
         of.writer.add_graph(of.net, of.batch.images[:1])
 
 

@@ -136,8 +136,12 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # hardware found, seed set, tips: nothing to act on
-    # torch 2.12 deprecated what Lightning 2.6 asks it for every batch
-    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    for message in (
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # torch 2.12, of what Lightning 2.6 asks it
+        "GPU available but not used",  # --trainer.accelerator cpu says so
+        "The AccumulateGrad node's stream does not match",  # Lightning 2.6 makes DDP on a stream of its own, for graphs
+    ):
+        warnings.filterwarnings("ignore", message=message)
     sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     ranks = Ranks(launch := Launch())
     if not launch.is_first:

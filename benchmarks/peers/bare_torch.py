@@ -26,23 +26,26 @@ gc.enable()
 
 def main() -> None:
     """Train and report."""
-    flags = options(__doc__)
+    parser = options(__doc__)
+    parser.add_argument("--device", default="cpu", help="where the images and the network lie: cpu or cuda")
+    flags = parser.parse_args()
     clock = Clock()
     use_onednn()
     torch.manual_seed(0)
-    images = torch.from_numpy(read("images", flags.data_dir))
+    images = torch.from_numpy(read("images", flags.data_dir)).to(flags.device)
     images = images if flags.uint8 else images.float().div_(255)
-    labels = torch.from_numpy(read("labels", flags.data_dir)).long()
+    labels = torch.from_numpy(read("labels", flags.data_dir)).long().to(flags.device)
     train_size = len(images) - VAL_SIZE
 
     net = nn.Sequential(nn.Linear(784, flags.hidden_units), nn.ReLU(), nn.Linear(flags.hidden_units, 10))
     for layer in (net[0], net[2]):
         nn.init.normal_(layer.weight, 0.0, 0.05)
         nn.init.zeros_(layer.bias)
+    net.to(flags.device)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, eps=1e-7, fused=True)
 
     for epoch in range(flags.epochs):
-        order, losses, all_logits = torch.randperm(train_size), [], []
+        order, losses, all_logits = torch.randperm(train_size).to(flags.device), [], []
         for members in order.split(flags.batch_size):
             x, y = images.index_select(0, members), labels.index_select(0, members)
             logits = net(x.float().div_(255) if flags.uint8 else x)

@@ -45,12 +45,12 @@ class Clock:
         print(f"\n{json.dumps(figures | more)}", flush=True)  # a progress bar may be open on this line
 
 
-def options(description: str) -> argparse.Namespace:
-    """Parse the flags of the peers that are also measured at other sizes than the notebook's."""
+def options(description: str) -> argparse.ArgumentParser:
+    """Return the flags of the peers that are also measured at other sizes than the notebook's."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data_dir", type=Path, default=Path("data/MNIST/raw"), help="the folder of the IDX files")
     parser.add_argument("--batch_size", type=int, default=200)
     parser.add_argument("--hidden_units", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--uint8", action="store_true", help="leave the images as they are in the file")
-    return parser.parse_args()
+    return parser

@@ -16,7 +16,7 @@ from src.model.cpu import use_onednn
 
 def main() -> None:
     """Compute and report."""
-    flags = options(__doc__)
+    flags = options(__doc__).parse_args()
     clock = Clock()
     use_onednn()
     torch.manual_seed(0)

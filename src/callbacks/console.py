@@ -97,7 +97,7 @@ class Console(ProgressBar):
             return
         record = self.history.epochs[-1]
         metrics = [f"{_short(name)}: {value:.4f}" for name, value in record.items() if "/" in name]
-        self.print(" - ".join([_epoch(int(record["epoch"]), trainer), f"{record['seconds']:.1f}s", *metrics]))
+        self.print(" - ".join([_epoch(int(record["epoch"]), trainer), shown_time(record["seconds"]), *metrics]))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave the bar as it is, so that what is said next gets a line of its own."""
@@ -122,7 +122,7 @@ class Console(ProgressBar):
             self.print(f"Nothing was validated, so there is no best.ckpt{place}")
         if epochs > self._epochs_before:
             seconds = sum(record["seconds"] for record in self.history.epochs)
-            self.print(f"Trained {epochs} epoch{'s' * (epochs != 1)} in {seconds:.1f}s")
+            self.print(f"Trained {epochs} epoch{'s' * (epochs != 1)} in {shown_time(seconds)}")
         runs = self.run.path.parent
         self.print(
             f"Look at it:  {'make tensorboard' if runs == Path(RUNS_FOLDER) else f'tensorboard --logdir {runs}'}"
@@ -137,3 +137,8 @@ def _epoch(number: int, trainer: Trainer) -> str:
 def _short(name: str) -> str:
     """Name a metric as Keras' log does: train/loss -> loss, val/loss -> val_loss."""
     return name.removeprefix("train/").replace("/", "_")
+
+
+def shown_time(seconds: float) -> str:
+    """Return seconds as a person reads them: ``2.3s``, ``43ms``."""
+    return f"{seconds:.1f}s" if seconds >= 0.1 else f"{1000 * seconds:.0f}ms"

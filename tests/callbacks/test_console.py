@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.accelerators import CUDAAccelerator
 
+from src.callbacks.console import shown_time
 from tests.conftest import REPOSITORY, Cli
 
 NONE = "Nothing was validated, so there is no best.ckpt"
@@ -29,6 +31,18 @@ def test_the_closing_lines_are_true(cli: Cli, flags: str, says: tuple[str, ...],
         assert words in answer.out
     for words in hides:
         assert words not in answer.out
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(83.24, "83.2s"), (0.1, "0.1s"), (0.0431, "43ms")])
+def test_an_epoch_too_short_for_a_tenth_of_a_second_is_told_in_milliseconds(seconds: float, shown: str) -> None:
+    assert shown_time(seconds) == shown
+
+
+def test_a_gpu_that_is_not_asked_for_is_not_spoken_of(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CUDAAccelerator, "is_available", staticmethod(lambda: True))
+    answer = cli("fit", "--trainer.max_epochs", "1")
+
+    assert (answer.code, answer.err) == (0, "")
 
 
 HEAD = "| head -1; exit ${PIPESTATUS[0]}"

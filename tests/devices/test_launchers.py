@@ -219,6 +219,14 @@ def test_one_gpu_learns(tmp_path: Path, digits: Path) -> None:
     assert accuracy(tmp_path) > 0.3
 
 
+@needs_gpu
+def test_one_process_of_many_on_a_gpu_has_nothing_to_say(tmp_path: Path, digits: Path) -> None:
+    words = [word for word in fit(tmp_path, digits, "--trainer.devices", "1") if word not in QUIET[:2]]
+    answer = run_process(*words, "--trainer.accelerator", "gpu", "--config", "configs/ddp.yaml")
+
+    assert (answer.code, answer.err) == (0, "")
+
+
 @needs_gpus
 def test_two_gpus_compute_what_one_does(tmp_path: Path, digits: Path) -> None:
     for devices in ("1", "2"):

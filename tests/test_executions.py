@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from src.cli import main
 from src.model import execution, graph
 from src.model.classifier import Classifier
 from src.model.execution import Execution
@@ -176,21 +177,16 @@ def test_without_a_gpu_a_graph_is_given_up_with_the_reason(
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: configs/gpu.yaml is not tried here")
 @pytest.mark.usefixtures("mnist")
-def test_the_gpu_overlay_trains_like_single_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from src.cli import main
+def test_the_gpu_overlay_trains_and_resumes_like_single_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = ["--config", "configs/mlp.yaml", "--config", "configs/gpu.yaml", "--trainer.max_epochs", "3"]
+    place = ["--trainer.default_root_dir", str(tmp_path)]
+    assert main(["fit", *place, *recipe]) == 0
+    captured = checkpoint(run_folder(tmp_path))
+    assert main(["fit", *place, "--ckpt_path", str(run_folder(tmp_path) / "checkpoints" / "last.prev.ckpt")]) == 0
+    assert main(["fit", *place, *recipe, "--model.cuda_graph", "false", K, "1"]) == 0
 
-    place = [
-        "--trainer.default_root_dir",
-        str(tmp_path),
-        "--config",
-        "configs/mlp.yaml",
-        "--config",
-        "configs/gpu.yaml",
-    ]
-    assert main(["fit", *place]) == 0
-    assert main(["fit", *place, "--model.cuda_graph", "false", K, "1"]) == 0
     assert "No CUDA graph" not in capsys.readouterr().err
-    captured, single = (results(run_folder(tmp_path, number)) for number in range(2))
-
-    assert captured[-1]["val/acc"] == pytest.approx(single[-1]["val/acc"], abs=0.004)
-    assert captured[0]["train/loss"] == pytest.approx(single[0]["train/loss"], rel=1e-3)
+    assert same_training(captured, checkpoint(run_folder(tmp_path)))
+    assert same_training(captured, checkpoint(run_folder(tmp_path, 1)))

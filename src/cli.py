@@ -120,7 +120,7 @@ def split_words(words: Sequence[str], own: Iterable[str]) -> tuple[list[str], li
     try:
         chosen, others = parser.parse_known_args(words)
     except argparse.ArgumentError as error:
-        raise UsageError(f"{error.argument_name}: {error.message}.") from error
+        raise UsageError(explain_parser_message(str(error), list(own))) from error
     return [f"--{name}={value}" for name, value in vars(chosen).items() if value is not None], others
 
 

@@ -62,8 +62,11 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         OSError: If the folder is not writable or the disk is full; it names ``path``, which is then as it was.
     """
     with _named(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        except FileNotFoundError as error:  # as /proc says it
+            raise OSError(errno.EROFS, "no file can be made there") from error
         try:
             with os.fdopen(descriptor, "wb") as file:
                 yield file

@@ -12,6 +12,7 @@ import torch
 import yaml
 from jsonargparse import Namespace, set_loader
 from jsonargparse.typing import restricted_number_type
+from lightning.pytorch import callbacks
 from lightning.pytorch.cli import LightningArgumentParser
 
 from src.errors import UsageError
@@ -34,6 +35,8 @@ REWORDINGS = (
     (r"the following arguments are required: (\w+).*", r"--\1 is missing; see --help."),
     (r'Key "(\w+)\.\w+" not found in namespace\.', r"--\1 needs settings below it, as in configs/mlp.yaml."),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
+    (r"argument (?:-\w/)?(--[\w.]+): expected one argument", r"\1 needs a value."),
+    (r' in "<unicode string>",', " at"),
     (r"- Expected a path but .* either not accessible or invalid - ", ""),
     (r"Expected a Sequence", r"Expected a list such as [256]"),
     (r"Expected a typing\.Literal(\[.*?\])", r"Expected one of \1"),
@@ -45,8 +48,13 @@ REWORDINGS = (
     (r"\b(a |an )?float\b", "a number"),
     (r"\bNone(Type)?\b", "null"),
 )
-# what these settings are called in Keras
-KERAS = {"epochs": "trainer.max_epochs", "validation_split": "data.val_size", "learning_rate": "model.lr"}
+# what else these settings are called, above all in Keras
+KERAS = {
+    "epochs": "trainer.max_epochs",
+    "validation_split": "data.val_size",
+    "learning_rate": "model.lr",
+    "seed": "seed_everything",
+}
 
 set_loader("yaml", load_yaml, (yaml.YAMLError,))
 
@@ -119,18 +127,31 @@ def explain_parser_message(message: str, keys: Collection[str]) -> str:
         name = unknown[1] or unknown[2]
         known = nearest(name, keys)
         return f"--{name} is not known" + (f"; did you mean --{known}?" if known else "; see --help.")
+    if (loose := re.match(r"unrecognized arguments: ([^-\s]\S*)", message)) and (flag := flag_for(loose[1], keys)):
+        return f"{loose[1]} has no flag before it; did you mean --{flag} {loose[1]}?"
     config = re.search(r'"(\w+)": (File does not exist|Path is not a file|Unable to load config):? \'(.*?)\'', message)
     if config and not Path(config[3]).is_file():
         return explain_missing_config(config[1], Path(config[3]))
     for pattern, replacement in REWORDINGS:
         message = re.sub(pattern, replacement, message)
+    if callback := re.match(r"--trainer\.callbacks: (\w+) is not one of", message):
+        close = difflib.get_close_matches(callback[1], callbacks.__all__, n=1)
+        way_out = f"did you mean {close[0]}?" if close else "name one of Lightning's, or a class by its import path."
+        return f"--trainer.callbacks: {callback[1]} is not known; {way_out}"
     return message
+
+
+def flag_for(word: str, keys: Collection[str]) -> str | None:
+    """Return the flag whose value a word looks like: a config, a checkpoint, a run folder or a picture."""
+    is_checkpoint = word.endswith(".ckpt") or Path(word).is_dir()
+    flag = "config" if word.endswith((".yaml", ".yml")) else "ckpt_path" if is_checkpoint else "images"
+    return flag if any(flag == key.rpartition(".")[2] for key in keys) else None
 
 
 def nearest(name: str, keys: Collection[str]) -> str | None:
     """Return the key that was most likely meant, by its whole name or its last part; None if nothing is close."""
-    if name in KERAS:
-        return KERAS[name]
+    if (last := name.rpartition(".")[2]) in KERAS:
+        return KERAS[last]
     parts = {key.rpartition(".")[2]: key for key in keys}
     close = difflib.get_close_matches(name, keys, n=1) or difflib.get_close_matches(name, parts, n=1, cutoff=0.7)
     return parts.get(close[0], close[0]) if close else None
@@ -180,6 +201,9 @@ def refuse_impossible(request: Namespace) -> None:
         value = request.trainer[name]
         if value is not None and value < 1:
             raise UsageError(f"--trainer.{name} must be at least 1, got {value}.")
+    for name in ("max_epochs", "max_steps"):
+        if request.trainer[name] == 0:
+            raise UsageError(f"--trainer.{name} 0 leaves nothing to train: ask for 1 or more, or -1 for no limit.")
     if request.ema_decay is not None and not 0 <= request.ema_decay < 1:
         raise UsageError(f"--ema_decay must be at least 0 and below 1, got {request.ema_decay}.")
     model = request.model

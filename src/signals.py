@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM as a request that is met at the next boundary."""
 
+import os
 import signal
 import threading
 from types import FrameType
@@ -65,6 +66,7 @@ class SignalWatch:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received:
+            os.write(2, b"Ended at once, without saving.\n")
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.received = number

@@ -1,5 +1,6 @@
 """Small synthetic data sets, and ways to run the command line."""
 
+import logging
 import os
 import shutil
 import signal
@@ -180,6 +181,13 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM)
         yield browser
         browser.close()
+
+
+@pytest.fixture(autouse=True)
+def audible() -> Iterator[None]:
+    """Let a process that was the second of a job in one test warn in the next."""
+    yield
+    logging.getLogger("src").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -107,7 +107,24 @@ REQUESTS = {
         f"{FIT} --model bad.yaml", ("--model", "bad.yaml", "line 2"), config("lr: [\n")
     ),
     "a folder for a config": Request(f"{FIT} --config digits", ("--config digits is a folder: name a file",)),
-    "broken config": Request(f"{FIT} --config bad.yaml", ("config", "line 2"), config("model: [\n")),
+    "broken config": Request(f"{FIT} --config bad.yaml", ("config", " at line 2"), config("model: [\n")),
+    "a config without its flag": Request("fit my.yaml", ("my.yaml has no flag before it", "--config my.yaml?")),
+    "a run without its flag": Request("test digits", ("digits has no flag before it", "--ckpt_path digits?")),
+    "a picture without its flag": Request("predict --ckpt_path best my.png", ("did you mean --images my.png?",)),
+    "a word without a flag": Request("fit again", ("again",)),
+    "a flag without its value": Request(f"{FIT} --config", ("--config needs a value.",)),
+    "a flag of a sweep without its value": Request("sweep --space", ("--space needs a value.",)),
+    "a seed as elsewhere": Request("fit --seed 3", ("--seed is not known", "--seed_everything?")),
+    "an lr as elsewhere": Request("fit --model.learning_rate 3", ("--model.learning_rate ", "--model.lr?")),
+    "a misspelt callback": Request(
+        f"{FIT} --trainer.callbacks+=EarlyStoping", ("--trainer.callbacks: EarlyStoping is not known", "EarlyStopping?")
+    ),
+    "no callback": Request(f"{FIT} --trainer.callbacks+=Nothing", ("Nothing is not known; name one of Lightning's",)),
+    "no epochs": Request(f"{FIT} --trainer.max_epochs 0", ("--trainer.max_epochs 0 leaves nothing to train",)),
+    "no steps": Request(f"{FIT} --trainer.max_steps 0", ("--trainer.max_steps 0 leaves nothing to train",)),
+    "an output where no file can be": Request(
+        "data --data.data_dir digits --output /proc/data.png", ("/proc/data.png: no file can be made there; name",)
+    ),
     "wrong type": Request(f"{FIT} --model.lr fast", ("--model.lr", "Expected a number", "fast")),
     "wrong type in a config": Request(
         f"{FIT} --config bad.yaml", ("--model.hidden_units", "list", "256"), config("model:\n  hidden_units: 256\n")
@@ -350,7 +367,7 @@ TRAINED = {
     "another lr on a restored optimizer": Request("fit --ckpt_path last --model.lr 0.5", ("--model.lr 0.5", "0.001")),
     "other executions": Request(
         "fit --ckpt_path last --model.steps_per_execution 3 --trainer.max_epochs 4",
-        ("--model.steps_per_execution 3", "last.ckpt has 1"),
+        ("--model.steps_per_execution 3", "last.ckpt, which has 1"),
     ),
     "another network": Request("test --ckpt_path best --model.hidden_units [3]", ("--model.hidden_units [3]", "[256]")),
     "other classes": Request(

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from src.callbacks.inspection import Inspection
 from src.model.classifier import Classifier
 from tests.conftest import REPOSITORY, Cli
 from tests.test_cli import EPOCHS, METRICS, checkpoint, curves, results, run_folder, same_training
@@ -166,7 +168,7 @@ for _ in range(2):
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
 
     assert done.returncode == -signal.SIGINT  # which a shell reports as 130
-    assert done.stdout == "still here 2\n"
+    assert (done.stdout, done.stderr) == ("still here 2\n", "Ended at once, without saving.\n")
 
 
 @pytest.mark.parametrize("steps", ["1", "4"])
@@ -296,6 +298,23 @@ class StopAtOnce(Callback):
         trainer.should_stop = True
 
 
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_while_pictures_are_drawn_says_how_to_get_them(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Inspection, "_draw_split", lambda *_: signal.raise_signal(signal.SIGINT))
+    stopped = cli("fit", *EPOCHS)
+    run = run_folder(tmp_path)
+    monkeypatch.undo()
+
+    assert stopped.code == 130
+    assert stopped.err.strip() == (
+        f"Stopped by SIGINT. The network is saved; its pictures: python -m src.cli fit --ckpt_path {run}"
+    )
+    assert cli("fit", "--ckpt_path", str(run)).code == 0
+    assert "val/confusion" in EventAccumulator(str(run)).Reload().Tags()["images"]
+
+
 class StopAtNine(Callback):
     """Ends training after nine steps, as Lightning's Timer does when the time is over."""
 
@@ -330,7 +349,7 @@ def test_weights_that_no_loss_has_seen_are_never_saved_broken(cli: Cli, tmp_path
     answer = cli("fit", *EPOCHS, *flags.split(), "--model.lr", "1e39", "--trainer.limit_train_batches", "1")
 
     assert answer.code == 1
-    assert "the weights are no finite numbers any more: epoch 1;" in answer.err
+    assert "the weights are no longer finite: epoch 1;" in answer.err
     assert not list((run_folder(tmp_path) / "checkpoints").glob("*"))
 
 

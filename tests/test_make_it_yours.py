@@ -18,7 +18,7 @@ from tests.conftest import REPOSITORY, run_as_written
 
 PAGE = (REPOSITORY / "docs" / "make_it_yours.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-NETWORK, DIGITS, CARDS, METRIC = range(4)  # the runs, in the order of the page
+NETWORK, DIGITS, CARDS, METRIC, FURTHER = range(5)  # the runs, in the order of the page
 
 
 @dataclass
@@ -121,6 +121,13 @@ def test_another_metric_and_loss_change_what_they_should(walk: Walk) -> None:
         assert epoch["val/acc"] < epoch["val/top2"] < 1
     # without smoothing it is 0.15; the smoothed loss itself is never below 0.5
     assert 0.2 < epochs[-1]["val/loss"] < 0.45
+
+
+def test_trained_weights_are_where_another_training_starts(walk: Walk) -> None:
+    before, after = walk.result(METRIC)["epochs"], walk.result(FURTHER)["epochs"]
+
+    assert walk.config(FURTHER)["model"]["lr"] == 1e-4
+    assert after[0]["train/loss"] < before[-1]["train/loss"] < before[0]["train/loss"]
 
 
 def test_what_it_adds_is_in_the_style_of_the_project(walk: Walk) -> None:

@@ -87,7 +87,7 @@ FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "one weight more": ("state_dict/extra", torch.zeros(3), ("extra",)),
     "another shape": (WEIGHT, torch.zeros(256, 783), ("net.linear1.weight", "(256, 783) instead of (256, 784)")),
     "another dtype": (WEIGHT, torch.zeros(256, 784).half(), ("net.linear1.weight", "float16 instead of torch.float32")),
-    "not a number": (WEIGHT, NAN, ("net.linear1.weight", "no finite numbers")),
+    "not a number": (WEIGHT, NAN, ("net.linear1.weight", "not finite")),
     "no tensor": (WEIGHT, "code", ("net.linear1.weight", "no plain tensor")),
     "no word of a teacher": ("config/distillation", GONE, ("config.distillation.teacher is missing",)),
     "no precision": ("config/trainer/precision", GONE, ("config.trainer.precision is missing",)),
@@ -206,7 +206,7 @@ def test_training_goes_on_from_the_checkpoint_before_a_damaged_last_one(
 
     assert answer.code == 0
     assert answer.err.startswith(f"warning: {last(own_run)} is damaged")
-    assert f"Taking {own_run}/checkpoints/last.prev.ckpt" in answer.err
+    assert f"is wrong); going on from {own_run}/checkpoints/last.prev.ckpt, the one before." in answer.err
     again, uninterrupted = (read_checkpoint(last(run), training=True) for run in (own_run, trained))
     assert again["epoch"] == uninterrupted["epoch"] == 1
     for name, weight in uninterrupted["state_dict"].items():

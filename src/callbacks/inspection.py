@@ -23,6 +23,7 @@ from src.model.classifier import Classifier
 from src.model.networks import parameter_table
 from src.output import say
 from src.runs import Run
+from src.signals import StoppedError, signal_of
 from src.trained import weights_of
 
 if TYPE_CHECKING:
@@ -100,7 +101,13 @@ class Inspection(Callback):
         """Inspect the result of training."""
         if folder := self._folder(trainer):
             epoch = trainer.current_epoch
-            self._guard("this run", partial(self._inspect_training, folder, pl_module, epoch, is_end=True))
+            try:
+                self._guard("this run", partial(self._inspect_training, folder, pl_module, epoch, is_end=True))
+            except BaseException as end:
+                if not (number := signal_of(end)):
+                    raise
+                way_on = f"The network is saved; its pictures: python -m src.cli fit --ckpt_path {self.run.path}"
+                raise StoppedError(number, way_on) from end
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Inspect the test, in the run of the checkpoint; a checkpoint outside of a run has no curves to go with."""

@@ -52,7 +52,7 @@ def _differences_of_tensors(name: str, found: Any, expected: Tensor) -> Iterator
     if not any(found.is_contiguous(memory_format=layout) for layout in layouts):
         yield f"its {name} has values that share their memory"
     if not found.isfinite().all():
-        yield f"its {name} has values that are no finite numbers"
+        yield f"its {name} has values that are not finite"
 
 
 def is_deep(content: Any) -> bool:

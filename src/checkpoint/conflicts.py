@@ -38,7 +38,7 @@ def refuse_conflicts(request: Namespace, origin: Origin, training: bool) -> None
         same_classes = key == "data.dataset" and DATASETS[asked].classes == DATASETS[saved].classes
         if asked != saved and not same_classes:
             raise UsageError(
-                f"--{key} {asked} cannot be honoured: {origin.path} has {saved}; "
+                f"--{key} {asked} differs from {origin.path}, which has {saved}; "
                 "leave out the flag, or the config file that sets it."
             )
     if not training:

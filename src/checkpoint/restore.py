@@ -15,7 +15,15 @@ from src.runs import find_checkpoint
 
 
 class DamagedCheckpointError(UsageError):
-    """A file that is not as it was written, or never was a checkpoint."""
+    """A file that is not as it was written, or never was a checkpoint.
+
+    Args:
+        what: What is wrong with which file.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: name another.")
+        self.what = what
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def read_request(request: str, root: Path, training: bool) -> Origin:
         if path.name != "last.ckpt" or path == Path(request) or not previous.is_file():
             raise
         content = read_checkpoint(previous, training)
-        rank_zero_only(print)(f"warning: {error} Taking {previous}, the one before.", file=sys.stderr)
+        rank_zero_only(print)(f"warning: {error.what}; going on from {previous}, the one before.", file=sys.stderr)
         return Origin(previous, content, is_one_before=True)
 
 
@@ -122,7 +130,5 @@ def _load(path: Path) -> Any:
             if damaged is None:
                 return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # torch and zipfile raise many types for the many ways a file can be damaged
-            raise DamagedCheckpointError(
-                f"{path} is not a readable checkpoint (damaged or not one at all): name another."
-            ) from error
-    raise DamagedCheckpointError(f"{path} is damaged (the checksum of its part {damaged} is wrong): name another.")
+            raise DamagedCheckpointError(f"{path} is not a readable checkpoint (damaged or not one at all)") from error
+    raise DamagedCheckpointError(f"{path} is damaged (the checksum of its part {damaged} is wrong)")

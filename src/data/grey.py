@@ -35,7 +35,7 @@ def to_grey(image: Image.Image) -> Image.Image:
 def _stretch(levels: Levels) -> Image.Image:
     low, high = levels.min(), levels.max()
     if not np.isfinite(high - low):
-        raise DigitError("pixels that are no finite numbers")
+        raise DigitError("pixels that are not finite numbers")
     return Image.fromarray(((levels - low) * (255 / max(high - low, 1e-12))).round().astype(np.uint8))
 
 

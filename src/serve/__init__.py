@@ -38,7 +38,9 @@ def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000) -> int:
 
         from src.serve.app import create_app
     except ModuleNotFoundError as error:
-        raise UsageError(f"serve needs {error.name}, which is not installed: pip install '.[serve]'") from error
+        raise UsageError(
+            f"serve needs {error.name}, which is not installed: pip install --constraint constraints.txt '.[serve]'"
+        ) from error
     trained = Trained.load(ckpt_path)
     if trained.classes != DIGITS:
         dataset = trained.content["config"]["data"]["dataset"]

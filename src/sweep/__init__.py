@@ -39,7 +39,7 @@ def sweep(
         space: A YAML file: for each key of a config that varies {log: [a, b]}, {float: [a, b]}, {int: [a, b]},
             {choice: [...]} or {grid: [...]}. Where all are grids, every combination is run once and to its end; else
             Optuna's TPE sampler chooses, and its median pruner ends what does not look promising.
-        trials: How many the study shall have, over all workers. Left out, 30, or all combinations of a grid.
+        trials: Total number of trials in the study, over all workers. Left out, 30, or all combinations of a grid.
         study: Its name. Left out, that of the space's file.
         storage: Where processes that share the study keep it: a file on a disk that all see, or a database's URL such
             as postgresql+psycopg://USER@HOST/NAME. Left out, a file in the study's folder.
@@ -65,7 +65,9 @@ def sweep(
         from src.sweep.trial import SWEEPS_FOLDER, FitRequest
         from src.sweep.workers import WORKER, start_workers, work
     except ModuleNotFoundError as error:
-        raise UsageError(f"sweep needs {error.name}, which is not installed: pip install '.[sweep]'") from error
+        raise UsageError(
+            f"sweep needs {error.name}, which is not installed: pip install --constraint constraints.txt '.[sweep]'"
+        ) from error
 
     warnings.filterwarnings("ignore", category=ExperimentalWarning)  # heartbeats, constant_liar and pictures
     if workers < 1 or (trials is not None and trials < 1):

@@ -37,7 +37,7 @@ class SharedStudy:
         storage: A database's URL, or another journal file; None keeps it in the folder.
         space: What is varied.
         recipe: What is not, as plain values.
-        trials: How many it shall have.
+        trials: Total number of trials, over all workers.
         seed: Decides what Optuna suggests.
 
     Raises:

@@ -24,7 +24,7 @@ POLL_SECONDS = 0.5
 
 
 def work(shared: SharedStudy, fit: list[str]) -> None:
-    """Run trials until the study has as many as it shall have."""
+    """Run trials until the study has all that are wanted."""
     data: MNISTDataModule | None = None
     received = 0
 
@@ -48,7 +48,8 @@ def work(shared: SharedStudy, fit: list[str]) -> None:
         data, received = cli.datamodule, cli.late_signal
         epochs = len(cli.progress.history.epochs)
         end = f"val/acc {best['val/acc']:.4f}" + f" - given up after epoch {epochs}" * cli.progress.is_pruned
-        say(f"{shown} - {end} - {time.perf_counter() - started:.1f}s")
+        went_on = f" - went on after epoch {cli.origin.epochs}" if cli.origin else ""
+        say(f"{shown} - {end} - {time.perf_counter() - started:.1f}s{went_on}")
         if cli.progress.is_pruned:
             raise TrialPruned
         return best["val/acc"]

@@ -15,7 +15,6 @@ NONE = "Nothing was validated, so there is no best.ckpt"
 @pytest.mark.parametrize(
     ("flags", "says", "hides"),
     [
-        ("--trainer.max_epochs 0", ("0 epochs are done",), (".ckpt",)),
         ("--trainer.limit_val_batches 0", (f"{NONE}; the last epoch is ", "last.ckpt"), ()),
         ("--trainer.check_val_every_n_epoch 5", (f"{NONE}; the last epoch is ", "last.ckpt"), ()),
         ("--data.val_size 0 --trainer.enable_checkpointing false", (f"{NONE}\n",), ("last.ckpt",)),

@@ -185,7 +185,7 @@ UNREADABLE = {
     "a program for a printer": (in_file(drawn(), "EPS"), "not a picture that Pillow reads"),
     "half of it": (io.BytesIO(in_file(drawn(), "JPEG").read()[:1000]), "a damaged picture"),
     "without its pixels": (header_of(40, 40), "a damaged picture"),
-    "no numbers": (in_file(Image.new("F", (30, 30), float("nan")), "TIFF"), "pixels that are no finite numbers"),
+    "no numbers": (in_file(Image.new("F", (30, 30), float("nan")), "TIFF"), "pixels that are not finite numbers"),
 }
 
 

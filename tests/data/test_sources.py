@@ -13,7 +13,7 @@ from src.data.checks import OFFICIAL_SHA256, RECORD, TEST_LABELS, TRAIN_LABELS, 
 from src.data.datasets import DATASETS, DatasetName
 from src.data.downloads import SOURCES
 from src.data.sources import find_files, place_files
-from src.errors import UsageError
+from src.errors import RunError, UsageError
 
 
 def test_the_packaged_copy_is_the_official_mnist_and_torchvision_opens_it(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_wrong_file_stays_where_it_is_until_its_replacement_is_there(
     names = sorted(path.name for path in folder.iterdir())
     monkeypatch.setattr(sources, "SOURCES", {"a mirror": (DATASETS, fail)})
 
-    with pytest.raises(UsageError, match=f"raw/{TEST_LABELS} is not the file that belongs there.*a mirror: no network"):
+    with pytest.raises(RunError, match=f"raw/{TEST_LABELS} is not the file that belongs there.*a mirror: no network"):
         place_files("MNIST", tmp_path)
     assert (folder / TEST_LABELS).read_bytes() == b"mine"
     assert sorted(path.name for path in folder.iterdir()) == names
@@ -76,7 +76,7 @@ def test_a_wrong_file_stays_where_it_is_until_its_replacement_is_there(
 
 def test_files_that_are_not_the_official_ones_are_not_placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "SOURCES", {"a mirror": (DATASETS, fetch("other"))})
-    with pytest.raises(UsageError, match="a mirror: has other files than the official ones"):
+    with pytest.raises(RunError, match="a mirror: has other files than the official ones"):
         place_files("MNIST", tmp_path)
     assert not (tmp_path / "MNIST").exists()
 
@@ -105,7 +105,7 @@ def test_without_any_source_the_way_out_is_named_in_one_line_and_nothing_is_left
 ) -> None:
     packaged = SOURCES["the packaged copy"][0]
     monkeypatch.setattr(sources, "SOURCES", {"the packaged copy": (packaged, fail), "a mirror": (DATASETS, fail)})
-    with pytest.raises(UsageError, match=says) as error:
+    with pytest.raises(RunError, match=says) as error:
         place_files(dataset, tmp_path)
     assert "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]

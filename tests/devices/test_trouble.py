@@ -64,7 +64,7 @@ def test_a_loss_that_is_no_number_on_one_rank_is_one_on_all(study: Study) -> Non
     ranks = study("failures")["no number"]
 
     assert [rank["code"] for rank in ranks] == [1] * 3
-    assert "the loss is no finite number any more: epoch 1, batch 11" in ranks[0]["err"]
+    assert "the loss is no longer finite: epoch 1, batch 11" in ranks[0]["err"]
     assert [rank["err"] for rank in ranks[1:]] == ["", ""]
 
 

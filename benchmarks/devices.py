@@ -21,8 +21,7 @@ import torch
 
 from benchmarks.chaos import fork
 from benchmarks.documents import write_tables
-from benchmarks.processes import machine, run_main_job, versions
-from tests.devices.ranks import free_port
+from benchmarks.processes import free_port, machine, run_main_job, versions
 
 RESULTS = Path(__file__).parent / "results" / "devices.json"
 TRAIN = 48_000

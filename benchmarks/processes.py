@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import socket
 import subprocess
 import tempfile
 import time
@@ -50,6 +51,14 @@ def run_main_job(*words: str, environment: dict[str, str] | None = None) -> Figu
     """Run the main job as a user does, with the clock beside it, and its run folder in a temporary place."""
     with tempfile.TemporaryDirectory() as folder:
         return run([*MAIN_JOB, *CLOCK, "--trainer.default_root_dir", folder, *words], environment)
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
 
 
 def machine() -> dict[str, str | int | None]:

@@ -13,9 +13,9 @@ from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from src.callbacks.inspection import Inspection
-from src.checkpoint.conflicts import refuse_conflicts, refuse_with_several_steps
 from src.checkpoint.recipe import dotted, plain, recipe_of
 from src.checkpoint.restore import Origin, read_request
+from src.conflicts import refuse_conflicts, refuse_impossible, refuse_with_several_steps
 from src.data.datamodule import MNISTDataModule
 from src.errors import UsageError
 from src.files import write_atomic
@@ -30,7 +30,6 @@ from src.parser import (
     ParserError,
     explain_parser_message,
     explain_trainer_message,
-    refuse_impossible,
 )
 from src.runs import RUNS_FOLDER, Run
 from src.teacher import distillation, find_teacher, refuse_other_pixels

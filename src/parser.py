@@ -4,11 +4,9 @@ import difflib
 import os
 import re
 from collections.abc import Collection, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 import yaml
 from jsonargparse import Namespace, set_loader
 from jsonargparse.typing import restricted_number_type
@@ -16,12 +14,9 @@ from lightning.pytorch import callbacks
 from lightning.pytorch.cli import LightningArgumentParser
 
 from src.errors import UsageError
-from src.model.networks import build_network
 from src.yaml_text import LONGEST_VALUE, load_yaml
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
-AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
-BYTES_PER_WEIGHT = 4
 GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")
 NO_CHECKPOINT = "--ckpt_path is missing: give a checkpoint, a run folder, best or last."
 COMMANDS = "fit, validate, test, predict, export, serve, sweep or data"
@@ -186,38 +181,3 @@ def explain_trainer_message(message: str, names: Collection[str]) -> str:
         return "--trainer.accelerator gpu: PyTorch finds no GPU here; leave it out, or take cpu."
     named = next((word for word in re.findall(r"\w+", message) if word in names), None)
     return f"--trainer{'.' + named if named else ''}: {message}"
-
-
-def refuse_impossible(request: Namespace) -> None:
-    """Refuse what Lightning or torch would only fail at.
-
-    Args:
-        request: The parsed arguments of a subcommand.
-
-    Raises:
-        UsageError: If a count of the Trainer's is below 1, or the network does not fit into the memory.
-    """
-    for name in AT_LEAST_ONE:
-        value = request.trainer[name]
-        if value is not None and value < 1:
-            raise UsageError(f"--trainer.{name} must be at least 1, got {value}.")
-    for name in ("max_epochs", "max_steps"):
-        if request.trainer[name] == 0:
-            raise UsageError(f"--trainer.{name} 0 leaves nothing to train: ask for 1 or more, or -1 for no limit.")
-    if request.ema_decay is not None and not 0 <= request.ema_decay < 1:
-        raise UsageError(f"--ema_decay must be at least 0 and below 1, got {request.ema_decay}.")
-    model = request.model
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    # the layers that every network has: torch, which counts the others, does so up to 2**64 bytes only
-    needed = BYTES_PER_WEIGHT * sum(
-        fan_in * fan_out for fan_in, fan_out in pairwise([*model.hidden_units, model.num_classes])
-    )
-    if needed <= memory:
-        with torch.device("meta"):  # shapes without memory
-            network = build_network(model.network, model.hidden_units, model.num_classes)
-        needed = sum(parameter.nbytes for parameter in network.parameters())
-    if needed > memory:
-        raise UsageError(
-            f"--model.hidden_units {list(model.hidden_units)}: the weights take at least {needed / 1e9:,.0f} GB, "
-            f"more than the {memory / 1e9:,.0f} GB of this machine's memory."
-        )

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from lightning.pytorch import LightningModule
@@ -19,9 +19,21 @@ from src.model.metrics import StageMetrics
 from src.model.networks import NetworkName, build_network
 from src.model.schedule import share_of_lr
 
-Batch = tuple[Tensor, Tensor, Tensor, list[int], list[int], int | None]
-"""images ``(B, 28, 28)`` float32, labels ``(B,)`` int64, positions ``(B,)`` int64; for each of the optimizer steps
-that it holds how many of the samples are for it, and how many that step has on all ranks together; the epoch."""
+
+class Batch(Protocol):
+    """What the model takes from a batch, whatever else it has.
+
+    Attributes:
+        images: ``(B, 28, 28)`` float32.
+        labels: ``(B,)`` int64.
+        sizes: For each optimizer step how many of the samples are for it.
+        global_sizes: How many each step has on all ranks together.
+    """
+
+    images: Tensor
+    labels: Tensor
+    sizes: list[int]
+    global_sizes: list[int]
 
 
 class Classifier(LightningModule):
@@ -142,15 +154,14 @@ class Classifier(LightningModule):
         if not self.automatic_optimization:
             self._execute(batch, batch_idx * self.steps_per_execution)
             return None
-        images, labels, global_size = batch[0], batch[1], batch[4][0]
         self.seed_dropout(batch_idx)
-        loss, label_loss, logits = self.training_loss(images, labels, global_size)
-        self.train_metrics.update(label_loss[None], logits, labels)
+        loss, label_loss, logits = self.training_loss(batch.images, batch.labels, batch.global_sizes[0])
+        self.train_metrics.update(label_loss[None], logits, batch.labels)
         return loss
 
     def _execute(self, batch: Batch, first_batch: int) -> None:
         """Take the optimizer steps of a batch and count their metrics at once."""
-        images, labels, _, sizes, global_sizes, _ = batch
+        images, labels, sizes, global_sizes = batch.images, batch.labels, batch.sizes, batch.global_sizes
         if self.trainer.max_steps >= 0:
             left = self.trainer.max_steps - self.trainer.global_step
             if left < len(sizes):
@@ -204,9 +215,8 @@ class Classifier(LightningModule):
         self._evaluate(batch, self.test_metrics)
 
     def _evaluate(self, batch: Batch, metrics: StageMetrics) -> None:
-        images, labels = batch[:2]
-        loss_sum, logits = self.loss(images, labels)
-        metrics.update(loss_sum[None], logits, labels)
+        loss_sum, logits = self.loss(batch.images, batch.labels)
+        metrics.update(loss_sum[None], logits, batch.labels)
 
     def setup(self, stage: str) -> None:
         """Get the CPU ready if it computes."""

@@ -5,7 +5,6 @@ The environment is that of torchrun, the process groups are real. Importing cost
 
 import os
 import signal
-import socket
 import sys
 import traceback
 from collections.abc import Callable
@@ -14,18 +13,12 @@ from typing import Any
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
+from benchmarks.processes import free_port
 from src.cli import main
 
 Before = Callable[[int], Callable[[], None] | None]
 WRITES = {"open", "os.mkdir", "os.rename", "os.link", "os.remove", "os.truncate", "os.symlink"}
 TIMEOUT = 120
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def environment(rank: int, world_size: int, port: int, launcher: str) -> dict[str, str]:

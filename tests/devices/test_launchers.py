@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.processes import free_port
 from benchmarks.restarts import words_to_kill
 from tests.conftest import REPOSITORY, run_process
-from tests.devices.ranks import free_port
 from tests.devices.scenarios import QUIET, SIZES
 from tests.test_cli import checkpoint, results, run_folder, same_training
 

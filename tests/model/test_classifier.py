@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from src.data.batches import Batch
 from src.errors import UsageError
 from src.model.classifier import Classifier
 
@@ -47,8 +48,8 @@ def test_the_epochs_metrics_are_a_plain_count_however_batches_are_cut() -> None:
         logits = model(images).numpy().astype(np.float64)
         for start in range(0, 103, 20):
             shard = slice(start, start + 20)
-            model.validation_step((images[shard], labels[shard], labels[shard], [20], [20]), 0)
-        model.validation_step((images[:0], labels[:0], labels[:0], [0], [20]), 0)  # an empty shard counts nothing
+            model.validation_step(Batch(images[shard], labels[shard], labels[shard], [20], [20]), 0)
+        model.validation_step(Batch(images[:0], labels[:0], labels[:0], [0], [20]), 0)  # an empty shard counts nothing
     metrics = model.val_metrics.compute()
 
     log_sum = np.log(np.exp(logits).sum(axis=1))
@@ -69,7 +70,7 @@ def test_the_ranks_mean_gradient_is_that_of_the_global_batch(cuts: list[int]) ->
     model.zero_grad()
     with patch.object(Classifier, "trainer", SimpleNamespace(world_size=len(ranks))):
         for start, stop in ranks:
-            shard = (images[start:stop], labels[start:stop], labels[start:stop], [stop - start], [7])
+            shard = Batch(images[start:stop], labels[start:stop], labels[start:stop], [stop - start], [7])
             (model.training_step(shard, 0) / len(ranks)).backward()
 
     for parameter, gradient in zip(model.parameters(), expected, strict=True):

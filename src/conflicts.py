@@ -1,13 +1,20 @@
-"""Requests that a checkpoint, or one of their own flags, does not let come true: refused by name, never ignored."""
+"""Requests that cannot come true, alone or with a checkpoint: refused by name, never ignored."""
 
+import os
+from itertools import pairwise
+
+import torch
 from jsonargparse import Namespace
 
 from src.checkpoint.recipe import EPOCH_END, MID_EPOCH, NETWORK, dotted, plain
 from src.checkpoint.restore import Origin
 from src.data.datasets import DATASETS
 from src.errors import UsageError
+from src.model.networks import build_network
 from src.runs import Run
 
+AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
+BYTES_PER_WEIGHT = 4
 # the Trainer's settings that need one optimizer step per batch, with the values that ask for nothing (1.0 is all
 # batches, 1 is one)
 PER_BATCH: dict[str, tuple[object, ...]] = {
@@ -75,3 +82,38 @@ def refuse_with_several_steps(request: Namespace) -> None:
                 f"--trainer.{name} {value} does not go with {steps} steps per execution: "
                 "add --model.steps_per_execution 1."
             )
+
+
+def refuse_impossible(request: Namespace) -> None:
+    """Refuse what Lightning or torch would only fail at.
+
+    Args:
+        request: The parsed arguments of a subcommand.
+
+    Raises:
+        UsageError: If a count of the Trainer's is below 1, or the network does not fit into the memory.
+    """
+    for name in AT_LEAST_ONE:
+        value = request.trainer[name]
+        if value is not None and value < 1:
+            raise UsageError(f"--trainer.{name} must be at least 1, got {value}.")
+    for name in ("max_epochs", "max_steps"):
+        if request.trainer[name] == 0:
+            raise UsageError(f"--trainer.{name} 0 leaves nothing to train: ask for 1 or more, or -1 for no limit.")
+    if request.ema_decay is not None and not 0 <= request.ema_decay < 1:
+        raise UsageError(f"--ema_decay must be at least 0 and below 1, got {request.ema_decay}.")
+    model = request.model
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # the layers that every network has: torch, which counts the others, does so up to 2**64 bytes only
+    needed = BYTES_PER_WEIGHT * sum(
+        fan_in * fan_out for fan_in, fan_out in pairwise([*model.hidden_units, model.num_classes])
+    )
+    if needed <= memory:
+        with torch.device("meta"):  # shapes without memory
+            network = build_network(model.network, model.hidden_units, model.num_classes)
+        needed = sum(parameter.nbytes for parameter in network.parameters())
+    if needed > memory:
+        raise UsageError(
+            f"--model.hidden_units {list(model.hidden_units)}: the weights take at least {needed / 1e9:,.0f} GB, "
+            f"more than the {memory / 1e9:,.0f} GB of this machine's memory."
+        )

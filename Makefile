@@ -29,6 +29,7 @@ lint: .venv/dev-installed  ## Check format, style and types
 	$(BIN)/mypy
 
 tensorboard: .venv/installed  ## Look at the runs on http://localhost:6006, the running ones too
+	@case "$(PORT)" in *[!0-9]*) echo "PORT=$(PORT) is not a number: make tensorboard PORT=6007"; exit 2;; esac
 	@echo "TensorBoard: http://localhost:$(PORT)  (Ctrl-C ends it; if the port is taken: make tensorboard PORT=6007)"
 	@$(BIN)/tensorboard --logdir lightning_logs --port $(PORT) --reload_multifile true --reload_interval 5 \
 		--samples_per_plugin images=100

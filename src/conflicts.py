@@ -65,6 +65,27 @@ def refuse_conflicts(request: Namespace, origin: Origin, training: bool) -> None
         )
 
 
+def refuse_forgotten(request: Namespace, origin: Origin, words: list[str]) -> None:
+    """Refuse to go on without the callbacks or loggers of the run, unless it is said.
+
+    Args:
+        request: The parsed arguments of ``fit``.
+        origin: The checkpoint.
+        words: The words of the request.
+
+    Raises:
+        UsageError: If the run had some, which no checkpoint brings back, and the request does not speak of them.
+    """
+    run = Run.of_checkpoint(origin.path)
+    for name, classes in run.classes.items():
+        flag = f"--trainer.{name}"
+        if request.trainer[name] is None and not any(word.startswith(flag) for word in words):
+            raise UsageError(
+                f"{run.path} was trained with {', '.join(classes)}, which a checkpoint does not bring back: add "
+                f"--config {run.path / 'config.yaml'}, or {flag} null to go on without."
+            )
+
+
 def refuse_with_several_steps(request: Namespace) -> None:
     """Refuse what Lightning cannot do when one of its batches holds several optimizer steps.
 

@@ -47,7 +47,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, MisconfigurationException):
         return one_line(" ".join(str(error).split())), UsageError.exit_code
     if isinstance(error, RuntimeError) and str(error).startswith("Early stopping conditioned on metric"):
-        return one_line(" ".join(str(error).split())), RunError.exit_code  # it names those there are
+        asked, *there = re.findall(r"`([^`]+/?[^`]*)`", str(error).replace("`EarlyStopping`", ""))
+        return f"--trainer.callbacks.monitor: there is no metric {asked}; name one of {', '.join(there)}.", 1
     if isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower()):
         return (
             "another process of this job has ended or cannot be reached: see what it says; go on with "

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from src.errors import UsageError
+from src.errors import RunError, UsageError
 
 NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
@@ -117,16 +117,20 @@ def append(path: Path, content: bytes) -> None:
 
     Raises:
         OSError: If the file is not writable or the disk is full; it names ``path``, which then ends as it did.
+        RunError: If its folder is gone.
     """
-    with _named(path), path.open("ab", buffering=0) as file:
-        end = file.seek(0, os.SEEK_END)
-        left = memoryview(content)
-        try:
-            while left:
-                left = left[file.write(left) :]
-        except OSError:
-            file.truncate(end)
-            raise
+    try:
+        with _named(path), path.open("ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            left = memoryview(content)
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except OSError:
+                file.truncate(end)
+                raise
+    except FileNotFoundError as error:
+        raise RunError(f"{path.parent} is gone: it was removed or renamed while it was written to.") from error
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import warnings
 from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from src.callbacks.inspection import Inspection
 from src.checkpoint.recipe import dotted, plain, recipe_of
 from src.checkpoint.restore import Origin, read_request
-from src.conflicts import refuse_conflicts, refuse_impossible, refuse_with_several_steps
+from src.conflicts import refuse_conflicts, refuse_forgotten, refuse_impossible, refuse_with_several_steps
 from src.data.datamodule import MNISTDataModule
 from src.errors import UsageError
 from src.files import write_atomic
@@ -113,6 +114,10 @@ class CLI(LightningCLI):
             refuse_impossible(self.request)
             if self.config.subcommand == "fit":
                 refuse_with_several_steps(self.request)
+                if self.origin:
+                    refuse_forgotten(self.request, self.origin, self.words)
+                    if Run.of_checkpoint(self.origin.path).classes:  # then it is wanted so
+                        warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
                 before = self.origin.teacher if self.origin else (None, "")
                 self.teacher = find_teacher(self.request, self.root, before)
         except UnicodeDecodeError as error:

@@ -105,7 +105,9 @@ class Parser(LightningArgumentParser):
         except ParserError as error:
             if str(error).startswith("Unexpected config"):
                 raise UsageError(f"--config {cfg_path} has no settings: write them as in configs/mlp.yaml.") from error
-            raise ParserError(str(error).replace("Problems parsing config", f"--config {cfg_path}", 1)) from error
+            problem = " is not YAML" * ("<unicode string>" in str(error))
+            message = str(error).replace("Problems parsing config", f"--config {cfg_path}", 1)
+            raise ParserError(message.replace(f"--config {cfg_path}", f"--config {cfg_path}{problem}", 1)) from error
         return config
 
 
@@ -124,16 +126,28 @@ def explain_parser_message(message: str, keys: Collection[str]) -> str:
         return f"--{name} is not known" + (f"; did you mean --{known}?" if known else "; see --help.")
     if (loose := re.match(r"unrecognized arguments: ([^-\s]\S*)", message)) and (flag := flag_for(loose[1], keys)):
         return f"{loose[1]} has no flag before it; did you mean --{flag} {loose[1]}?"
+    if message.startswith('Parser key "trainer.callbacks"') and (explained := explain_callbacks(message)):
+        return explained
     config = re.search(r'"(\w+)": (File does not exist|Path is not a file|Unable to load config):? \'(.*?)\'', message)
     if config and not Path(config[3]).is_file():
         return explain_missing_config(config[1], Path(config[3]))
     for pattern, replacement in REWORDINGS:
         message = re.sub(pattern, replacement, message)
-    if callback := re.match(r"--trainer\.callbacks: (\w+) is not one of", message):
-        close = difflib.get_close_matches(callback[1], callbacks.__all__, n=1)
-        way_out = f"did you mean {close[0]}?" if close else "name one of Lightning's, or a class by its import path."
-        return f"--trainer.callbacks: {callback[1]} is not known; {way_out}"
     return message
+
+
+def explain_callbacks(message: str) -> str | None:
+    """Say what is wrong with ``--trainer.callbacks``, where jsonargparse names every type that it is not; else None."""
+    flag = "--trainer.callbacks"
+    if missing := re.search(r"arguments are required: (\w+)", message):
+        return f"{flag}.{missing[1]} is missing: the callback needs it."
+    if early := re.search(r"NestedArg\(key='(\w+)'", message):
+        return f"{flag}.{early[1]} has no callback that it is for: put {flag}+=NAME before it."
+    if unknown := re.search(r"Given value: ([\w.]+)$", message):
+        close = difflib.get_close_matches(unknown[1].rpartition(".")[2], callbacks.__all__, n=1)
+        way_out = f"did you mean {close[0]}?" if close else "name one of Lightning's, or a class by its import path."
+        return f"{flag}: there is no {unknown[1]}; {way_out}"
+    return None
 
 
 def flag_for(word: str, keys: Collection[str]) -> str | None:
@@ -165,7 +179,7 @@ def explain_missing_config(flag: str, path: Path) -> str:
     close = difflib.get_close_matches(path.name, configs, n=1)
     shown = [os.path.relpath(each) for each in (path, *(configs[name] for name in close))]
     return f"--{flag} {shown[0]}: no such file; " + (
-        f"did you mean {shown[1]}?" if close else "those here are in configs."
+        f"did you mean {shown[1]}?" if close else "run in the project's folder, whose configs are in configs."
     )
 
 
@@ -178,6 +192,6 @@ def explain_trainer_message(message: str, names: Collection[str]) -> str:
     """
     message = " ".join(message.split())
     if "gpu backend" in message:
-        return "--trainer.accelerator gpu: PyTorch finds no GPU here; leave it out, or take cpu."
+        return "--trainer.accelerator gpu: PyTorch finds no GPU here; add --trainer.accelerator cpu."
     named = next((word for word in re.findall(r"\w+", message) if word in names), None)
     return f"--trainer{'.' + named if named else ''}: {message}"

@@ -75,6 +75,9 @@ def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet:
         if name is not None:
             refuse_place(flag, Path(name), ending)
     paths = list(dict.fromkeys(path for words in images for path in find_pictures(words)))
+    for flag, name in (("output", output), ("sheet", sheet)):
+        if name is not None and Path(name).resolve() in {path.resolve() for path in paths}:
+            raise UsageError(f"--{flag} {name} is one of the pictures to read: name another file.")
     trained = Trained.load(ckpt_path)
     table = Path(output) if output else Run.of_checkpoint(trained.checkpoint).path / "predictions.csv"
     failed = 0

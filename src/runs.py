@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
+from yaml import YAMLError
 
 from src.errors import FULL, UsageError
+from src.yaml_text import load_yaml
 
 RUNS_FOLDER = "lightning_logs"
 FIRST_STEPS = "train one first: python -m src.cli fit --config configs/mlp.yaml"
@@ -70,6 +72,30 @@ class Run:
         """Return the run that a checkpoint belongs to: its run folder, or the file's folder outside of one."""
         folder = checkpoint.parent
         return cls(folder.parent if folder.name == "checkpoints" else folder)
+
+    @property
+    def classes(self) -> dict[str, list[str]]:
+        """The classes that the run was asked for by ``trainer.callbacks`` and ``trainer.logger``, from its config.
+
+        A checkpoint must not hold them, as they are code. Nothing is made of them here.
+        """
+        try:
+            asked = load_yaml((self.path / "config.yaml").read_text())["trainer"]
+            values = {name: asked.get(name) for name in ("callbacks", "logger")}
+        except (OSError, ValueError, YAMLError, LookupError, TypeError, AttributeError):  # none, or another's
+            return {}
+        listed = {name: value if isinstance(value, list) else [value] for name, value in values.items()}
+        paths = {
+            name: [str(each["class_path"]) for each in value if isinstance(each, dict) and "class_path" in each]
+            for name, value in listed.items()
+        }
+        return {name: [path.rpartition(".")[2] for path in value] for name, value in paths.items() if value}
+
+    @property
+    def way_on(self) -> str:
+        """The command that goes on with the run."""
+        config = f" --config {self.path / 'config.yaml'}" if self.classes else ""
+        return f"python -m src.cli fit{config} --ckpt_path {self.path}"
 
     def continues_from(self, checkpoint: Path) -> bool:
         """Say whether training from a checkpoint goes on with this run, instead of branching off from it."""

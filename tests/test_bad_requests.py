@@ -98,7 +98,9 @@ REQUESTS = {
     "unknown key": Request(
         f"{FIT} --config bad.yaml", ("--data.batchsize", "--data.batch_size?"), config("data:\n  batchsize: 3\n")
     ),
-    "no config": Request(f"{FIT} --config nowhere/n.yaml", ("--config nowhere/n.yaml: no such file; those here",)),
+    "no config": Request(
+        f"{FIT} --config nowhere/n.yaml", ("--config nowhere/n.yaml: no such file; run in the project's folder",)
+    ),
     "a config of another name": Request(
         f"{FIT} --config my/mpl.yaml", ("--config my/mpl.yaml: no such file; did you mean configs/mlp.yaml?",), configs
     ),
@@ -117,9 +119,20 @@ REQUESTS = {
     "a seed as elsewhere": Request("fit --seed 3", ("--seed is not known", "--seed_everything?")),
     "an lr as elsewhere": Request("fit --model.learning_rate 3", ("--model.learning_rate ", "--model.lr?")),
     "a misspelt callback": Request(
-        f"{FIT} --trainer.callbacks+=EarlyStoping", ("--trainer.callbacks: EarlyStoping is not known", "EarlyStopping?")
+        f"{FIT} --trainer.callbacks+=EarlyStoping", ("--trainer.callbacks: there is no EarlyStoping", "EarlyStopping?")
     ),
-    "no callback": Request(f"{FIT} --trainer.callbacks+=Nothing", ("Nothing is not known; name one of Lightning's",)),
+    "no callback": Request(
+        f"{FIT} --trainer.callbacks+=src.nowhere.Nothing", ("there is no src.nowhere.Nothing; name one of Lightning's",)
+    ),
+    "a callback without what it needs": Request(
+        f"{FIT} --trainer.callbacks+=EarlyStopping", ("--trainer.callbacks.monitor is missing: the callback needs it.",)
+    ),
+    "an argument without its callback": Request(
+        f"{FIT} --trainer.callbacks.monitor=val/loss", ("--trainer.callbacks.monitor has no callback", "+=NAME before")
+    ),
+    "a config that is no YAML": Request(
+        f"{FIT} --config bad.yaml", ("--config ", "bad.yaml is not YAML: mapping values"), config("a text: of\n b: c\n")
+    ),
     "no epochs": Request(f"{FIT} --trainer.max_epochs 0", ("--trainer.max_epochs 0 leaves nothing to train",)),
     "no steps": Request(f"{FIT} --trainer.max_steps 0", ("--trainer.max_steps 0 leaves nothing to train",)),
     "an output where no file can be": Request(

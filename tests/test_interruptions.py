@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from tests.conftest import REPOSITORY, Cli
 from tests.test_cli import EPOCHS, METRICS, checkpoint, curves, results, run_folder, same_training
 
 BATCHES = 6  # in an epoch
+NO_CALLBACKS = ["--trainer.callbacks", "null"]  # what a test stopped by is not to stop again
 
 
 def in_process(tmp_path: Path, code: str) -> tuple[int, str]:
@@ -69,11 +72,12 @@ def test_a_signal_ends_at_the_next_step_and_the_run_goes_on_as_if_nothing_was(
 
     assert stopped.code == code
     assert stopped.err.strip() == (
-        f"Stopped by {signal.Signals(number).name}. Go on with: python -m src.cli fit --ckpt_path {run}"
+        f"Stopped by {signal.Signals(number).name}. "
+        f"Go on with: python -m src.cli fit --config {run}/config.yaml --ckpt_path {run}"
     )
     assert checkpoint(run)["global_step"] == 9
     assert [step for step, _ in curves(run)["val/acc"]] == [1]
-    assert cli("fit", "--ckpt_path", str(run)).code == 0
+    assert cli("fit", "--ckpt_path", str(run), *NO_CALLBACKS).code == 0
     assert same_training(checkpoint(run_folder(tmp_path)), checkpoint(run))
     assert results(run_folder(tmp_path)) == results(run)
 
@@ -180,7 +184,7 @@ def test_checkpoints_within_epochs_are_resumed_like_those_between(cli: Cli, tmp_
         cli("fit", *words, "--checkpoints.every_n_steps", "4", *stop)
     run = run_folder(tmp_path, 1)
     saved = [checkpoint(run, name)["global_step"] for name in ("last", "last.prev")]
-    answer = cli("fit", "--ckpt_path", "last")
+    answer = cli("fit", "--ckpt_path", "last", *NO_CALLBACKS)
 
     assert saved == [12, 10]  # the end of the second epoch, and four steps after that of the first
     assert (answer.code, answer.err) == (0, "")
@@ -232,8 +236,8 @@ def test_a_metric_that_early_stopping_does_not_find_is_one_sentence(cli: Cli) ->
     answer = cli("fit", *EPOCHS, "--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val_loss")
 
     assert (answer.code, len(answer.err.splitlines())) == (1, 1)
-    assert "`val_loss` which is not available" in answer.err
-    assert "`val/loss`" in answer.err
+    assert answer.err.startswith("error: --trainer.callbacks.monitor: there is no metric val_loss; name one of ")
+    assert " val/loss" in answer.err
 
 
 def test_on_a_terminal_an_error_gets_a_line_below_the_bar(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,10 +256,10 @@ def test_what_ends_within_an_epoch_goes_on_there(cli: Cli, tmp_path: Path, limit
     run = run_folder(tmp_path)
     assert ended.code == 0
     assert "Epoch 2/3 - stopped after step 9" in ended.out
-    assert "Trained 1 epoch in" in ended.out
+    assert re.search(r"Trained 1 (of 3 )?epochs? in", ended.out)
     assert len(results(run)) == 1
 
-    assert cli("fit", "--ckpt_path", "last", "--trainer.max_steps", "-1").code == 0
+    assert cli("fit", "--ckpt_path", "last", *NO_CALLBACKS, "--trainer.max_steps", "-1").code == 0
     cli("fit", *EPOCHS)
     undisturbed = run_folder(tmp_path, 1)
     assert same_training(checkpoint(run), checkpoint(undisturbed))
@@ -270,7 +274,7 @@ def test_what_a_validation_within_an_epoch_ends_goes_on_there(cli: Cli, tmp_path
     assert "Epoch 2/3 - stopped after step 9" in ended.out
     assert checkpoint(run)["global_step"] == 9
 
-    answer = cli("fit", "--ckpt_path", "last", "--trainer.val_check_interval", "3")
+    answer = cli("fit", "--ckpt_path", "last", *NO_CALLBACKS, "--trainer.val_check_interval", "3")
     assert (answer.code, answer.err) == (0, "")
     cli("fit", *halves)
     undisturbed = run_folder(tmp_path, 1)
@@ -313,6 +317,42 @@ def test_ctrl_c_while_pictures_are_drawn_says_how_to_get_them(
     )
     assert cli("fit", "--ckpt_path", str(run)).code == 0
     assert "val/confusion" in EventAccumulator(str(run)).Reload().Tags()["images"]
+
+
+EARLY = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss", "--trainer.callbacks.patience=0",
+         "--trainer.callbacks.min_delta=0.5", "--trainer.max_epochs", "4"]  # fmt: skip
+
+
+def test_a_run_goes_on_with_its_callbacks_or_says_what_is_missing(cli: Cli, tmp_path: Path) -> None:
+    undisturbed = cli("fit", *EPOCHS, *EARLY)
+    stop = ["--trainer.callbacks+=tests.test_interruptions.Stop", "--trainer.callbacks.number=2"]
+    cli("fit", *EPOCHS, *EARLY, *stop, "--trainer.callbacks.at=3")
+    run = run_folder(tmp_path, 1)
+    refused = cli("fit", "--ckpt_path", "last")
+
+    assert "Trained 2 of 4 epochs in" in undisturbed.out
+    assert refused.code == 2
+    assert f"{run} was trained with EarlyStopping, Stop, which a checkpoint does not bring back: add " in refused.err
+    assert f"--config {run}/config.yaml, or --trainer.callbacks null to go on without." in refused.err
+    assert cli("fit", "--config", str(run / "config.yaml"), "--ckpt_path", str(run)).code == 0
+    assert results(run) == results(run_folder(tmp_path))
+    assert cli("fit", "--ckpt_path", str(run), *NO_CALLBACKS).code == 0
+    assert len(results(run)) == 4
+
+
+def test_a_run_that_is_removed_while_it_trains_ends_with_one_sentence(cli: Cli, tmp_path: Path) -> None:
+    answer = cli("fit", *EPOCHS, "--trainer.callbacks+=tests.test_interruptions.Remove")
+
+    assert answer.code == 1
+    assert answer.err == f"error: {run_folder(tmp_path)} is gone: it was removed or renamed while it was written to.\n"
+
+
+class Remove(Callback):
+    """Removes the run's folder, as somebody may who thinks that it has ended."""
+
+    def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.current_epoch == 1:
+            shutil.rmtree(run_folder(Path(trainer.default_root_dir)))
 
 
 class StopAtNine(Callback):

@@ -212,6 +212,9 @@ REQUESTS = {
     "a folder as the sheet": Request(
         f"{BEST} --sheet x.png", ("--sheet x.png is a folder",), lambda folder: (folder / "x.png").mkdir()
     ),
+    "a picture as the sheet": Request(
+        f"{BEST} --sheet scans/b.png", ("--sheet scans/b.png is one of the pictures to read",)
+    ),
     "a flag of another command": Request(f"{BEST} --port 1", ("--port is not known",)),
 }
 

@@ -130,7 +130,7 @@ class Checkpoints(Checkpoint):
         return received
 
     def _end(self, number: int) -> NoReturn:
-        raise StoppedError(number, f"Go on with: python -m src.cli fit --ckpt_path {self.run.path}")
+        raise StoppedError(number, f"Go on with: {self.run.way_on}")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the request to the checkpoint."""

@@ -113,7 +113,8 @@ class Console(ProgressBar):
             self.print()
         else:
             limit = "max_steps" if 0 <= trainer.max_steps <= trainer.global_step else "max_epochs"
-            self.print(f"Nothing left to train: {epochs} epochs are done; ask for more with --trainer.{limit}")
+            done = f"{epochs} epoch{'s are' if epochs != 1 else ' is'} done"
+            self.print(f"Nothing left to train: {done}; ask for more with --trainer.{limit}")
         if best:
             place = f": {self.run.best}" if self.run.best.exists() else ""
             self.print(f"Best val/acc {best['val/acc']:.4f} in epoch {best['epoch']}{place}")
@@ -122,7 +123,9 @@ class Console(ProgressBar):
             self.print(f"Nothing was validated, so there is no best.ckpt{place}")
         if epochs > self._epochs_before:
             seconds = sum(record["seconds"] for record in self.history.epochs)
-            self.print(f"Trained {epochs} epoch{'s' * (epochs != 1)} in {shown_time(seconds)}")
+            wanted = trainer.max_epochs or -1
+            asked = f" of {wanted}" if trainer.should_stop and epochs < wanted else ""
+            self.print(f"Trained {epochs}{asked} epoch{'s' * (asked != '' or epochs != 1)} in {shown_time(seconds)}")
         runs = self.run.path.parent
         self.print(
             f"Look at it:  {'make tensorboard' if runs == Path(RUNS_FOLDER) else f'tensorboard --logdir {runs}'}"

@@ -106,7 +106,7 @@ class Inspection(Callback):
             except BaseException as end:
                 if not (number := signal_of(end)):
                     raise
-                way_on = f"The network is saved; its pictures: python -m src.cli fit --ckpt_path {self.run.path}"
+                way_on = f"The network is saved; its pictures: {self.run.way_on}"
                 raise StoppedError(number, way_on) from end
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -113,7 +113,9 @@ def read_checkpoint(path: Path, training: bool) -> dict[str, Any]:
     checkpoint = _load(path)
     problem = next(problems(checkpoint, training), None)
     if problem:
-        raise UsageError(f"{path} is not a checkpoint of this project: {problem}; name one that src.cli fit wrote.")
+        raise UsageError(
+            f"{path} is not a checkpoint of this project: {problem}; name one that fit wrote with this code."
+        )
     content: dict[str, Any] = checkpoint
     return content
 

@@ -194,7 +194,7 @@ def resuming(study: Study) -> dict[str, Any]:
         name = f"resumed{world_size}"
         shutil.copytree(study.root / "started" / "lightning_logs", study.root / name / "lightning_logs")
         run = study.root / name / "lightning_logs" / "version_0"
-        study.run(world_size, name, ["fit", "--ckpt_path", str(run), *QUIET])
+        study.run(world_size, name, ["fit", "--ckpt_path", str(run), *QUIET, "--trainer.callbacks", "null"])
         found[name] = study.checkpoint(name)
     return found
 

@@ -47,7 +47,7 @@ def test_a_signal_to_one_rank_ends_all_at_the_same_step(study: Study) -> None:
     first, second = stopped["ranks"]
 
     assert [first["code"], second["code"]] == [143, 143]
-    assert first["err"].startswith("Stopped by SIGTERM. Go on with: python -m src.cli fit --ckpt_path ")
+    assert first["err"].startswith("Stopped by SIGTERM. Go on with: python -m src.cli fit --config ")
     assert second["err"] == ""
     assert stopped["checkpoint"]["global_step"] == 19
 

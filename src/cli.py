@@ -41,7 +41,8 @@ if __name__ == "__main__":
         signal.signal(signal.SIGINT, stop_importing)
 # PyTorch's threads would wait for each other so actively that a program beside this one makes it ten times slower;
 # less costs nothing alone
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 gc.disable()  # the imports make 700,000 objects and no garbage, and looking for it takes a fifth of their time
 
 import logging

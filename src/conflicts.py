@@ -1,7 +1,9 @@
 """Requests that cannot come true, alone or with a checkpoint: refused by name, never ignored."""
 
 import os
-from itertools import pairwise
+import shlex
+import warnings
+from itertools import chain, pairwise
 
 import torch
 from jsonargparse import Namespace
@@ -11,10 +13,11 @@ from src.checkpoint.restore import Origin
 from src.data.datasets import DATASETS
 from src.errors import UsageError
 from src.model.networks import build_network
-from src.runs import Run
+from src.runs import Run, class_names
 
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
 BYTES_PER_WEIGHT = 4
+FLAGS_OF_CLASSES = {"callbacks": "--trainer.callbacks", "logger": "--trainer.logger"}
 # the Trainer's settings that need one optimizer step per batch, with the values that ask for nothing (1.0 is all
 # batches, 1 is one)
 PER_BATCH: dict[str, tuple[object, ...]] = {
@@ -74,16 +77,23 @@ def refuse_forgotten(request: Namespace, origin: Origin, words: list[str]) -> No
         words: The words of the request.
 
     Raises:
-        UsageError: If the run had some, which no checkpoint brings back, and the request does not speak of them.
+        UsageError: If the run had some, which no checkpoint brings back, and the request neither has nor refuses them.
     """
     run = Run.of_checkpoint(origin.path)
-    for name, classes in run.classes.items():
-        flag = f"--trainer.{name}"
-        if request.trainer[name] is None and not any(word.startswith(flag) for word in words):
-            raise UsageError(
-                f"{run.path} was trained with {', '.join(classes)}, which a checkpoint does not bring back: add "
-                f"--config {run.path / 'config.yaml'}, or {flag} null to go on without."
-            )
+    nulls = {flag for flag in FLAGS_OF_CLASSES.values() if f"{flag}=null" in words or (flag, "null") in pairwise(words)}
+    if nulls:  # Lightning need not say it again
+        warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
+    forgotten = {
+        FLAGS_OF_CLASSES[name]: [each for each in classes if each not in class_names(plain(request.trainer[name]))]
+        for name, classes in run.classes.items()
+    }
+    missing = {flag: classes for flag, classes in forgotten.items() if classes and flag not in nulls}
+    if missing:
+        raise UsageError(
+            f"{run.path} was trained with {', '.join(chain(*missing.values()))}, which a checkpoint does not bring "
+            f"back: put --config {shlex.quote(str(run.path / 'config.yaml'))} first, or go on without by "
+            f"{' '.join(f'{flag} null' for flag in missing)}."
+        )
 
 
 def refuse_with_several_steps(request: Namespace) -> None:

@@ -47,8 +47,9 @@ def explain(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, MisconfigurationException):
         return one_line(" ".join(str(error).split())), UsageError.exit_code
     if isinstance(error, RuntimeError) and str(error).startswith("Early stopping conditioned on metric"):
-        asked, *there = re.findall(r"`([^`]+/?[^`]*)`", str(error).replace("`EarlyStopping`", ""))
-        return f"--trainer.callbacks.monitor: there is no metric {asked}; name one of {', '.join(there)}.", 1
+        asked, _, *there = re.findall(r"`([^`]*)`", str(error))  # the second is its own name
+        names = ", ".join(there) or "none, as nothing was measured"
+        return f"--trainer.callbacks.monitor: there is no metric {asked}; those there are: {names}.", RunError.exit_code
     if isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower()):
         return (
             "another process of this job has ended or cannot be reached: see what it says; go on with "

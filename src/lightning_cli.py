@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import warnings
 from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
@@ -114,10 +113,8 @@ class CLI(LightningCLI):
             refuse_impossible(self.request)
             if self.config.subcommand == "fit":
                 refuse_with_several_steps(self.request)
-                if self.origin:
+                if self.origin and not self.request.trainer.fast_dev_run:
                     refuse_forgotten(self.request, self.origin, self.words)
-                    if Run.of_checkpoint(self.origin.path).classes:  # then it is wanted so
-                        warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
                 before = self.origin.teacher if self.origin else (None, "")
                 self.teacher = find_teacher(self.request, self.root, before)
         except UnicodeDecodeError as error:
@@ -154,6 +151,13 @@ class CLI(LightningCLI):
         """The parsed arguments of the chosen subcommand."""
         chosen: Namespace = self.config[self.config.subcommand]
         return chosen
+
+    def to_yaml(self) -> str:
+        """Return what was asked for as a config, which may stand before or behind a ``--ckpt_path``."""
+        request = self.request.clone()
+        request.pop("ckpt_path")
+        content: str = self.parsers[0].dump(request, skip_unset=False)
+        return content
 
     def instantiate_classes(self) -> None:
         """Make everything; a class of a config that needs a package which is not installed is the user's to mend."""
@@ -240,8 +244,7 @@ class CLI(LightningCLI):
         try:
             self._check_in()
             if self.run is not None and self.launch.is_first:
-                content = self.parsers[0].dump(self.request, skip_unset=False)
-                write_atomic(self.run.path / "config.yaml", content.encode())
+                write_atomic(self.run.path / "config.yaml", self.to_yaml().encode())
             open_trackers(self.trainer.loggers)
             if self.teacher is not None:
                 model.distillation = distillation(self.teacher, self.request)

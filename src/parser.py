@@ -30,7 +30,7 @@ REWORDINGS = (
     (r"the following arguments are required: (\w+).*", r"--\1 is missing; see --help."),
     (r'Key "(\w+)\.\w+" not found in namespace\.', r"--\1 needs settings below it, as in configs/mlp.yaml."),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
-    (r"argument (?:-\w/)?(--[\w.]+): expected one argument", r"\1 needs a value."),
+    (r"argument (?:-\w/)?(--[\w.]+): expected (?:one|at least one) argument", r"\1 needs a value."),
     (r' in "<unicode string>",', " at"),
     (r"- Expected a path but .* either not accessible or invalid - ", ""),
     (r"Expected a Sequence", r"Expected a list such as [256]"),
@@ -106,8 +106,8 @@ class Parser(LightningArgumentParser):
             if str(error).startswith("Unexpected config"):
                 raise UsageError(f"--config {cfg_path} has no settings: write them as in configs/mlp.yaml.") from error
             problem = " is not YAML" * ("<unicode string>" in str(error))
-            message = str(error).replace("Problems parsing config", f"--config {cfg_path}", 1)
-            raise ParserError(message.replace(f"--config {cfg_path}", f"--config {cfg_path}{problem}", 1)) from error
+            message = str(error).replace("Problems parsing config", f"--config {cfg_path}{problem}", 1)
+            raise ParserError(message) from error
         return config
 
 
@@ -142,9 +142,13 @@ def explain_callbacks(message: str) -> str | None:
     if missing := re.search(r"arguments are required: (\w+)", message):
         return f"{flag}.{missing[1]} is missing: the callback needs it."
     if early := re.search(r"NestedArg\(key='(\w+)'", message):
-        return f"{flag}.{early[1]} has no callback that it is for: put {flag}+=NAME before it."
+        return (
+            f"{flag}.{early[1]} does not fit: it follows the callback that it is for ({flag}+=NAME) and must suit it."
+        )
     if unknown := re.search(r"Given value: ([\w.]+)$", message):
-        close = difflib.get_close_matches(unknown[1].rpartition(".")[2], callbacks.__all__, n=1)
+        if "." in unknown[1]:
+            return f"{flag}: {unknown[1]} cannot be imported as a callback: check its path, and import it in Python."
+        close = difflib.get_close_matches(unknown[1], callbacks.__all__, n=1)
         way_out = f"did you mean {close[0]}?" if close else "name one of Lightning's, or a class by its import path."
         return f"{flag}: there is no {unknown[1]}; {way_out}"
     return None
@@ -152,15 +156,15 @@ def explain_callbacks(message: str) -> str | None:
 
 def flag_for(word: str, keys: Collection[str]) -> str | None:
     """Return the flag whose value a word looks like: a config, a checkpoint, a run folder or a picture."""
-    is_checkpoint = word.endswith(".ckpt") or Path(word).is_dir()
+    is_checkpoint = word.endswith(".ckpt") or word in ("best", "last") or (Path(word) / "checkpoints").is_dir()
     flag = "config" if word.endswith((".yaml", ".yml")) else "ckpt_path" if is_checkpoint else "images"
     return flag if any(flag == key.rpartition(".")[2] for key in keys) else None
 
 
 def nearest(name: str, keys: Collection[str]) -> str | None:
     """Return the key that was most likely meant, by its whole name or its last part; None if nothing is close."""
-    if (last := name.rpartition(".")[2]) in KERAS:
-        return KERAS[last]
+    if (known := KERAS.get(name.rpartition(".")[2])) in keys:
+        return known
     parts = {key.rpartition(".")[2]: key for key in keys}
     close = difflib.get_close_matches(name, keys, n=1) or difflib.get_close_matches(name, parts, n=1, cutoff=0.7)
     return parts.get(close[0], close[0]) if close else None

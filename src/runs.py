@@ -2,11 +2,12 @@
 
 import difflib
 import re
+import shlex
 import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from yaml import YAMLError
@@ -81,21 +82,16 @@ class Run:
         """
         try:
             asked = load_yaml((self.path / "config.yaml").read_text())["trainer"]
-            values = {name: asked.get(name) for name in ("callbacks", "logger")}
+            named = {name: class_names(asked.get(name)) for name in ("callbacks", "logger")}
         except (OSError, ValueError, YAMLError, LookupError, TypeError, AttributeError):  # none, or another's
             return {}
-        listed = {name: value if isinstance(value, list) else [value] for name, value in values.items()}
-        paths = {
-            name: [str(each["class_path"]) for each in value if isinstance(each, dict) and "class_path" in each]
-            for name, value in listed.items()
-        }
-        return {name: [path.rpartition(".")[2] for path in value] for name, value in paths.items() if value}
+        return {name: classes for name, classes in named.items() if classes}
 
     @property
     def way_on(self) -> str:
         """The command that goes on with the run."""
-        config = f" --config {self.path / 'config.yaml'}" if self.classes else ""
-        return f"python -m src.cli fit{config} --ckpt_path {self.path}"
+        config = ["--config", str(self.path / "config.yaml")] if self.classes else []
+        return shlex.join(["python", "-m", "src.cli", "fit", *config, "--ckpt_path", str(self.path)])
 
     def continues_from(self, checkpoint: Path) -> bool:
         """Say whether training from a checkpoint goes on with this run, instead of branching off from it."""
@@ -124,6 +120,19 @@ class Run:
             shutil.rmtree(self.path)
             with suppress(OSError):  # it holds other runs
                 self.path.parent.rmdir()
+
+
+def class_names(asked: Any) -> list[str]:
+    """Return the names of the classes that a config asks for, without TensorBoard's logger of the folder of runs.
+
+    That one a run has anyway.
+
+    Args:
+        asked: A setting with ``class_path`` and ``init_args``, a list of such, or anything else, which has none.
+    """
+    given = [each for each in (asked if isinstance(asked, list) else [asked]) if isinstance(each, dict)]
+    names = [(str(each.get("class_path")).rpartition(".")[2], each.get("init_args") or {}) for each in given]
+    return [name for name, its in names if (name, its.get("save_dir")) != ("TensorBoardLogger", RUNS_FOLDER)]
 
 
 def _number(path: Path) -> int:

@@ -70,6 +70,10 @@ def configs(folder: Path) -> None:
     (folder / "configs" / "mlp.yaml").touch()
 
 
+def checkpoints(folder: Path) -> None:
+    (folder / "a" / "checkpoints").mkdir(parents=True)
+
+
 def runs(folder: Path) -> None:
     for number in (0, 1):
         (folder / "lightning_logs" / f"version_{number}").mkdir(parents=True)
@@ -111,9 +115,17 @@ REQUESTS = {
     "a folder for a config": Request(f"{FIT} --config digits", ("--config digits is a folder: name a file",)),
     "broken config": Request(f"{FIT} --config bad.yaml", ("config", " at line 2"), config("model: [\n")),
     "a config without its flag": Request("fit my.yaml", ("my.yaml has no flag before it", "--config my.yaml?")),
-    "a run without its flag": Request("test digits", ("digits has no flag before it", "--ckpt_path digits?")),
+    "a run without its flag": Request("test a", ("a has no flag before it", "--ckpt_path a?"), checkpoints),
     "a picture without its flag": Request("predict --ckpt_path best my.png", ("did you mean --images my.png?",)),
-    "a word without a flag": Request("fit again", ("again",)),
+    "a word without a flag": Request("fit again", ("unrecognized arguments: again",)),
+    "a checkpoint without its flag": Request(
+        "test best", ("best has no flag before it; did you mean --ckpt_path best?",)
+    ),
+    "a folder of pictures without its flag": Request(
+        "predict --ckpt_path best digits", ("digits has no flag before it; did you mean --images digits?",)
+    ),
+    "pictures without a name": Request("predict --ckpt_path best --images", ("--images needs a value.",)),
+    "a seed of another command": Request("serve --seed 3", ("--seed is not known; see --help.",)),
     "a flag without its value": Request(f"{FIT} --config", ("--config needs a value.",)),
     "a flag of a sweep without its value": Request("sweep --space", ("--space needs a value.",)),
     "a seed as elsewhere": Request("fit --seed 3", ("--seed is not known", "--seed_everything?")),
@@ -122,13 +134,14 @@ REQUESTS = {
         f"{FIT} --trainer.callbacks+=EarlyStoping", ("--trainer.callbacks: there is no EarlyStoping", "EarlyStopping?")
     ),
     "no callback": Request(
-        f"{FIT} --trainer.callbacks+=src.nowhere.Nothing", ("there is no src.nowhere.Nothing; name one of Lightning's",)
+        f"{FIT} --trainer.callbacks+=src.nowhere.Nothing", ("src.nowhere.Nothing cannot be imported as a callback",)
     ),
     "a callback without what it needs": Request(
         f"{FIT} --trainer.callbacks+=EarlyStopping", ("--trainer.callbacks.monitor is missing: the callback needs it.",)
     ),
     "an argument without its callback": Request(
-        f"{FIT} --trainer.callbacks.monitor=val/loss", ("--trainer.callbacks.monitor has no callback", "+=NAME before")
+        f"{FIT} --trainer.callbacks.monitor=val/loss",
+        ("--trainer.callbacks.monitor does not fit: it follows the callback",),
     ),
     "a config that is no YAML": Request(
         f"{FIT} --config bad.yaml", ("--config ", "bad.yaml is not YAML: mapping values"), config("a text: of\n b: c\n")

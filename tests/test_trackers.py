@@ -56,6 +56,19 @@ def test_csv_has_each_epoch_and_tensorboard_is_silent(cli: Cli, tmp_path: Path) 
     assert cli("test", "--ckpt_path", "best").code == 0
 
 
+def test_a_run_goes_on_with_its_trackers_or_says_what_is_missing(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *overlay("tensorboard"), *overlay("csv"), *EPOCHS)
+    on = ["--ckpt_path", "last", "--trainer.max_epochs", "3"]
+    refused = cli("fit", *on)
+
+    assert refused.code == 2
+    assert "was trained with CSVLogger, which a checkpoint does not bring back: put --config " in refused.err
+    assert cli("fit", *overlay("csv"), *on).code == 0
+    assert len(epochs(tmp_path)) == 3
+    cli("fit", *overlay("tensorboard"), *EPOCHS)
+    assert cli("fit", *on).code == 0
+
+
 def test_several_trackers_and_tensorboard_in_the_run_folder(cli: Cli, tmp_path: Path) -> None:
     answer = cli("fit", *overlay("tensorboard"), *overlay("csv"), *EPOCHS)
     run = run_folder(tmp_path)

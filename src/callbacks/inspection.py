@@ -106,8 +106,8 @@ class Inspection(Callback):
             except BaseException as end:
                 if not (number := signal_of(end)):
                     raise
-                way_on = f"The network is saved; its pictures: {self.run.way_on}"
-                raise StoppedError(number, way_on) from end
+                way_on = f"The network is saved; its pictures: {self.run.way_on} --trainer.max_epochs {epoch}"
+                raise StoppedError(number, way_on * self.run.last.exists()) from end
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Inspect the test, in the run of the checkpoint; a checkpoint outside of a run has no curves to go with."""

@@ -21,19 +21,23 @@ from src.model.schedule import share_of_lr
 
 
 class Batch(Protocol):
-    """What the model takes from a batch, whatever else it has.
+    """What the model takes from a batch, whatever else it has."""
 
-    Attributes:
-        images: ``(B, 28, 28)`` float32.
-        labels: ``(B,)`` int64.
-        sizes: For each optimizer step how many of the samples are for it.
-        global_sizes: How many each step has on all ranks together.
-    """
+    @property
+    def images(self) -> Tensor:
+        """``(B, 28, 28)`` float32."""
 
-    images: Tensor
-    labels: Tensor
-    sizes: list[int]
-    global_sizes: list[int]
+    @property
+    def labels(self) -> Tensor:
+        """``(B,)`` int64."""
+
+    @property
+    def sizes(self) -> list[int]:
+        """For each optimizer step how many of the samples are for it."""
+
+    @property
+    def global_sizes(self) -> list[int]:
+        """How many each step has on all ranks together."""
 
 
 class Classifier(LightningModule):

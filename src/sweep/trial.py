@@ -79,11 +79,6 @@ class FitRequest(CLI):
         config.fit.trainer.logger = config.fit.trainer.callbacks = None  # they may do more than to check
         self.parser.instantiate_classes(config)
 
-    def to_yaml(self) -> str:
-        """Return what was asked for as a config."""
-        content: str = self.parsers[0].dump(self.request, skip_unset=False)
-        return content
-
 
 class TrialCLI(CLI):
     """Trains a trial.

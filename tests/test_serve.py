@@ -377,7 +377,8 @@ def test_without_its_extra_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     code = main(["serve", "--ckpt_path", str(own_run)])
 
-    check(Answer(code, *capsys.readouterr()), Request("", ("uvicorn", "pip install '.[serve]'")))
+    says = ("uvicorn", "pip install --constraint constraints.txt '.[serve]'")
+    check(Answer(code, *capsys.readouterr()), Request("", says))
 
 
 @pytest.mark.parametrize(

@@ -39,10 +39,6 @@ if __name__ == "__main__":
     atexit.register(leave)  # first here, so the last to be called
     if (on_interrupt := signal.getsignal(signal.SIGINT)) is signal.default_int_handler:
         signal.signal(signal.SIGINT, stop_importing)
-# PyTorch's threads would wait for each other so actively that a program beside this one makes it ten times slower;
-# less costs nothing alone
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 gc.disable()  # the imports make 700,000 objects and no garbage, and looking for it takes a fifth of their time
 
 import logging

@@ -17,7 +17,6 @@ from src.runs import Run, class_names
 
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
 BYTES_PER_WEIGHT = 4
-FLAGS_OF_CLASSES = {"callbacks": "--trainer.callbacks", "logger": "--trainer.logger"}
 # the Trainer's settings that need one optimizer step per batch, with the values that ask for nothing (1.0 is all
 # batches, 1 is one)
 PER_BATCH: dict[str, tuple[object, ...]] = {
@@ -80,14 +79,13 @@ def refuse_forgotten(request: Namespace, origin: Origin, words: list[str]) -> No
         UsageError: If the run had some, which no checkpoint brings back, and the request neither has nor refuses them.
     """
     run = Run.of_checkpoint(origin.path)
-    nulls = {flag for flag in FLAGS_OF_CLASSES.values() if f"{flag}=null" in words or (flag, "null") in pairwise(words)}
-    if nulls:  # Lightning need not say it again
-        warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
-    forgotten = {
-        FLAGS_OF_CLASSES[name]: [each for each in classes if each not in class_names(plain(request.trainer[name]))]
-        for name, classes in run.classes.items()
-    }
-    missing = {flag: classes for flag, classes in forgotten.items() if classes and flag not in nulls}
+    missing: dict[str, list[str]] = {}
+    for name, classes in run.classes.items():
+        flag, asked = f"--trainer.{name}", class_names(plain(request.trainer[name]))
+        if f"{flag}=null" in words or (flag, "null") in pairwise(words):
+            warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # it is wanted so
+        elif forgotten := [each for each in classes if each not in asked]:
+            missing[flag] = forgotten
     if missing:
         raise UsageError(
             f"{run.path} was trained with {', '.join(chain(*missing.values()))}, which a checkpoint does not bring "

@@ -119,18 +119,17 @@ def append(path: Path, content: bytes) -> None:
         OSError: If the file is not writable or the disk is full; it names ``path``, which then ends as it did.
         RunError: If its folder is gone.
     """
-    try:
-        with _named(path), path.open("ab", buffering=0) as file:
-            end = file.seek(0, os.SEEK_END)
-            left = memoryview(content)
-            try:
-                while left:
-                    left = left[file.write(left) :]
-            except OSError:
-                file.truncate(end)
-                raise
-    except FileNotFoundError as error:
-        raise RunError(f"{path.parent} is gone: it was removed or renamed while it was written to.") from error
+    if not path.parent.is_dir():
+        raise RunError(f"{path.parent} is gone: it was removed or renamed while it was written to.")
+    with _named(path), path.open("ab", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        left = memoryview(content)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            file.truncate(end)
+            raise
 
 
 @contextmanager

@@ -71,13 +71,12 @@ def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet:
         UsageError: If there is no such checkpoint, no picture, or no place for a file.
         OSError: If a file cannot be written; it is then not there, or as it was.
     """
+    paths = list(dict.fromkeys(path for words in images for path in find_pictures(words)))
     for flag, name, ending in (("output", output, ".csv"), ("sheet", sheet, ".png")):
         if name is not None:
             refuse_place(flag, Path(name), ending)
-    paths = list(dict.fromkeys(path for words in images for path in find_pictures(words)))
-    for flag, name in (("output", output), ("sheet", sheet)):
-        if name is not None and Path(name).resolve() in {path.resolve() for path in paths}:
-            raise UsageError(f"--{flag} {name} is one of the pictures to read: name another file.")
+            if Path(name).exists() and any(path.samefile(name) for path in paths):
+                raise UsageError(f"--{flag} {name} is one of the pictures to read: name another file.")
     trained = Trained.load(ckpt_path)
     table = Path(output) if output else Run.of_checkpoint(trained.checkpoint).path / "predictions.csv"
     failed = 0

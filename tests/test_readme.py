@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks import accuracy, chaos, data, devices, digits, fuzz, gpu, parity, serve, speed, sweep
+from benchmarks import accuracy, chaos, data, devices, digits, fuzz, gpu, parity, serve, speed, sweep, threads
 from benchmarks.documents import documents, shown
 from tests.conftest import REPOSITORY, run_as_written
 
@@ -22,7 +22,7 @@ DOCUMENTS = {path.relative_to(REPOSITORY): path.read_text() for path in document
 README = DOCUMENTS[Path("README.md")]
 WALK = Path("docs/make_it_yours.md")  # which has a test of its own, as it changes the code
 BY_CI = {"make test", "make lint"}
-STUDIES = (accuracy, chaos, data, devices, digits, fuzz, gpu, parity, serve, speed, sweep)
+STUDIES = (accuracy, chaos, data, devices, digits, fuzz, gpu, parity, serve, speed, sweep, threads)
 
 
 def blocks(path: Path, language: str) -> list[str]:

@@ -1,11 +1,11 @@
-"""Do more devices make it faster? A model of a step, checked against two processes here, and what it says of GPUs.
+"""Do more devices make it faster? A model of a step, checked against two processes here.
 
 ``python -m benchmarks.devices`` measures, writes ``benchmarks/results/devices.json`` and the documents' table (about
 five minutes on two cores); ``--table`` only writes the table.
 
 The model: a step costs what one process needs for its shard, plus the all-reduce of the gradient, 4 bytes a parameter
 around a ring: ``2 (P - 1)`` messages of ``1 / P`` of it. Nothing overlaps, which is right for a network of two layers.
-Latency and bandwidth of the ring are measured here by two processes over gloo; those of GPUs are assumed.
+Latency and bandwidth of the ring are measured here by two processes over gloo.
 """
 
 import argparse
@@ -29,14 +29,6 @@ POINTS = ({"batch_size": 200, "hidden_units": 256}, {"batch_size": 4800, "hidden
           {"batch_size": 200, "hidden_units": 1024})  # fmt: skip
 EPOCHS, REPEATS, SEEDS = 3, 2, 3
 LARGEST = 8_000_000  # floats of the largest all-reduce
-# assumed, not measured: what a step of one GPU costs at least and what it computes, and the links
-GPU = {"step_seconds": 30e-6, "flops": 50e12}
-LINKS = {
-    "in a machine": {"latency": 5e-6, "bandwidth": 200e9},
-    "between machines": {"latency": 20e-6, "bandwidth": 25e9},
-}
-GPUS_OF_A_MACHINE = 8
-COUNTS = (2, 8, 64)
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
@@ -112,34 +104,6 @@ def accuracy(factor: int) -> dict[str, Any]:
     return {"factor": factor, "val/acc": found}
 
 
-def speedup(devices: int, batch_size: int, hidden_units: int, grows: bool) -> float:
-    """Return by how much ``devices`` GPUs train an epoch faster than one, by the model.
-
-    Args:
-        devices: How many, 8 in a machine.
-        batch_size: Samples in a batch of one GPU.
-        hidden_units: The network's width.
-        grows: Whether each GPU has such a batch, instead of a shard of it.
-    """
-    link = LINKS["in a machine" if devices <= GPUS_OF_A_MACHINE else "between machines"]
-
-    def compute(samples: float) -> float:
-        return max(GPU["step_seconds"], 6 * parameters(hidden_units) * samples / GPU["flops"])
-
-    shard = batch_size if grows else batch_size / devices
-    step = compute(shard) + all_reduce(devices, parameters(hidden_units), **link)
-    return (devices if grows else 1) * compute(batch_size) / step
-
-
-CASES = {
-    "as it is: batch 200, 256 units": (200, 256, False),
-    "batch 200 on each, lr by the rule": (200, 256, True),
-    "batch 8,192 on each": (8_192, 256, True),
-    "batch 200, 4,096 units": (200, 4_096, False),
-    "batch 8,192 on each, 4,096 units": (8_192, 4_096, True),
-}
-
-
 def tables(results: dict[str, Any]) -> dict[str, str]:
     """Return the documents' tables."""
     link = results["link"]
@@ -150,24 +114,15 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
         figures = (point["one"], reduced, point["half"] + reduced, point["two"])
         cells = " | ".join(f"{1e6 * value:,.0f}" for value in figures)
         lines.append(f"| batch {point['batch_size']:,}, {point['hidden_units']:,} units | {cells} |")
-    counts = " | ".join(f"{count} GPUs" for count in COUNTS)
-    lines += ["", f"| an epoch, times as fast as on one GPU, by the model | {counts} |", "|---|" + "---|" * len(COUNTS)]
-    for name, case in CASES.items():
-        lines.append(f"| {name} | {' | '.join(f'{speedup(count, *case):.2g}' for count in COUNTS)} |")
-    lines.append(f"| several seeds, one on each GPU | {' | '.join(f'{count}' for count in COUNTS)} |")
     lines += ["", "| batch | lr | `val/acc` after ten epochs |", "|---|---|---|"]
     for row in results["accuracy"]:
         mean, factor = statistics.mean(row["val/acc"]), row["factor"]
         lines.append(f"| {200 * factor:,} | {0.001 * factor**0.5:g} | {mean:.4f} |")
     here = results["machine"]
-    links = "; ".join(
-        f"{name} {it['latency'] * 1e6:.0f} µs, {it['bandwidth'] / 1e9:.0f} GB/s" for name, it in LINKS.items()
-    )
     lines += [
         "",
         f"Measured: {link['latency'] * 1e6:.0f} µs a message and {link['bandwidth'] / 1e9:.1f} GB/s between two "
-        f"processes on {here['cores']} cores ({here['cpu']}). Assumed of GPUs: a step takes at least "
-        f"{GPU['step_seconds'] * 1e6:.0f} µs and computes {GPU['flops'] / 1e12:.0f} TFLOP/s; links: {links}.",
+        f"processes on {here['cores']} cores ({here['cpu']}).",
     ]
     return {"devices": "\n".join(lines)}
 

@@ -54,7 +54,7 @@ def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet:
     """Read pictures of digits.
 
     Any format that Pillow reads will do, of any size, dark on light or light on dark, in colour or not, centred or
-    not, drawn or photographed; one digit each. A picture that cannot be read gets a row that says why.
+    not; one digit each. A picture that cannot be read gets a row that says why.
 
     Args:
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has

@@ -15,7 +15,7 @@ exit_code = 1  # of a process that ends by an exception
 
 def leave() -> None:
     """End this process without freeing its objects one by one, which would take another second."""
-    from src.output import flush
+    from src.common.output import flush
 
     flush()
     os._exit(exit_code)
@@ -53,13 +53,13 @@ import docstring_parser
 
 from src.data.datamodule import MNISTDataModule
 from src.data.report import report
-from src.errors import UsageError, explain
+from src.common.errors import UsageError, explain
 from src.launch.launcher import Launch
 from src.launch.ranks import Ranks
 from src.lightning_cli import CLI
-from src.output import flush, say
+from src.common.output import flush, say
 from src.parser import Parser, ParserError, explain_parser_message
-from src.signals import StoppedError, signal_of
+from src.common.signals import StoppedError, signal_of
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, on_interrupt)

@@ -11,7 +11,7 @@ from jsonargparse import Namespace
 from src.checkpoint.recipe import EPOCH_END, MID_EPOCH, NETWORK, dotted, plain
 from src.checkpoint.restore import Origin
 from src.data.datasets import DATASETS
-from src.errors import UsageError
+from src.common.errors import UsageError
 from src.model.networks import build_network
 from src.runs import Run, class_names
 

@@ -13,8 +13,8 @@ from jsonargparse.typing import restricted_number_type
 from lightning.pytorch import callbacks
 from lightning.pytorch.cli import LightningArgumentParser
 
-from src.errors import UsageError
-from src.yaml_text import LONGEST_VALUE, load_yaml
+from src.common.errors import UsageError
+from src.common.yaml_text import LONGEST_VALUE, load_yaml
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
 GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")

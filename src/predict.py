@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from src.callbacks.pictures import sheet as draw_sheet
+from src.common.drawing import sheet as draw_sheet
 from src.data.digits import read_digit
 from src.data.grey import DigitError
-from src.errors import UsageError
-from src.files import open_atomic, refuse_place, write_atomic
-from src.output import say
+from src.common.errors import UsageError
+from src.common.files import open_atomic, refuse_place, write_atomic
+from src.common.output import say
 from src.runs import Run
 from src.trained import Trained
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from yaml import YAMLError
 
-from src.errors import FULL, UsageError
-from src.yaml_text import load_yaml
+from src.common.errors import FULL, UsageError
+from src.common.yaml_text import load_yaml
 
 RUNS_FOLDER = "lightning_logs"
 FIRST_STEPS = "train one first: python -m src.cli fit --config configs/mlp.yaml"

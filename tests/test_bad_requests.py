@@ -19,7 +19,7 @@ from benchmarks.fuzz_inputs import laughs
 from src.cli import main
 from src.data.checks import TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import write_idx
-from src.errors import explain
+from src.common.errors import explain
 from tests.conftest import REPOSITORY, Answer, Cli, run_process
 
 Prepare = Callable[[Path], None]

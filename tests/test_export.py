@@ -19,7 +19,7 @@ from src.cli import main
 from src.data.checks import TEST_IMAGES, TRAIN_IMAGES
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx, write_idx
-from src.errors import RunError
+from src.common.errors import RunError
 from src.export import ONNX_PACKAGES, compare, digests, formats, read_test_data
 from src.trained import Trained
 from tests.conftest import REPOSITORY, TEST_SIZE, Answer, Cli, run_process

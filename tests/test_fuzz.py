@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import fuzz
-from src.errors import RunError, UsageError
+from src.common.errors import RunError, UsageError
 
 
 @pytest.mark.parametrize(("reader", "inputs"), [("IDX file", 2_000), ("config", 300), ("checkpoint", 300)])

@@ -161,7 +161,7 @@ def test_two_cannot_train_in_one_run(endless: subprocess.Popen[str], cli: Cli, t
 def test_a_second_signal_ends_at_once() -> None:
     code = """
 import signal
-from src.signals import SignalWatch
+from src.common.signals import SignalWatch
 watch = SignalWatch()
 watch.start()
 for _ in range(2):

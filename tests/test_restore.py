@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.fuzz_inputs import deep, endless
 from src.checkpoint.restore import read_checkpoint
-from src.errors import UsageError
+from src.common.errors import UsageError
 from tests.conftest import Cli
 
 GONE = object()

@@ -4,7 +4,7 @@ from threading import Barrier
 
 import pytest
 
-from src.errors import UsageError
+from src.common.errors import UsageError
 from src.runs import Run, find_checkpoint
 
 

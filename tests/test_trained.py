@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from src.data.datamodule import MNISTDataModule
-from src.errors import UsageError
+from src.common.errors import UsageError
 from src.model.classifier import Classifier
 from src.trained import Trained
 from tests.conftest import REPOSITORY, Cli

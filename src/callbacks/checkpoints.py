@@ -10,11 +10,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from src.errors import UsageError
-from src.files import link_atomic, write_atomic
+from src.common.errors import UsageError
+from src.common.files import link_atomic, write_atomic
 from src.model.classifier import Classifier
 from src.runs import Run
-from src.signals import SignalWatch, StoppedError
+from src.common.signals import SignalWatch, StoppedError
 
 MONITOR = "val/acc"
 

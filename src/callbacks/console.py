@@ -11,7 +11,7 @@ from tqdm import tqdm
 from src.callbacks.history import History
 from src.model.classifier import Classifier
 from src.model.networks import parameter_table
-from src.output import say
+from src.common.output import say
 from src.runs import RUNS_FOLDER, Run
 
 REFRESH_SECONDS = 0.1

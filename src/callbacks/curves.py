@@ -8,8 +8,8 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from src.callbacks.events import Events, name_after_all
-from src.files import append
+from src.common.events import Events, name_after_all
+from src.common.files import append
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from src.callbacks import findings, pictures
-from src.callbacks.events import WEIGHTS
+from src.callbacks import findings
+from src.common import drawing
+from src.common.events import WEIGHTS
 from src.callbacks.findings import Predictions
 from src.callbacks.projector import write_projector
 from src.data.batches import Batch
@@ -80,7 +81,7 @@ class Evaluation:
 def draw_first_batch(of: Network) -> None:
     """Images: the first training batch, augmented and with its labels."""
     labels = of.batch.labels[:FIRST_BATCH].tolist()
-    sheet = pictures.sheet(
+    sheet = drawing.sheet(
         of.batch.images[:FIRST_BATCH],
         [[of.data.classes[label]] for label in labels],
         "The first training batch as the network sees it",
@@ -99,7 +100,7 @@ def draw_weights(of: Network) -> None:
         return  # it does not see whole images
     shown = f"{min(len(weight), UNITS)} of {len(weight)}" if len(weight) > UNITS else str(len(weight))
     title = f"Weights of the first layer's {shown} units (epoch {of.step})"
-    picture = pictures.weights(weight[:UNITS].reshape(-1, *shape), title)
+    picture = drawing.weights(weight[:UNITS].reshape(-1, *shape), title)
     of.writer.add_image(WEIGHTS, picture, of.step, dataformats="HWC")
 
 
@@ -127,7 +128,7 @@ def draw_graph(of: Network) -> None:
 def draw_confusion(of: Evaluation) -> None:
     """Images: the confusion matrix."""
     counts = findings.confusion_counts(of.found)
-    picture = pictures.confusion(counts, of.data.classes, of.title("Confusion"))
+    picture = drawing.confusion(counts, of.data.classes, of.title("Confusion"))
     of.writer.add_image(f"{of.split}/confusion", picture, of.step, dataformats="HWC")
 
 
@@ -140,7 +141,7 @@ def draw_mistakes(of: Evaluation) -> None:
         for true, predicted, confidence in _described(of, chosen)
     ]
     note = f"the {len(chosen)} most confident of {wrong:,} mistakes in {len(of.found.labels):,} images"
-    sheet = pictures.sheet(of.images(chosen), captions, of.title("Worst mistakes"), [note])
+    sheet = drawing.sheet(of.images(chosen), captions, of.title("Worst mistakes"), [note])
     of.writer.add_image(f"{of.split}/worst_mistakes", sheet, of.step, dataformats="HWC")
 
 
@@ -151,8 +152,8 @@ def draw_surest(of: Evaluation) -> None:
         chosen = of.found.select(right=True, count=SUREST, surest=surest)
         captions = [[name, f"{confidence:.1%}"] for name, _, confidence in _described(of, chosen)]
         note = f"{of.data.dataset} {of.split}, weights of epoch {of.step}"
-        panels.append(pictures.sheet(of.images(chosen), captions, title, [note], columns=3))
-    of.writer.add_image(f"{of.split}/surest_and_least_sure", pictures.beside(*panels), of.step, dataformats="HWC")
+        panels.append(drawing.sheet(of.images(chosen), captions, title, [note], columns=3))
+    of.writer.add_image(f"{of.split}/surest_and_least_sure", drawing.beside(*panels), of.step, dataformats="HWC")
 
 
 def draw_calibration(of: Evaluation) -> None:
@@ -163,7 +164,7 @@ def draw_calibration(of: Evaluation) -> None:
         f"expected calibration error {error:.4f}",
         f"mean confidence {of.found.confidence.mean():.4f}, accuracy {right:.4f}",
     ]
-    picture = pictures.reliability(*findings.calibration_bins(of.found), of.title("Reliability"), notes)
+    picture = drawing.reliability(*findings.calibration_bins(of.found), of.title("Reliability"), notes)
     of.writer.add_image(f"{of.split}/reliability", picture, of.step, dataformats="HWC")
     of.writer.add_scalar(f"{of.split}/calibration_error", error, of.step)
 

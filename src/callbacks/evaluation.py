@@ -7,10 +7,10 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from src.files import write_atomic
+from src.common.files import write_atomic
 from src.model.classifier import Classifier
 from src.model.metrics import Stage
-from src.output import say
+from src.common.output import say
 from src.runs import Run
 
 

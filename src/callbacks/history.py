@@ -16,8 +16,8 @@ from torch import Tensor
 
 from src.callbacks.checkpoints import score_of
 from src.data.datamodule import MNISTDataModule
-from src.errors import RunError
-from src.files import write_atomic
+from src.common.errors import RunError
+from src.common.files import write_atomic
 from src.model.classifier import Classifier
 from src.runs import Run
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from src.files import write_atomic
+from src.common.files import write_atomic
 
 PROJECTOR = "projector"
 

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.checkpoint.content import problems
-from src.errors import UsageError
+from src.common.errors import UsageError
 from src.runs import find_checkpoint
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.data.datasets import DATASETS, DatasetName
-from src.errors import UsageError
-from src.files import write_atomic
+from src.common.errors import UsageError
+from src.common.files import write_atomic
 
 DEFAULT_ROOT = Path("data")
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = DATASETS["MNIST"].files

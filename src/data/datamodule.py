@@ -16,7 +16,7 @@ from src.data.datasets import DATASETS, DatasetName
 from src.data.pairs import read_pair
 from src.data.sources import find_files, place_files
 from src.data.splits import mean_and_std, split_positions
-from src.errors import UsageError
+from src.common.errors import UsageError
 
 EVAL_BATCH_SIZE = 4_000  # no gradients are kept, so a few large batches cost less than many small ones
 

@@ -16,8 +16,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from src.errors import UsageError
-from src.files import write_atomic
+from src.common.errors import UsageError
+from src.common.files import write_atomic
 
 UNSIGNED_BYTE, INTEGER = 0x08, 0x0C
 ITEM_BYTES = {UNSIGNED_BYTE: 1, INTEGER: 4}

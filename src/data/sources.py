@@ -20,7 +20,7 @@ from src.data.checks import (
 )
 from src.data.datasets import DATASETS, DatasetName
 from src.data.downloads import SOURCES
-from src.errors import FULL, RunError, UsageError
+from src.common.errors import FULL, RunError, UsageError
 
 log = logging.getLogger(__name__)
 

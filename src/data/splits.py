@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from src.data.batches import Split
-from src.errors import UsageError
+from src.common.errors import UsageError
 
 CHUNK = 10_000
 

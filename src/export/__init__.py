@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from src.data.datamodule import MNISTDataModule
-from src.errors import RunError, UsageError
+from src.common.errors import RunError, UsageError
 from src.export.formats import FORMATS, Network
-from src.files import refuse_place, write_atomic
-from src.output import say
+from src.common.files import refuse_place, write_atomic
+from src.common.output import say
 from src.runs import Run
 from src.trained import Trained
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
-from src.errors import UsageError
+from src.common.errors import UsageError
 from src.trained import PixelClassifier
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]  # images uint8 (N, 28, 28) -> logits, probabilities (N, classes)

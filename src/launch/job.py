@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from src.checkpoint.restore import Origin
-from src.files import link_atomic, write_atomic
+from src.common.files import link_atomic, write_atomic
 from src.runs import Run, runs_of
 
 NOTE = "job.json"

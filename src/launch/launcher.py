@@ -12,7 +12,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
-from src.errors import UsageError
+from src.common.errors import UsageError
 
 POLL_SECONDS = 0.02
 PROCESSES_PER_CORE = 8  # more on the CPU are a typing error, not a plan

@@ -17,7 +17,7 @@ from torch.distributed import DistError, Store, TCPStore  # type: ignore[attr-de
 
 from src.checkpoint.recipe import MACHINE, dotted
 from src.data.checks import sha256
-from src.errors import UsageError
+from src.common.errors import UsageError
 from src.launch.job import note_of
 from src.launch.launcher import POLL_SECONDS, Launch, new_store
 

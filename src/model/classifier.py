@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
 
-from src.errors import RunError, UsageError
+from src.common.errors import RunError, UsageError
 from src.model.cpu import speed_up_cpu
 from src.model.distillation import Distillation
 from src.model.execution import Execution

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from src.errors import UsageError
+from src.common.errors import UsageError
 
 
 class Distillation:

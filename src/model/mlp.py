@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from src.errors import UsageError
+from src.common.errors import UsageError
 
 
 class MLP(nn.Sequential):

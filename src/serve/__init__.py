@@ -7,9 +7,9 @@ import socket
 import sys
 
 from src.data.datasets import DIGITS
-from src.errors import UsageError
-from src.output import say
-from src.signals import STOPS
+from src.common.errors import UsageError
+from src.common.output import say
+from src.common.signals import STOPS
 from src.trained import Trained
 
 GRACE_SECONDS = 10

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.checkpoint.recipe import recipe_of
-from src.errors import RunError, UsageError
-from src.files import write_atomic
-from src.output import say
-from src.signals import StoppedError, signal_of
+from src.common.errors import RunError, UsageError
+from src.common.files import write_atomic
+from src.common.output import say
+from src.common.signals import StoppedError, signal_of
 
 if TYPE_CHECKING:
     from src.sweep.study import SharedStudy

@@ -13,8 +13,8 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
-from src.callbacks.events import event_file
-from src.files import write_atomic
+from src.common.events import event_file
+from src.common.files import write_atomic
 from src.sweep.space import Values, flags
 
 SHOWN = 10  # trials in the table

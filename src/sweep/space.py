@@ -17,8 +17,8 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
-from src.errors import UsageError
-from src.yaml_text import load_yaml
+from src.common.errors import UsageError
+from src.common.yaml_text import load_yaml
 
 KINDS = {"log": (int, float), "float": (int, float), "int": (int,), "choice": (), "grid": ()}
 LARGEST = 2**53  # whole numbers beyond are not exact as floats

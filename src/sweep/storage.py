@@ -14,7 +14,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryHeartb
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
-from src.errors import UsageError
+from src.common.errors import UsageError
 
 HEARTBEAT_SECONDS = 10  # between two signs of life of a worker in a database, after three without it counts as dead
 CONNECT_SECONDS = 10

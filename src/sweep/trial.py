@@ -12,8 +12,8 @@ from optuna import Trial
 from src.callbacks.checkpoints import Checkpoints
 from src.callbacks.history import History
 from src.data.datamodule import MNISTDataModule
-from src.errors import UsageError
-from src.files import write_atomic
+from src.common.errors import UsageError
+from src.common.files import write_atomic
 from src.launch.launcher import Launch, number_of_devices
 from src.launch.ranks import Ranks
 from src.lightning_cli import CLI

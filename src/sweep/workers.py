@@ -12,9 +12,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from optuna import Trial, TrialPruned
 
 from src.data.datamodule import MNISTDataModule
-from src.errors import RunError, UsageError, one_line
-from src.output import say
-from src.signals import STOPS, StoppedError
+from src.common.errors import RunError, UsageError, one_line
+from src.common.output import say
+from src.common.signals import STOPS, StoppedError
 from src.sweep.results import settings
 from src.sweep.study import SharedStudy, TrialFailedError
 from src.sweep.trial import TrialCLI

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from src.callbacks.curves import Curves
-from src.callbacks.events import event_file
+from src.common.events import event_file
 from tests.conftest import REPOSITORY
 from tests.test_cli import curves
 

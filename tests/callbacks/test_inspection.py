@@ -9,7 +9,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src.callbacks import dashboards, events
+from src.callbacks import dashboards
+from src.common import events
 from src.callbacks.inspection import Inspection
 from src.model.classifier import Classifier
 from tests.conftest import TEST_SIZE, Answer, Cli

@@ -14,7 +14,7 @@ from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import read_idx, write_idx
 from src.data.splits import mean_and_std, split_positions
-from src.errors import UsageError
+from src.common.errors import UsageError
 from tests.conftest import TEST_SIZE, TRAIN_SIZE
 
 

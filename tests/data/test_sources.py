@@ -13,7 +13,7 @@ from src.data.checks import OFFICIAL_SHA256, RECORD, TEST_LABELS, TRAIN_LABELS, 
 from src.data.datasets import DATASETS, DatasetName
 from src.data.downloads import SOURCES
 from src.data.sources import find_files, place_files
-from src.errors import RunError, UsageError
+from src.common.errors import RunError, UsageError
 
 
 def test_the_packaged_copy_is_the_official_mnist_and_torchvision_opens_it(tmp_path: Path) -> None:

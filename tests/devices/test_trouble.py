@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from src.errors import UsageError
+from src.common.errors import UsageError
 from src.launch.launcher import Launch, refuse_more_than_there_are
 from tests.devices.conftest import Study
 

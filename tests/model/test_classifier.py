@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from src.data.batches import Batch
-from src.errors import UsageError
+from src.common.errors import UsageError
 from src.model.classifier import Classifier
 
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from src.errors import UsageError
+from src.common.errors import UsageError
 from src.model.distillation import Distillation
 from src.model.mlp import MLP
 

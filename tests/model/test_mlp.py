@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from src.errors import UsageError
+from src.common.errors import UsageError
 from src.model.mlp import MLP
 
 

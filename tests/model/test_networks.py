@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from src.errors import UsageError
+from src.common.errors import UsageError
 from src.model.networks import NetworkName, build_network
 
 pytestmark = pytest.mark.parametrize("name", get_args(NetworkName))

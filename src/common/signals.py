@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from src.errors import RunError
+from src.common.errors import RunError
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 

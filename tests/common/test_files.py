@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from src.files import link_atomic, write_atomic
+from src.common.files import link_atomic, write_atomic
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,8 @@ from benchmarks.documents import write_tables
 from benchmarks.processes import HERE, machine, run
 from benchmarks.variants import VARIANTS
 from src.data.datamodule import MNISTDataModule
-from src.data.digits import to_digit
-from src.data.grey import DigitError
+from src.digits.frame import to_digit
+from src.digits.grey import DigitError
 from src.trained import Trained
 
 RESULTS = Path(__file__).parent / "results" / "digits.json"

@@ -40,9 +40,9 @@ from benchmarks.fuzz_inputs import MARK, checkpoints, configs, idx_files
 from src.checkpoint.restore import read_checkpoint
 from src.cli import CLI
 from src.cli import main as cli
+from src.common.errors import explain
 from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import CHUNK_BYTES, read_idx, write_idx
-from src.common.errors import explain
 from src.launch.launcher import Launch
 from src.launch.ranks import Ranks
 from src.runs import Run

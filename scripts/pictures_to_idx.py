@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from src.data.datasets import DATASETS
-from src.data.digits import DigitError, read_digit
 from src.data.idx import write_idx
+from src.digits.frame import DigitError, read_digit
 
 TEST_SHARE = 6  # MNIST tests on 10,000 of 70,000
 

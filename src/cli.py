@@ -51,15 +51,15 @@ from pathlib import Path
 
 import docstring_parser
 
+from src.common.errors import UsageError, explain
+from src.common.output import flush, say
+from src.common.signals import StoppedError, signal_of
 from src.data.datamodule import MNISTDataModule
 from src.data.report import report
-from src.common.errors import UsageError, explain
 from src.launch.launcher import Launch
 from src.launch.ranks import Ranks
 from src.lightning_cli import CLI
-from src.common.output import flush, say
 from src.parser import Parser, ParserError, explain_parser_message
-from src.common.signals import StoppedError, signal_of
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, on_interrupt)

@@ -10,8 +10,8 @@ from jsonargparse import Namespace
 
 from src.checkpoint.recipe import EPOCH_END, MID_EPOCH, NETWORK, dotted, plain
 from src.checkpoint.restore import Origin
-from src.data.datasets import DATASETS
 from src.common.errors import UsageError
+from src.data.datasets import DATASETS
 from src.model.networks import build_network
 from src.runs import Run, class_names
 

@@ -15,11 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from src.common.drawing import sheet as draw_sheet
-from src.data.digits import read_digit
-from src.data.grey import DigitError
 from src.common.errors import UsageError
 from src.common.files import open_atomic, refuse_place, write_atomic
 from src.common.output import say
+from src.digits.frame import read_digit
+from src.digits.grey import DigitError
 from src.runs import Run
 from src.trained import Trained
 

@@ -16,8 +16,8 @@ from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.history import History
 from src.callbacks.inspection import Inspection
 from src.checkpoint.recipe import plain, recipe_of
-from src.data.datamodule import MNISTDataModule
 from src.common.errors import UsageError, one_line
+from src.data.datamodule import MNISTDataModule
 from src.launch.launcher import as_list
 from src.runs import RUNS_FOLDER, Run
 

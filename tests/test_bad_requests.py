@@ -17,9 +17,9 @@ import torch
 
 from benchmarks.fuzz_inputs import laughs
 from src.cli import main
+from src.common.errors import explain
 from src.data.checks import TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import write_idx
-from src.common.errors import explain
 from tests.conftest import REPOSITORY, Answer, Cli, run_process
 
 Prepare = Callable[[Path], None]

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from src.cli import main
+from src.common.errors import RunError
 from src.data.checks import TEST_IMAGES, TRAIN_IMAGES
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx, write_idx
-from src.common.errors import RunError
 from src.export import ONNX_PACKAGES, compare, digests, formats, read_test_data
 from src.trained import Trained
 from tests.conftest import REPOSITORY, TEST_SIZE, Answer, Cli, run_process

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from src import predict as predict_module
 from src.cli import main
-from src.data.digits import read_digit
+from src.digits.frame import read_digit
 from src.trained import Trained
 from tests.conftest import Answer
 from tests.test_bad_requests import Request, check, files, foreign_checkpoint

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from src.cli import main
 from src.data.datasets import DATASETS
-from src.data.digits import to_digit
+from src.digits.frame import to_digit
 from src.serve import app, limits
 from src.trained import Trained
 from tests.conftest import Answer, serving

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.data.datamodule import MNISTDataModule
 from src.common.errors import UsageError
+from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
 from src.trained import Trained
 from tests.conftest import REPOSITORY, Cli

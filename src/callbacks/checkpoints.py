@@ -12,9 +12,9 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from src.common.errors import UsageError
 from src.common.files import link_atomic, write_atomic
+from src.common.signals import SignalWatch, StoppedError
 from src.model.classifier import Classifier
 from src.runs import Run
-from src.common.signals import SignalWatch, StoppedError
 
 MONITOR = "val/acc"
 

@@ -9,9 +9,9 @@ from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
 from src.callbacks.history import History
+from src.common.output import say
 from src.model.classifier import Classifier
 from src.model.networks import parameter_table
-from src.common.output import say
 from src.runs import RUNS_FOLDER, Run
 
 REFRESH_SECONDS = 0.1

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from src.callbacks import findings
-from src.common import drawing
-from src.common.events import WEIGHTS
 from src.callbacks.findings import Predictions
 from src.callbacks.projector import write_projector
+from src.common import drawing
+from src.common.events import WEIGHTS
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from src.common.files import write_atomic
+from src.common.output import say
 from src.model.classifier import Classifier
 from src.model.metrics import Stage
-from src.common.output import say
 from src.runs import Run
 
 

@@ -15,9 +15,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from src.callbacks.checkpoints import score_of
-from src.data.datamodule import MNISTDataModule
 from src.common.errors import RunError
 from src.common.files import write_atomic
+from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
 from src.runs import Run
 

@@ -13,17 +13,17 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
 from src.callbacks.dashboards import OF_EVALUATION, OF_NETWORK, Evaluation, Network, draw_graph
-from src.common.events import event_file, last_step
 from src.callbacks.findings import predict
 from src.checkpoint.restore import read_checkpoint
+from src.common.errors import FULL, UsageError
+from src.common.events import event_file, last_step
+from src.common.output import say
+from src.common.signals import StoppedError, signal_of
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
-from src.common.errors import FULL, UsageError
 from src.model.classifier import Classifier
 from src.model.networks import parameter_table
-from src.common.output import say
 from src.runs import Run
-from src.common.signals import StoppedError, signal_of
 from src.trained import weights_of
 
 if TYPE_CHECKING:

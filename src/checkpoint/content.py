@@ -19,8 +19,8 @@ from torch import Tensor
 
 from src.checkpoint.compare import differences, is_deep, is_number
 from src.checkpoint.settings import problems_of_settings
-from src.data.datasets import DATASETS
 from src.common.errors import UsageError
+from src.data.datasets import DATASETS
 from src.model.classifier import Classifier
 
 HALF = {"16-true": torch.float16, "bf16-true": torch.bfloat16}

@@ -7,9 +7,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from src.data.datasets import DATASETS, DatasetName
 from src.common.errors import UsageError
 from src.common.files import write_atomic
+from src.data.datasets import DATASETS, DatasetName
 
 DEFAULT_ROOT = Path("data")
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = DATASETS["MNIST"].files

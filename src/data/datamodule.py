@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from src.common.errors import UsageError
 from src.data.augment import Distortion
 from src.data.batches import Batch, BatchLoader, EpochOrder, Split
 from src.data.checks import sha256, source_of
@@ -16,7 +17,6 @@ from src.data.datasets import DATASETS, DatasetName
 from src.data.pairs import read_pair
 from src.data.sources import find_files, place_files
 from src.data.splits import mean_and_std, split_positions
-from src.common.errors import UsageError
 
 EVAL_BATCH_SIZE = 4_000  # no gradients are kept, so a few large batches cost less than many small ones
 

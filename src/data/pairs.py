@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from src.common.errors import UsageError
 from src.data.checks import reading
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import read_idx
-from src.common.errors import UsageError
 
 MAP_FROM_BYTES = 1 << 30
 IMAGE_SHAPE = (28, 28)

@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from src.common.errors import UsageError
+from src.common.files import refuse_place, write_atomic
 from src.data.batches import Split
 from src.data.checks import sha256
 from src.data.datamodule import MNISTDataModule
 from src.data.splits import mean_and_std, split_positions
-from src.common.errors import UsageError
-from src.common.files import refuse_place, write_atomic
 
 SAMPLES = 10
 MARGIN = 2

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from src.common.errors import FULL, RunError, UsageError
 from src.data.checks import (
     DEFAULT_ROOT,
     OFFICIAL_SHA256,
@@ -20,7 +21,6 @@ from src.data.checks import (
 )
 from src.data.datasets import DATASETS, DatasetName
 from src.data.downloads import SOURCES
-from src.common.errors import FULL, RunError, UsageError
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from src.data.batches import Split
 from src.common.errors import UsageError
+from src.data.batches import Split
 
 CHUNK = 10_000
 

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.data.datamodule import MNISTDataModule
 from src.common.errors import RunError, UsageError
-from src.export.formats import FORMATS, Network
 from src.common.files import refuse_place, write_atomic
 from src.common.output import say
+from src.data.datamodule import MNISTDataModule
+from src.export.formats import FORMATS, Network
 from src.runs import Run
 from src.trained import Trained
 

@@ -16,8 +16,8 @@ import torch
 from torch.distributed import DistError, Store, TCPStore  # type: ignore[attr-defined]
 
 from src.checkpoint.recipe import MACHINE, dotted
-from src.data.checks import sha256
 from src.common.errors import UsageError
+from src.data.checks import sha256
 from src.launch.job import note_of
 from src.launch.launcher import POLL_SECONDS, Launch, new_store
 

@@ -6,10 +6,10 @@ import signal
 import socket
 import sys
 
-from src.data.datasets import DIGITS
 from src.common.errors import UsageError
 from src.common.output import say
 from src.common.signals import STOPS
+from src.data.datasets import DIGITS
 from src.trained import Trained
 
 GRACE_SECONDS = 10

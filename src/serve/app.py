@@ -17,8 +17,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from torch import nn
 
-from src.data.digits import read_digit
-from src.data.grey import DigitError
+from src.digits.frame import read_digit
+from src.digits.grey import DigitError
 from src.runs import Run
 from src.serve.limits import TYPES, check_picture, read_body
 from src.trained import PixelClassifier, Trained

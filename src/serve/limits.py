@@ -7,7 +7,7 @@ from fastapi import HTTPException, Request
 from PIL import Image
 from starlette.requests import ClientDisconnect
 
-from src.data.digits import LARGEST
+from src.digits.frame import LARGEST
 
 LARGEST_BODY = 4 * 1024**2  # bytes
 BODY_SECONDS = 30

@@ -11,9 +11,9 @@ from optuna import Trial
 
 from src.callbacks.checkpoints import Checkpoints
 from src.callbacks.history import History
-from src.data.datamodule import MNISTDataModule
 from src.common.errors import UsageError
 from src.common.files import write_atomic
+from src.data.datamodule import MNISTDataModule
 from src.launch.launcher import Launch, number_of_devices
 from src.launch.ranks import Ranks
 from src.lightning_cli import CLI

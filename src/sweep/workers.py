@@ -11,10 +11,10 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from optuna import Trial, TrialPruned
 
-from src.data.datamodule import MNISTDataModule
 from src.common.errors import RunError, UsageError, one_line
 from src.common.output import say
 from src.common.signals import STOPS, StoppedError
+from src.data.datamodule import MNISTDataModule
 from src.sweep.results import settings
 from src.sweep.study import SharedStudy, TrialFailedError
 from src.sweep.trial import TrialCLI

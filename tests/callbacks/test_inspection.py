@@ -10,8 +10,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.callbacks import dashboards
-from src.common import events
 from src.callbacks.inspection import Inspection
+from src.common import events
 from src.model.classifier import Classifier
 from tests.conftest import TEST_SIZE, Answer, Cli
 from tests.test_cli import EPOCHS, checkpoint, run_folder, same_training

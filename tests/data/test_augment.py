@@ -4,9 +4,9 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms.functional import InterpolationMode, affine
 
+from src.common.errors import UsageError
 from src.data import augment
 from src.data.augment import Distortion, uniform
-from src.common.errors import UsageError
 
 POSITIONS = torch.arange(1_000, 1_040)
 FULL = Distortion(rotation=15, scale=0.15, shear=0.2, shift=2, elastic=1.5)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from src.common.errors import UsageError
 from src.data.batches import Split
 from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, sha256
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import read_idx, write_idx
 from src.data.splits import mean_and_std, split_positions
-from src.common.errors import UsageError
 from tests.conftest import TEST_SIZE, TRAIN_SIZE
 
 

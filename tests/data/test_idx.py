@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from benchmarks.fuzz import read_idx_file
-from src.data.idx import read_idx, write_idx
 from src.common.errors import UsageError
+from src.data.idx import read_idx, write_idx
 
 HEADER = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3])
 VALUES = bytes([1, 2, 3, 4, 5, 6])

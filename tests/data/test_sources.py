@@ -8,12 +8,12 @@ import pytest
 import torchvision
 from torchvision.datasets import MNIST
 
+from src.common.errors import RunError, UsageError
 from src.data import sources
 from src.data.checks import OFFICIAL_SHA256, RECORD, TEST_LABELS, TRAIN_LABELS, sha256, source_of
 from src.data.datasets import DATASETS, DatasetName
 from src.data.downloads import SOURCES
 from src.data.sources import find_files, place_files
-from src.common.errors import RunError, UsageError
 
 
 def test_the_packaged_copy_is_the_official_mnist_and_torchvision_opens_it(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from src.data.batches import Batch
 from src.common.errors import UsageError
+from src.data.batches import Batch
 from src.model.classifier import Classifier
 
 

@@ -11,9 +11,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from torch import Tensor
 
-from src.data.digits import read_digit, to_digit
-from src.data.grey import DigitError
 from src.data.idx import read_idx
+from src.digits.frame import read_digit, to_digit
+from src.digits.grey import DigitError
 
 Change = Callable[[Image.Image], Image.Image]
 FIVE = [(150, 50), (80, 50), (75, 100), (120, 95), (145, 120), (130, 160), (70, 155)]

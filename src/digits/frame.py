@@ -14,8 +14,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from src.data.grey import DigitError, Levels, to_grey
-from src.data.ink import bounds, find_ink
+from src.digits.grey import DigitError, Levels, to_grey
+from src.digits.ink import bounds, find_ink
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from src.data.grey import WORKING_SIDE, DigitError, Levels, shrink
+from src.digits.grey import WORKING_SIDE, DigitError, Levels, shrink
 
 CLOSE_ENOUGH = 40  # pixels of the ink's longest side in that copy; below, a closer look is taken
 FITTED_SIDE = 32  # of the sample to which the background is fitted

@@ -23,8 +23,8 @@ from typing import Any
 from benchmarks.documents import ROOT, write_tables
 from benchmarks.processes import HERE, machine, versions
 from benchmarks.processes import run as run_process
-from src.callbacks.findings import calibration_error, predict
 from src.data.datamodule import MNISTDataModule
+from src.inspection.findings import calibration_error, predict
 from src.runs import Run
 from src.trained import Trained
 

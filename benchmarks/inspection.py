@@ -34,8 +34,8 @@ def timed(hook: Callable[..., None], seconds: list[float]) -> Callable[..., None
 
 def fit_once(words: list[str]) -> None:
     """Run in a process of its own: train, and print the seconds inside the callback."""
-    from src.callbacks.inspection import Inspection
     from src.cli import main as cli
+    from src.inspection.callback import Inspection
 
     seconds: list[float] = []
     for name in ("on_train_start", "on_train_epoch_start", "on_fit_end"):

@@ -3,8 +3,8 @@
 from lightning.pytorch.cli import LightningArgumentParser
 
 from src.callbacks.checkpoints import Checkpoints
-from src.callbacks.inspection import Inspection
 from src.data.datasets import DATASETS, DatasetName
+from src.inspection.callback import Inspection
 from src.model.distillation import Distillation
 from src.parser import Seed
 

@@ -12,7 +12,6 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from src.callbacks.inspection import Inspection
 from src.checkpoint.recipe import dotted, plain, recipe_of
 from src.checkpoint.restore import Origin, read_request
 from src.common.errors import UsageError
@@ -20,6 +19,7 @@ from src.common.files import write_atomic
 from src.conflicts import refuse_conflicts, refuse_forgotten, refuse_impossible, refuse_with_several_steps
 from src.data.datamodule import MNISTDataModule
 from src.flags import add_flags, add_seed
+from src.inspection.callback import Inspection
 from src.launch.job import Job
 from src.launch.launcher import Launch, as_list
 from src.launch.ranks import Ranks, facts_of

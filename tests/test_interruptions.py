@@ -16,7 +16,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src.callbacks.inspection import Inspection
+from src.inspection.callback import Inspection
 from src.model.classifier import Classifier
 from tests.conftest import REPOSITORY, Cli
 from tests.test_cli import EPOCHS, METRICS, checkpoint, curves, results, run_folder, same_training

@@ -12,8 +12,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
-from src.callbacks.dashboards import OF_EVALUATION, OF_NETWORK, Evaluation, Network, draw_graph
-from src.callbacks.findings import predict
 from src.checkpoint.restore import read_checkpoint
 from src.common.errors import FULL, UsageError
 from src.common.events import event_file, last_step
@@ -21,6 +19,8 @@ from src.common.output import say
 from src.common.signals import StoppedError, signal_of
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
+from src.inspection.dashboards import OF_EVALUATION, OF_NETWORK, Evaluation, Network, draw_graph
+from src.inspection.findings import predict
 from src.model.classifier import Classifier
 from src.model.networks import parameter_table
 from src.runs import Run

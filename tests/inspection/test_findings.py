@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from src.callbacks.dashboards import Evaluation
-from src.callbacks.findings import (
+from src.data.batches import Split
+from src.data.datamodule import MNISTDataModule
+from src.inspection.dashboards import Evaluation
+from src.inspection.findings import (
     Predictions,
     calibration_bins,
     calibration_error,
@@ -15,8 +17,6 @@ from src.callbacks.findings import (
     hidden_activations,
     predict,
 )
-from src.data.batches import Split
-from src.data.datamodule import MNISTDataModule
 from src.model.mlp import MLP
 from tests.conftest import synthetic_digits
 

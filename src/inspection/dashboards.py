@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from src.callbacks import findings
-from src.callbacks.findings import Predictions
-from src.callbacks.projector import write_projector
 from src.common import drawing
 from src.common.events import WEIGHTS
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
+from src.inspection import findings
+from src.inspection.findings import Predictions
+from src.inspection.projector import write_projector
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -9,9 +9,9 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src.callbacks import dashboards
-from src.callbacks.inspection import Inspection
 from src.common import events
+from src.inspection import dashboards
+from src.inspection.callback import Inspection
 from src.model.classifier import Classifier
 from tests.conftest import TEST_SIZE, Answer, Cli
 from tests.test_cli import EPOCHS, checkpoint, run_folder, same_training

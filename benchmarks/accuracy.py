@@ -25,8 +25,8 @@ from benchmarks.processes import HERE, machine, versions
 from benchmarks.processes import run as run_process
 from src.data.datamodule import MNISTDataModule
 from src.inspection.findings import calibration_error, predict
-from src.runs import Run
-from src.trained import Trained
+from src.runs.folder import Run
+from src.runs.trained import Trained
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.json"
 SEEDS = (1, 2, 3, 4, 5)

@@ -33,7 +33,7 @@ from src.data.checks import DEFAULT_ROOT
 from src.data.datamodule import MNISTDataModule
 from src.data.sources import place_files
 from src.model.classifier import Classifier
-from src.runs import Run
+from src.runs.folder import Run
 
 RESULTS = Path(__file__).parent / "results" / "chaos.json"
 KILLS = 160

@@ -29,7 +29,7 @@ from benchmarks.variants import VARIANTS
 from src.data.datamodule import MNISTDataModule
 from src.digits.frame import to_digit
 from src.digits.grey import DigitError
-from src.trained import Trained
+from src.runs.trained import Trained
 
 RESULTS = Path(__file__).parent / "results" / "digits.json"
 RAW, FILES = "MNIST's own pixels", "PNG files"

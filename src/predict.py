@@ -20,8 +20,8 @@ from src.common.files import open_atomic, refuse_place, write_atomic
 from src.common.output import say
 from src.digits.frame import read_digit
 from src.digits.grey import DigitError
-from src.runs import Run
-from src.trained import Trained
+from src.runs.folder import Run
+from src.runs.trained import Trained
 
 AT_ONCE = 256  # pictures in memory
 ON_SHEET = 1_000

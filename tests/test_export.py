@@ -21,7 +21,7 @@ from src.data.checks import TEST_IMAGES, TRAIN_IMAGES
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx, write_idx
 from src.export import ONNX_PACKAGES, compare, digests, formats, read_test_data
-from src.trained import Trained
+from src.runs.trained import Trained
 from tests.conftest import REPOSITORY, TEST_SIZE, Answer, Cli, run_process
 from tests.test_bad_requests import RUN, Request, check, files, foreign_checkpoint, refusing, truncated_checkpoint
 

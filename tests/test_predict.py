@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from src import predict as predict_module
 from src.cli import main
 from src.digits.frame import read_digit
-from src.trained import Trained
+from src.runs.trained import Trained
 from tests.conftest import Answer
 from tests.test_bad_requests import Request, check, files, foreign_checkpoint
 from tests.test_export import letters
@@ -121,7 +121,7 @@ def test_many_pictures_are_read_a_few_at_a_time(here: Path, monkeypatch: pytest.
         sizes.append(len(images))
         return forward(self, images)
 
-    monkeypatch.setattr("src.trained.PixelClassifier.forward", counting)
+    monkeypatch.setattr("src.runs.trained.PixelClassifier.forward", counting)
     assert predict("--images", "many", "--output", "table.csv") == 0
 
     assert sizes == [2, 2, 1]

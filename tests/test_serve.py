@@ -32,7 +32,7 @@ from src.cli import main
 from src.data.datasets import DATASETS
 from src.digits.frame import to_digit
 from src.serve import app, limits
-from src.trained import Trained
+from src.runs.trained import Trained
 from tests.conftest import Answer, serving
 from tests.test_bad_requests import RUN, Request, check
 

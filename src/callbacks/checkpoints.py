@@ -14,7 +14,7 @@ from src.common.errors import UsageError
 from src.common.files import link_atomic, write_atomic
 from src.common.signals import SignalWatch, StoppedError
 from src.model.classifier import Classifier
-from src.runs import Run
+from src.runs.folder import Run
 
 MONITOR = "val/acc"
 

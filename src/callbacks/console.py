@@ -12,7 +12,7 @@ from src.callbacks.history import History
 from src.common.output import say
 from src.model.classifier import Classifier
 from src.model.networks import parameter_table
-from src.runs import RUNS_FOLDER, Run
+from src.runs.folder import RUNS_FOLDER, Run
 
 REFRESH_SECONDS = 0.1
 

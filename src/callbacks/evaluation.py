@@ -11,7 +11,7 @@ from src.common.files import write_atomic
 from src.common.output import say
 from src.model.classifier import Classifier
 from src.model.metrics import Stage
-from src.runs import Run
+from src.runs.folder import Run
 
 
 class EvaluationResult(Callback):

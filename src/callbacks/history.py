@@ -19,7 +19,7 @@ from src.common.errors import RunError
 from src.common.files import write_atomic
 from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
-from src.runs import Run
+from src.runs.folder import Run
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "tensorboard", "jsonargparse")
 # how and where it is computed, not what is learned: HParams shows five columns at first, by the alphabet

@@ -7,7 +7,7 @@ from inspect import signature
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from src.checkpoint.compare import is_number
-from src.checkpoint.recipe import CALLBACK_KEYS, LINKED, MID_EPOCH, NETWORK, TRAINER_KEYS
+from src.runs.recipe import CALLBACK_KEYS, LINKED, MID_EPOCH, NETWORK, TRAINER_KEYS
 from src.data.augment import Distortion
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS

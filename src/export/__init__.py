@@ -15,8 +15,8 @@ from src.common.files import refuse_place, write_atomic
 from src.common.output import say
 from src.data.datamodule import MNISTDataModule
 from src.export.formats import FORMATS, Network
-from src.runs import Run
-from src.trained import Trained
+from src.runs.folder import Run
+from src.runs.trained import Trained
 
 LARGEST_DIFFERENCE = 1e-4  # of the file's logits and probabilities from the checkpoint's
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")

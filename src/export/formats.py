@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from src.common.errors import UsageError
-from src.trained import PixelClassifier
+from src.runs.trained import PixelClassifier
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]  # images uint8 (N, 28, 28) -> logits, probabilities (N, classes)
 LARGEST_ONNX = (1 << 31) - (1 << 20)  # bytes of weights; a protobuf ends at 2 GiB

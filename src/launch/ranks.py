@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.distributed import DistError, Store, TCPStore  # type: ignore[attr-defined]
 
-from src.checkpoint.recipe import MACHINE, dotted
+from src.runs.recipe import MACHINE, dotted
 from src.common.errors import UsageError
 from src.data.checks import sha256
 from src.launch.job import note_of

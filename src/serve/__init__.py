@@ -10,7 +10,7 @@ from src.common.errors import UsageError
 from src.common.output import say
 from src.common.signals import STOPS
 from src.data.datasets import DIGITS
-from src.trained import Trained
+from src.runs.trained import Trained
 
 GRACE_SECONDS = 10
 BACKLOG = 1_024  # connections that may wait

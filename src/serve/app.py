@@ -19,9 +19,9 @@ from torch import nn
 
 from src.digits.frame import read_digit
 from src.digits.grey import DigitError
-from src.runs import Run
+from src.runs.folder import Run
 from src.serve.limits import TYPES, check_picture, read_body
-from src.trained import PixelClassifier, Trained
+from src.runs.trained import PixelClassifier, Trained
 
 DESCRIPTION = "A network trained on MNIST reads the digit in a picture."
 PAGE = Path(__file__).parent / "page"

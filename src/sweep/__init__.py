@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.checkpoint.recipe import recipe_of
+from src.runs.recipe import recipe_of
 from src.common.errors import RunError, UsageError
 from src.common.files import write_atomic
 from src.common.output import say

@@ -14,7 +14,7 @@ from optuna.samplers import GridSampler, TPESampler
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
-from src.checkpoint.recipe import MACHINE, dotted
+from src.runs.recipe import MACHINE, dotted
 from src.common.errors import UsageError
 from src.sweep.space import Space
 from src.sweep.storage import open_storage, requeue

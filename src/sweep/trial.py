@@ -17,7 +17,7 @@ from src.data.datamodule import MNISTDataModule
 from src.launch.launcher import Launch, number_of_devices
 from src.launch.ranks import Ranks
 from src.lightning_cli import CLI
-from src.runs import RUNS_FOLDER, Run
+from src.runs.folder import RUNS_FOLDER, Run
 from src.sweep.space import Values, flags
 
 NOTE = "trial.json"

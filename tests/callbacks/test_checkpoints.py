@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import torch
 
 from src.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
-from src.runs import Run
+from src.runs.folder import Run
 
 
 class FakeTrainer(SimpleNamespace):

@@ -9,7 +9,7 @@ import torch
 from src.common.errors import UsageError
 from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
-from src.trained import Trained
+from src.runs.trained import Trained
 from tests.conftest import REPOSITORY, Cli
 
 
@@ -45,7 +45,7 @@ def test_the_newest_run_is_found_as_by_the_other_commands(own_run: Path, monkeyp
 
 def test_loading_says_nothing(own_run: Path) -> None:
     best = own_run / "checkpoints" / "best.ckpt"
-    code = f"from src.trained import Trained; print(Trained.load({str(best)!r}).classes[3])"
+    code = f"from src.runs.trained import Trained; print(Trained.load({str(best)!r}).classes[3])"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
 
     assert (done.stdout, done.stderr) == ("3\n", "")

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from src.checkpoint.content import problems
 from src.common.errors import UsageError
-from src.runs import find_checkpoint
+from src.runs.folder import find_checkpoint
 
 
 class DamagedCheckpointError(UsageError):

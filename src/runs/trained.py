@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from src.checkpoint.restore import read_request
+from src.runs.checkpoint import read_request
 from src.data.datasets import DATASETS
 from src.model.networks import SETTINGS, build_network
 

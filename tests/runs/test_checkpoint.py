@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.fuzz_inputs import deep, endless
-from src.checkpoint.restore import read_checkpoint
+from src.runs.checkpoint import read_checkpoint
 from src.common.errors import UsageError
 from tests.conftest import Cli
 

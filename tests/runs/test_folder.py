@@ -5,7 +5,7 @@ from threading import Barrier
 import pytest
 
 from src.common.errors import UsageError
-from src.runs import Run, find_checkpoint
+from src.runs.folder import Run, find_checkpoint
 
 
 def create(root: Path) -> str:

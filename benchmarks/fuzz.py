@@ -37,7 +37,6 @@ from hypothesis import strategies as st
 from benchmarks.chaos import fork
 from benchmarks.documents import write_tables
 from benchmarks.fuzz_inputs import MARK, checkpoints, configs, idx_files
-from src.runs.checkpoint import read_checkpoint
 from src.cli import CLI
 from src.cli import main as cli
 from src.common.errors import explain
@@ -45,6 +44,7 @@ from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import CHUNK_BYTES, read_idx, write_idx
 from src.launch.launcher import Launch
 from src.launch.ranks import Ranks
+from src.runs.checkpoint import read_checkpoint
 from src.runs.folder import Run
 
 RESULTS = Path(__file__).parent / "results" / "fuzz.json"

@@ -8,12 +8,12 @@ from itertools import chain, pairwise
 import torch
 from jsonargparse import Namespace
 
-from src.runs.recipe import EPOCH_END, MID_EPOCH, NETWORK, dotted, plain
-from src.runs.checkpoint import Origin
 from src.common.errors import UsageError
 from src.data.datasets import DATASETS
 from src.model.networks import build_network
+from src.runs.checkpoint import Origin
 from src.runs.folder import Run, class_names
+from src.runs.recipe import EPOCH_END, MID_EPOCH, NETWORK, dotted, plain
 
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
 BYTES_PER_WEIGHT = 4

@@ -12,8 +12,6 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from src.runs.recipe import dotted, plain, recipe_of
-from src.runs.checkpoint import Origin, read_request
 from src.common.errors import UsageError
 from src.common.files import write_atomic
 from src.conflicts import refuse_conflicts, refuse_forgotten, refuse_impossible, refuse_with_several_steps
@@ -31,9 +29,11 @@ from src.parser import (
     explain_parser_message,
     explain_trainer_message,
 )
+from src.runs.checkpoint import Origin, read_request
 from src.runs.folder import RUNS_FOLDER, Run
-from src.teacher import distillation, find_teacher, refuse_other_pixels
+from src.runs.recipe import dotted, plain, recipe_of
 from src.runs.trained import Trained
+from src.teacher import distillation, find_teacher, refuse_other_pixels
 from src.trainer import OneBatchTrainer, evaluation_settings, open_trackers, training_settings
 
 DESCRIPTION = """Train, evaluate and use an MLP on MNIST. Beside the subcommands below there are

@@ -6,12 +6,12 @@ from typing import NoReturn
 
 from jsonargparse import Namespace
 
-from src.runs.recipe import plain
 from src.common.errors import UsageError
 from src.data.checks import sha256
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS
 from src.model.distillation import Distillation
+from src.runs.recipe import plain
 from src.runs.trained import Trained
 
 FLAG = "--distillation.teacher"

@@ -14,12 +14,12 @@ from src.callbacks.console import Console
 from src.callbacks.curves import Curves
 from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.history import History
-from src.runs.recipe import plain, recipe_of
 from src.common.errors import UsageError, one_line
 from src.data.datamodule import MNISTDataModule
 from src.inspection.callback import Inspection
 from src.launch.launcher import as_list
 from src.runs.folder import RUNS_FOLDER, Run
+from src.runs.recipe import plain, recipe_of
 
 
 class OneBatchTrainer(Trainer):

@@ -31,8 +31,8 @@ from torch import Tensor
 from src.cli import main
 from src.data.datasets import DATASETS
 from src.digits.frame import to_digit
-from src.serve import app, limits
 from src.runs.trained import Trained
+from src.serve import app, limits
 from tests.conftest import Answer, serving
 from tests.test_bad_requests import RUN, Request, check
 

@@ -7,11 +7,11 @@ from inspect import signature
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from src.checkpoint.compare import is_number
-from src.runs.recipe import CALLBACK_KEYS, LINKED, MID_EPOCH, NETWORK, TRAINER_KEYS
 from src.data.augment import Distortion
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS
 from src.model.classifier import Classifier
+from src.runs.recipe import CALLBACK_KEYS, LINKED, MID_EPOCH, NETWORK, TRAINER_KEYS
 
 LARGEST_LAYER = 1 << 31
 

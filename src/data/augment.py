@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from src.common.errors import UsageError
-from src.data.pairs import IMAGE_SHAPE
+from src.data.idx import IMAGE_SHAPE
 
 GRID = 7  # points on each side of the grid that elastic distortion moves
 COEFFICIENTS = 3 + GRID * GRID  # of each of the two coordinates: x, y, 1 and one for every point

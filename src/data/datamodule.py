@@ -14,7 +14,7 @@ from src.data.augment import Distortion
 from src.data.batches import Batch, BatchLoader, EpochOrder, Split
 from src.data.checks import sha256, source_of
 from src.data.datasets import DATASETS, DatasetName
-from src.data.pairs import read_pair
+from src.data.idx import read_pair
 from src.data.sources import find_files, place_files
 from src.data.splits import mean_and_std, split_positions
 

@@ -12,7 +12,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
-from src.runs.checkpoint import read_checkpoint
 from src.common.errors import FULL, UsageError
 from src.common.events import event_file, last_step
 from src.common.output import say
@@ -23,6 +22,7 @@ from src.inspection.dashboards import OF_EVALUATION, OF_NETWORK, Evaluation, Net
 from src.inspection.findings import predict
 from src.model.classifier import Classifier
 from src.model.networks import parameter_table
+from src.runs.checkpoint import read_checkpoint
 from src.runs.folder import Run
 from src.runs.trained import weights_of
 

@@ -8,8 +8,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from src.runs.checkpoint import Origin
 from src.common.files import link_atomic, write_atomic
+from src.runs.checkpoint import Origin
 from src.runs.folder import Run, runs_of
 
 NOTE = "job.json"

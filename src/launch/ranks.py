@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch.distributed import DistError, Store, TCPStore  # type: ignore[attr-defined]
 
-from src.runs.recipe import MACHINE, dotted
 from src.common.errors import UsageError
 from src.data.checks import sha256
 from src.launch.job import note_of
 from src.launch.launcher import POLL_SECONDS, Launch, new_store
+from src.runs.recipe import MACHINE, dotted
 
 SHARED_FOLDER_SECONDS = 20.0  # a network file system may show a new folder late
 GOODBYE_SECONDS = 20.0

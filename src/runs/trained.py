@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from src.runs.checkpoint import read_request
 from src.data.datasets import DATASETS
 from src.model.networks import SETTINGS, build_network
+from src.runs.checkpoint import read_request
 
 PREFIX = "net."  # of the network's weights in a checkpoint
 

@@ -20,8 +20,8 @@ from torch import nn
 from src.digits.frame import read_digit
 from src.digits.grey import DigitError
 from src.runs.folder import Run
-from src.serve.limits import TYPES, check_picture, read_body
 from src.runs.trained import PixelClassifier, Trained
+from src.serve.limits import TYPES, check_picture, read_body
 
 DESCRIPTION = "A network trained on MNIST reads the digit in a picture."
 PAGE = Path(__file__).parent / "page"

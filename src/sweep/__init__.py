@@ -6,11 +6,11 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.runs.recipe import recipe_of
 from src.common.errors import RunError, UsageError
 from src.common.files import write_atomic
 from src.common.output import say
 from src.common.signals import StoppedError, signal_of
+from src.runs.recipe import recipe_of
 
 if TYPE_CHECKING:
     from src.sweep.study import SharedStudy

@@ -14,8 +14,8 @@ from optuna.samplers import GridSampler, TPESampler
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
-from src.runs.recipe import MACHINE, dotted
 from src.common.errors import UsageError
+from src.runs.recipe import MACHINE, dotted
 from src.sweep.space import Space
 from src.sweep.storage import open_storage, requeue
 

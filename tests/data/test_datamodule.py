@@ -225,9 +225,9 @@ def test_a_mapped_file_gives_the_same_batches_as_memory(digits: Path, split: Any
 
 def test_large_files_are_mapped_by_themselves(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr("src.data.pairs.read_idx", lambda path, *mapped: asked.append(mapped) or read_idx(path))
+    monkeypatch.setattr("src.data.idx.read_idx", lambda path, *mapped: asked.append(mapped) or read_idx(path))
     ready(digits, "validate")
-    monkeypatch.setattr("src.data.pairs.MAP_FROM_BYTES", 1000)
+    monkeypatch.setattr("src.data.idx.MAP_FROM_BYTES", 1000)
     ready(digits, "validate")
 
     assert asked == [(False,), (), (True,), ()]

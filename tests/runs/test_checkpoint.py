@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from benchmarks.fuzz_inputs import deep, endless
-from src.runs.checkpoint import read_checkpoint
 from src.common.errors import UsageError
+from src.runs.checkpoint import read_checkpoint
 from tests.conftest import Cli
 
 GONE = object()

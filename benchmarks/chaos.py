@@ -28,7 +28,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from benchmarks.documents import write_tables
 from src.callbacks import curves
 from src.callbacks.history import History
-from src.cli import main as cli
+from src.cli.main import main as cli
 from src.data.checks import DEFAULT_ROOT
 from src.data.datamodule import MNISTDataModule
 from src.data.sources import place_files

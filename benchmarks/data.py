@@ -132,7 +132,7 @@ def anonymous_bytes() -> int:
 
 def train_epoch(folder: str, batches: int) -> None:
     """Run in a process of its own: train one epoch and print its peak RssAnon and seconds per sample."""
-    from src.cli import main
+    from src.cli.main import main
 
     peak = 0
     stop = threading.Event()

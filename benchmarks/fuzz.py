@@ -37,9 +37,9 @@ from hypothesis import strategies as st
 from benchmarks.chaos import fork
 from benchmarks.documents import write_tables
 from benchmarks.fuzz_inputs import MARK, checkpoints, configs, idx_files
-from src.cli import CLI
-from src.cli import main as cli
-from src.common.errors import explain
+from src.cli.fit import CLI
+from src.cli.main import main as cli
+from src.cli.messages import explain
 from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import CHUNK_BYTES, read_idx, write_idx
 from src.launch.launcher import Launch

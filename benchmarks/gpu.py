@@ -23,7 +23,7 @@ from benchmarks.documents import write_tables
 from benchmarks.peers import bare_torch
 from benchmarks.processes import CLOCK, Figures, machine, versions
 from benchmarks.speed import check, epoch
-from src.cli import main as run_cli
+from src.cli.main import main as run_cli
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
 OVERLAY = ["--config", "configs/gpu.yaml"]

@@ -34,7 +34,7 @@ def timed(hook: Callable[..., None], seconds: list[float]) -> Callable[..., None
 
 def fit_once(words: list[str]) -> None:
     """Run in a process of its own: train, and print the seconds inside the callback."""
-    from src.cli import main as cli
+    from src.cli.main import main as cli
     from src.inspection.callback import Inspection
 
     seconds: list[float] = []

@@ -20,7 +20,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from benchmarks.documents import write_tables
-from src.cli import main as cli
+from src.cli.main import main as cli
 from src.data.batches import EpochOrder
 
 RESULTS = Path(__file__).parent / "results" / "parity.json"

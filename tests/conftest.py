@@ -16,7 +16,7 @@ import torch
 from playwright.sync_api import Browser, sync_playwright
 from torch import Tensor
 
-from src.cli import main
+from src.cli.main import main
 from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import write_idx
 from src.data.sources import place_files

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from benchmarks.fuzz_inputs import laughs
-from src.cli import main
-from src.common.errors import explain
+from src.cli.main import main
+from src.cli.messages import explain
 from src.data.checks import TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import write_idx
 from tests.conftest import REPOSITORY, Answer, Cli, run_process
@@ -364,7 +364,7 @@ def test_a_bad_request_gets_one_sentence_and_writes_nothing(
 
 @pytest.mark.parametrize(
     ("words", "way_out"),
-    [(("src/cli.py", "fit"), "python -m src.cli"), (("-S", "-m", "src.cli", "fit"), "source .venv/bin/activate")],
+    [(("src/cli", "fit"), "python -m src.cli"), (("-S", "-m", "src.cli", "fit"), "source .venv/bin/activate")],
 )
 def test_a_wrong_start_is_told_how_to_start(words: tuple[str, ...], way_out: str) -> None:
     answer = subprocess.run([sys.executable, *words], cwd=REPOSITORY, capture_output=True, text=True)  # -S: no packages
@@ -518,7 +518,9 @@ def test_what_the_disk_refuses_is_a_sentence_with_the_file(number: int, code: in
 
 
 def test_a_network_is_as_large_as_its_kind_makes_it(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.parser.os.sysconf", lambda name: 1_000)  # a million bytes; the weights of mlp are 814,120
+    monkeypatch.setattr(
+        "src.cli.refusals.os.sysconf", lambda name: 1_000
+    )  # a million bytes; the weights of mlp are 814,120
     request = ["--trainer.fast_dev_run", "1", "--model.hidden_units", "[256]"]
 
     assert cli("fit", *request).code == 0

@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect
 from torch.utils.tensorboard import SummaryWriter
 
-from src.cli import main
+from src.cli.main import main
 from tests.conftest import REPOSITORY, TEST_SIZE
 
 PATIENCE = 40_000  # milliseconds

@@ -13,7 +13,7 @@ import yaml
 from lightning.pytorch import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src.cli import main
+from src.cli.main import main
 from src.data.checks import TRAIN_IMAGES, TRAIN_LABELS
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx

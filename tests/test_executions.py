@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.cli import main
+from src.cli.main import main
 from src.model import execution, graph
 from src.model.classifier import Classifier
 from src.model.execution import Execution

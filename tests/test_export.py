@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.cli import main
+from src.cli.main import main
 from src.common.errors import RunError
 from src.data.checks import TEST_IMAGES, TRAIN_IMAGES
 from src.data.datasets import DATASETS

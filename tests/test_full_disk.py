@@ -142,7 +142,7 @@ def test_wherever_the_disk_becomes_full_the_run_goes_on_once_there_is_space(
 import json, subprocess
 from pathlib import Path
 from benchmarks.chaos import equal, in_child, outcome
-from src.cli import main
+from src.cli.main import main
 
 def resize(kib):
     subprocess.run(["mount", "-o", f"remount,size={{kib}}k", "{disk}"], check=True)

@@ -427,7 +427,7 @@ def test_eight_that_start_together_get_eight_runs(tmp_path: Path, digits: Path) 
 import os
 from pathlib import Path
 from benchmarks.chaos import fork
-from src.cli import main
+from src.cli.main import main
 children = [fork(lambda: main(["fit", "--seed_everything", str(seed), *{[*words, *place]}]), Path("{tmp_path}/log"))
             for seed in range(8)]
 print("codes", [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from src import predict as predict_module
-from src.cli import main
+from src.cli.main import main
 from src.digits.frame import read_digit
 from src.runs.trained import Trained
 from tests.conftest import Answer

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from src.cli import main
+from src.cli.main import main
 from src.data.datasets import DATASETS
 from src.digits.frame import to_digit
 from src.runs.trained import Trained

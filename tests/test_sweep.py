@@ -474,7 +474,7 @@ def test_workers_share_the_cores_and_the_gpus(monkeypatch: pytest.MonkeyPatch) -
 WORKER = """
 import os, signal, sys, time
 from pathlib import Path
-from src.cli import main
+from src.cli.main import main
 from src.sweep import storage
 from src.sweep.trial import Progress, run_before
 storage.HEARTBEAT_SECONDS = 1

@@ -3,7 +3,7 @@
 Images in memory as float32, a batch is one gather; fused Adam; losses and hits are counted once per epoch. Tried and no
 faster: uint8 in memory (``--uint8``, for sets that float32 has no room for), gathering the epoch ahead, keeping the
 gradients' buffers, counting at every step. No logging, no checkpoints, no progress but a line per epoch. It starts and
-ends as quickly as ``src/cli.py``, by the same means.
+ends as quickly as ``src/cli/main.py``, by the same means.
 """
 
 # ruff: noqa: E402

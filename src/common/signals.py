@@ -6,8 +6,6 @@ import threading
 from types import FrameType
 from typing import Any
 
-from lightning.pytorch.utilities.exceptions import SIGTERMException
-
 from src.common.errors import RunError
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -34,7 +32,7 @@ def signal_of(end: BaseException) -> int:
     """
     if isinstance(end, StoppedError):
         return end.number
-    if isinstance(end, SIGTERMException):
+    if any(kind.__name__ == "SIGTERMException" for kind in type(end).__mro__):  # Lightning's, not imported here
         return signal.SIGTERM
     is_interrupt = isinstance(end, KeyboardInterrupt) or (
         isinstance(end, SystemExit) and isinstance(end.__context__, KeyboardInterrupt)

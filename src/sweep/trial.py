@@ -11,12 +11,12 @@ from optuna import Trial
 
 from src.callbacks.checkpoints import Checkpoints
 from src.callbacks.history import History
+from src.cli.fit import CLI
 from src.common.errors import UsageError
 from src.common.files import write_atomic
 from src.data.datamodule import MNISTDataModule
 from src.launch.launcher import Launch, number_of_devices
 from src.launch.ranks import Ranks
-from src.lightning_cli import CLI
 from src.runs.folder import RUNS_FOLDER, Run
 from src.sweep.space import Values, flags
 

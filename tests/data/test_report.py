@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from src.cli import main
+from src.cli.main import main
 from src.data.checks import TEST_LABELS, TRAIN_LABELS, sha256
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx, write_idx

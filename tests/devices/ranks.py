@@ -14,7 +14,7 @@ from typing import Any
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from benchmarks.processes import free_port
-from src.cli import main
+from src.cli.main import main
 
 Before = Callable[[int], Callable[[], None] | None]
 WRITES = {"open", "os.mkdir", "os.rename", "os.link", "os.remove", "os.truncate", "os.symlink"}

@@ -221,7 +221,7 @@ def refusals(study: Study) -> dict[str, Any]:
     def changed_code(rank: int) -> None:
         if rank == 1:
             code = src.launch.ranks._code()
-            src.launch.ranks._code = lambda: {**code, "src/cli.py": "changed"}
+            src.launch.ranks._code = lambda: {**code, "src/cli/main.py": "changed"}
 
     def fit(name: str, *words: str) -> list[str]:
         return study.fit(f"refused {name}", *epoch, *words)

@@ -18,7 +18,7 @@ REFUSED = {
     "too many machines": "--trainer.num_nodes 2 does not fit",
     "other settings": "has 0.01 for --model.lr where rank 0 has 0.001",
     "other settings where Lightning starts": "has 0.01 for --model.lr where rank 0 has 0.001",
-    "other code": "has changed for src/cli.py where rank 0 has",
+    "other code": "has changed for src/cli/main.py where rank 0 has",
     "other data": "for train-labels-idx1-ubyte where rank 0 has",
     "no shared folder": "does not see the run folder lightning_logs/version_0: name a place",
     "no such checkpoint": "no such file or run folder",

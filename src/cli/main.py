@@ -1,47 +1,9 @@
 """The command line: ``python -m src.cli fit | validate | test | predict | export | serve | sweep | data``."""
 
-# ruff: noqa: E402
 import argparse
-import atexit
-import gc
-import os
-import signal
-import sys
-from importlib.util import find_spec
-from typing import NoReturn
-
-exit_code = 1  # of a process that ends by an exception
-
-
-def leave() -> None:
-    """End this process without freeing its objects one by one, which would take another second."""
-    from src.common.output import flush
-
-    flush()
-    os._exit(exit_code)
-
-
-def stop_importing(*_: object) -> NoReturn:
-    """End on a Ctrl-C during the imports, when there is nothing to save, without a traceback through them."""
-    os.write(2, b"Stopped by SIGINT.\n")
-    os._exit(128 + signal.SIGINT)
-
-
-if __name__ == "__main__":
-    if not __package__ or find_spec("lightning") is None:
-        print(
-            "error: src/cli.py is part of a package: run python -m src.cli in the project's folder."
-            if not __package__
-            else f"error: {sys.executable} has no Lightning: source .venv/bin/activate (make install makes it).",
-            file=sys.stderr,
-        )
-        sys.exit(2)
-    atexit.register(leave)  # first here, so the last to be called
-    if (on_interrupt := signal.getsignal(signal.SIGINT)) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, stop_importing)
-gc.disable()  # the imports make 700,000 objects and no garbage, and looking for it takes a fifth of their time
-
 import logging
+import os
+import sys
 import traceback
 import warnings
 from collections.abc import Iterable, Sequence
@@ -51,20 +13,16 @@ from pathlib import Path
 
 import docstring_parser
 
-from src.common.errors import UsageError, explain
+from src.cli.fit import CLI
+from src.cli.messages import explain, explain_parser_message
+from src.cli.parser import Parser, ParserError
+from src.common.errors import UsageError
 from src.common.output import flush, say
 from src.common.signals import StoppedError, signal_of
 from src.data.datamodule import MNISTDataModule
 from src.data.report import report
 from src.launch.launcher import Launch
 from src.launch.ranks import Ranks
-from src.lightning_cli import CLI
-from src.parser import Parser, ParserError, explain_parser_message
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, on_interrupt)
-    gc.freeze()  # what was imported never becomes garbage; no later look has to go through it
-gc.enable()
 
 FUNCTIONS = ("predict", "export", "serve", "sweep")  # src/NAME.py has a function NAME, whose arguments are the flags
 
@@ -173,11 +131,3 @@ def main(args: Sequence[str] | None = None) -> int:
         ranks.leave()
         flush()
     return 0
-
-
-if __name__ == "__main__":
-    try:
-        exit_code = main()
-    except SystemExit as end:  # --help
-        exit_code = int(end.code or 0)
-    sys.exit(exit_code)

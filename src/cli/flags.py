@@ -3,10 +3,10 @@
 from lightning.pytorch.cli import LightningArgumentParser
 
 from src.callbacks.checkpoints import Checkpoints
+from src.cli.parser import Seed
 from src.data.datasets import DATASETS, DatasetName
 from src.inspection.callback import Inspection
 from src.model.distillation import Distillation
-from src.parser import Seed
 
 
 def add_seed(parser: LightningArgumentParser) -> None:

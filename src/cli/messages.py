@@ -1,23 +1,28 @@
-"""The argument parser: jsonargparse's, with messages for people."""
+"""What the user is told: the words of jsonargparse, Lightning and the system, put into a sentence with a way out."""
 
 import difflib
+import errno
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NoReturn
 
-import yaml
-from jsonargparse import Namespace, set_loader
-from jsonargparse.typing import restricted_number_type
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import callbacks
-from lightning.pytorch.cli import LightningArgumentParser
+from torch.distributed import DistError
 
-from src.common.errors import UsageError
-from src.common.yaml_text import LONGEST_VALUE, load_yaml
+from src.common.errors import FULL, RunError, UsageError, one_line
 
-Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
-GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")
+OUT_OF_MEMORY = "can't allocate memory|out of memory"  # what torch says of the CPU's and of a GPU's
+WAYS_OUT = {
+    errno.EACCES: "change its permissions, or name another place",
+    errno.EPERM: "change its permissions, or name another place",
+    errno.EROFS: "name another place, or copy the run to a disk that can be written",
+    errno.ENOTDIR: "a part of its path is a file; name another place",
+    errno.EISDIR: "a file is needed there; name another place",
+    errno.ELOOP: "a link in it leads back to itself; name another place",
+    errno.ENAMETOOLONG: "name another place, or give it a shorter name",
+}
 NO_CHECKPOINT = "--ckpt_path is missing: give a checkpoint, a run folder, best or last."
 COMMANDS = "fit, validate, test, predict, export, serve, sweep or data"
 
@@ -51,64 +56,38 @@ KERAS = {
     "seed": "seed_everything",
 }
 
-set_loader("yaml", load_yaml, (yaml.YAMLError,))
 
+def explain(error: Exception) -> tuple[str, int] | None:
+    """Put a failure that is not the program's own mistake into a sentence.
 
-class ParserError(UsageError):
-    """A request in the words of jsonargparse, which explain_parser_message puts into ours."""
+    Args:
+        error: What ended the program.
 
-
-class Parser(LightningArgumentParser):
-    """Reports a mistake as an exception, so that main() prints it in one sentence instead of a page of usage."""
-
-    def parse_args(self, args: Sequence[str], *rest: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
-        """Parse a request that is not so long, deep or strange that jsonargparse falls over it."""
-        if any(len(word) > LONGEST_VALUE for word in args):
-            raise UsageError(f"a word has more than {LONGEST_VALUE:,} characters: write it into a file for --config.")
-        tagged = next((word for word in args if re.search(r"(^|[=\[{,:\s])!(!|<)", word)), None)
-        if tagged:
-            raise UsageError(f"{tagged}: a word of the command cannot have a tag of YAML's: write the value plainly.")
-        try:
-            config: Namespace = super().parse_args(args, *rest, **kwargs)
-        except RecursionError as error:
-            raise UsageError("a value has lists or settings that are too deep in others: write it flatter.") from error
-        return config
-
-    def validate(self, namespace: Namespace, skip_unset: bool = False, **kwargs: Any) -> None:
-        """Check a request; unlike in jsonargparse, null is a value like others, and settings are no value.
-
-        Raises:
-            TypeError: If something has another type than it must have.
-        """
-        request = namespace.get(namespace.get("subcommand") or "", namespace)
-        groups = [name for name in GROUPS if name in request]
-        for name in groups:
-            if not isinstance(request[name], Namespace):
-                raise TypeError(f"--{name} needs settings below it, as in configs/mlp.yaml; got {request[name]}.")
-        # where there are only flags, null is one that is missing, for which jsonargparse has words of its own
-        super().validate(namespace, skip_unset=skip_unset or not groups, **kwargs)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise ParserError."""
-        raise ParserError(message) from ex
-
-    def parse_path(self, cfg_path: Any, *args: Any, **kwargs: Any) -> Namespace:
-        """Read a config, and name it in what is wrong with it.
-
-        Raises:
-            UsageError: If it is not text, or not YAML, or has no settings.
-        """
-        try:
-            config: Namespace = super().parse_path(cfg_path, *args, **kwargs)
-        except UnicodeDecodeError as error:
-            raise UsageError(f"--config {cfg_path} is not UTF-8 text ({error.reason}): save it as UTF-8.") from error
-        except ParserError as error:
-            if str(error).startswith("Unexpected config"):
-                raise UsageError(f"--config {cfg_path} has no settings: write them as in configs/mlp.yaml.") from error
-            problem = " is not YAML" * ("<unicode string>" in str(error))
-            message = str(error).replace("Problems parsing config", f"--config {cfg_path}{problem}", 1)
-            raise ParserError(message) from error
-        return config
+    Returns:
+        The sentence and the exit code; None for a mistake of the program's own, which needs its traceback.
+    """
+    if isinstance(error, UsageError | RunError):
+        return one_line(str(error)), error.exit_code
+    if isinstance(error, MisconfigurationException):
+        return one_line(" ".join(str(error).split())), UsageError.exit_code
+    if isinstance(error, RuntimeError) and str(error).startswith("Early stopping conditioned on metric"):
+        asked, _, *there = re.findall(r"`([^`]*)`", str(error))  # the second is its own name
+        names = ", ".join(there) or "none, as nothing was measured"
+        return f"--trainer.callbacks.monitor: there is no metric {asked}; those there are: {names}.", RunError.exit_code
+    if isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower()):
+        return (
+            "another process of this job has ended or cannot be reached: see what it says; go on with "
+            "fit --ckpt_path last.",
+            RunError.exit_code,
+        )
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and re.search(OUT_OF_MEMORY, str(error))):
+        return "there is not enough memory for that: lower --model.hidden_units or --data.batch_size.", 2
+    if isinstance(error, OSError) and error.errno in FULL:
+        name = error.filename or "a file"
+        return one_line(f"{name} could not be written: {error.strerror}; free some space."), RunError.exit_code
+    if isinstance(error, OSError) and error.errno in WAYS_OUT and error.filename:
+        return one_line(f"{error.filename}: {error.strerror}; {WAYS_OUT[error.errno]}."), UsageError.exit_code
+    return None
 
 
 def explain_parser_message(message: str, keys: Collection[str]) -> str:

@@ -12,29 +12,24 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from src.cli.flags import add_flags, add_seed
+from src.cli.messages import NO_CHECKPOINT, explain_parser_message, explain_trainer_message
+from src.cli.parser import Parser, ParserError
+from src.cli.refusals import refuse_conflicts, refuse_forgotten, refuse_impossible, refuse_with_several_steps
+from src.cli.teacher import distillation, find_teacher, refuse_other_pixels
+from src.cli.trainer import OneBatchTrainer, evaluation_settings, open_trackers, training_settings
 from src.common.errors import UsageError
 from src.common.files import write_atomic
-from src.conflicts import refuse_conflicts, refuse_forgotten, refuse_impossible, refuse_with_several_steps
 from src.data.datamodule import MNISTDataModule
-from src.flags import add_flags, add_seed
 from src.inspection.callback import Inspection
 from src.launch.job import Job
 from src.launch.launcher import Launch, as_list
 from src.launch.ranks import Ranks, facts_of
 from src.model.classifier import Classifier
-from src.parser import (
-    NO_CHECKPOINT,
-    Parser,
-    ParserError,
-    explain_parser_message,
-    explain_trainer_message,
-)
 from src.runs.checkpoint import Origin, read_request
 from src.runs.folder import RUNS_FOLDER, Run
 from src.runs.recipe import dotted, plain, recipe_of
 from src.runs.trained import Trained
-from src.teacher import distillation, find_teacher, refuse_other_pixels
-from src.trainer import OneBatchTrainer, evaluation_settings, open_trackers, training_settings
 
 DESCRIPTION = """Train, evaluate and use an MLP on MNIST. Beside the subcommands below there are
 predict (reads pictures of digits), export (writes a network as ONNX or torch.export program),

@@ -1,0 +1,74 @@
+"""The argument parser: jsonargparse's, with messages for people."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import Namespace, set_loader
+from jsonargparse.typing import restricted_number_type
+from lightning.pytorch.cli import LightningArgumentParser
+
+from src.common.errors import UsageError
+from src.common.yaml_text import LONGEST_VALUE, load_yaml
+
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
+GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")
+set_loader("yaml", load_yaml, (yaml.YAMLError,))
+
+
+class ParserError(UsageError):
+    """A request in the words of jsonargparse, which explain_parser_message puts into ours."""
+
+
+class Parser(LightningArgumentParser):
+    """Reports a mistake as an exception, so that main() prints it in one sentence instead of a page of usage."""
+
+    def parse_args(self, args: Sequence[str], *rest: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
+        """Parse a request that is not so long, deep or strange that jsonargparse falls over it."""
+        if any(len(word) > LONGEST_VALUE for word in args):
+            raise UsageError(f"a word has more than {LONGEST_VALUE:,} characters: write it into a file for --config.")
+        tagged = next((word for word in args if re.search(r"(^|[=\[{,:\s])!(!|<)", word)), None)
+        if tagged:
+            raise UsageError(f"{tagged}: a word of the command cannot have a tag of YAML's: write the value plainly.")
+        try:
+            config: Namespace = super().parse_args(args, *rest, **kwargs)
+        except RecursionError as error:
+            raise UsageError("a value has lists or settings that are too deep in others: write it flatter.") from error
+        return config
+
+    def validate(self, namespace: Namespace, skip_unset: bool = False, **kwargs: Any) -> None:
+        """Check a request; unlike in jsonargparse, null is a value like others, and settings are no value.
+
+        Raises:
+            TypeError: If something has another type than it must have.
+        """
+        request = namespace.get(namespace.get("subcommand") or "", namespace)
+        groups = [name for name in GROUPS if name in request]
+        for name in groups:
+            if not isinstance(request[name], Namespace):
+                raise TypeError(f"--{name} needs settings below it, as in configs/mlp.yaml; got {request[name]}.")
+        # where there are only flags, null is one that is missing, for which jsonargparse has words of its own
+        super().validate(namespace, skip_unset=skip_unset or not groups, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise ParserError."""
+        raise ParserError(message) from ex
+
+    def parse_path(self, cfg_path: Any, *args: Any, **kwargs: Any) -> Namespace:
+        """Read a config, and name it in what is wrong with it.
+
+        Raises:
+            UsageError: If it is not text, or not YAML, or has no settings.
+        """
+        try:
+            config: Namespace = super().parse_path(cfg_path, *args, **kwargs)
+        except UnicodeDecodeError as error:
+            raise UsageError(f"--config {cfg_path} is not UTF-8 text ({error.reason}): save it as UTF-8.") from error
+        except ParserError as error:
+            if str(error).startswith("Unexpected config"):
+                raise UsageError(f"--config {cfg_path} has no settings: write them as in configs/mlp.yaml.") from error
+            problem = " is not YAML" * ("<unicode string>" in str(error))
+            message = str(error).replace("Problems parsing config", f"--config {cfg_path}{problem}", 1)
+            raise ParserError(message) from error
+        return config

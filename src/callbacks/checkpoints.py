@@ -14,13 +14,29 @@ from src.common.errors import UsageError
 from src.common.files import link_atomic, write_atomic
 from src.common.signals import SignalWatch, StoppedError
 from src.model.classifier import Classifier
+from src.runs.checkpoint import Checkpoint as SavedCheckpoint
 from src.runs.folder import Run
 
 MONITOR = "val/acc"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes checkpoints so that a reader or a kill never meets half of one."""
+    """Writes checkpoints so that a reader or a kill never meets half of one, and loads the one that was checked.
+
+    Args:
+        checkpoint: What Lightning is to load, read before.
+    """
+
+    def __init__(self, checkpoint: SavedCheckpoint | None = None) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+
+    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return what was read before, instead of the file a second time."""
+        if self.checkpoint is None or Path(path) != self.checkpoint.path:
+            content: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
+            return content
+        return dict(self.checkpoint.content)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write ``checkpoint`` to ``path`` by way of a temporary file, flushed to the disk."""
@@ -62,6 +78,7 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Agree on the best score: only the first rank knows the run's folder, and saving takes all ranks."""
         self.best_score = trainer.strategy.broadcast(self.best_score)
+        refuse_other_moments(trainer.optimizers)
         self._saved_step = trainer.global_step
         self.signals.start()  # Lightning set up handlers of its own a moment ago
         if trainer.received_sigterm:  # in that moment
@@ -149,6 +166,21 @@ class Checkpoints(Checkpoint):
             self.best_score = state_dict["best_score"]
 
 
+def refuse_other_moments(optimizers: list[torch.optim.Optimizer]) -> None:
+    """Refuse an optimizer's state whose tensors have not the size of their parameters; fused kernels do not look.
+
+    Raises:
+        UsageError: If a fused optimizer was given such a one by a checkpoint.
+    """
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            for parameter in group["params"] if group.get("fused") else ():
+                for name, value in optimizer.state[parameter].items():
+                    if isinstance(value, torch.Tensor) and value.dim() and value.shape != parameter.shape:
+                        shapes = f"{tuple(value.shape)} instead of {tuple(parameter.shape)}"
+                        raise UsageError(f"--ckpt_path: its {name} has the shape {shapes}: name another checkpoint.")
+
+
 def is_ending(trainer: Trainer) -> bool:
     """Say whether training ends with this step, as Lightning's loop will decide."""
     met_minimum = trainer.current_epoch >= (trainer.min_epochs or 0) and trainer.global_step >= (trainer.min_steps or 0)
@@ -158,8 +190,6 @@ def is_ending(trainer: Trainer) -> bool:
 def score_of(checkpoint: Path) -> float | None:
     """Return the best score that a checkpoint knows, its own if it is a best.ckpt; None if it cannot be read."""
     try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        score: float = content["callbacks"]["Checkpoints"]["best_score"]
-    except Exception:  # missing or damaged, which torch and zipfile say in many ways
+        return SavedCheckpoint.read(checkpoint).best_score
+    except (UsageError, OSError):  # missing or damaged
         return None
-    return score

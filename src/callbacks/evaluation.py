@@ -1,12 +1,14 @@
 """The result of validate and test, printed and kept in the run of the checkpoint."""
 
 import json
+import math
 import signal
 import threading
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from src.common.errors import RunError
 from src.common.files import write_atomic
 from src.common.output import say
 from src.model.classifier import Classifier
@@ -59,6 +61,11 @@ class EvaluationResult(Callback):
             "checkpoint": str(self.checkpoint),
             "devices": trainer.world_size,
         }
+        if not all(map(math.isfinite, metrics.values())):
+            raise RunError(
+                f"{self.checkpoint} has weights so large that its logits are not finite numbers, so nothing was "
+                "written: name another checkpoint."
+            )
         shown = " - ".join(f"{name}: {value:.4f}" for name, value in metrics.items())
         say(f"{shown} - {correct:,} of {samples:,} right")  # even if it cannot be kept
         path = Run.of_checkpoint(self.checkpoint).path / file_name

@@ -16,16 +16,13 @@ from torch import Tensor
 
 from src.callbacks.checkpoints import score_of
 from src.common.errors import RunError
-from src.common.files import write_atomic
+from src.common.files import read_regular, write_atomic
 from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
 from src.runs.folder import Run
+from src.runs.recipe import dotted, policy_of
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "tensorboard", "jsonargparse")
-# how and where it is computed, not what is learned: HParams shows five columns at first, by the alphabet
-HOW = ("cuda_graph", "data_dir", "memory_map", "on_device", "steps_per_execution")
-# what is shown only where it is on
-OPTIONAL = ("cosine", "ema_decay", "warmup_steps", "weight_decay")
 
 
 class History(Callback):
@@ -145,7 +142,7 @@ class History(Callback):
 
     def _is_written(self) -> bool:
         path = self.run.path / "result.json"
-        return path.exists() and json.loads(path.read_bytes())["epochs"] == self.epochs
+        return path.exists() and json.loads(read_regular(path))["epochs"] == self.epochs
 
     def _is_logged(self, logger: TensorBoardLogger, name: str) -> bool:
         """Say whether a process that was killed before it wrote result.json has already logged the result."""
@@ -158,19 +155,16 @@ class History(Callback):
         return any(point.step == self.epochs[-1]["epoch"] for point in points)
 
     def _hyperparameters(self) -> dict[str, Any]:
-        config = self.config
-        values = {"seed": config["seed_everything"], "max_epochs": config["trainer"]["max_epochs"]}
-        everything = {**values, **config["model"], **config["data"], "ema_decay": config["ema_decay"]}
-        optional = {f"distortion/{name}": value for name, value in everything.pop("distortion").items()}
-        optional |= {name: everything.pop(name) for name in OPTIONAL}
-        if config["distillation"]["teacher"]:
-            optional |= {f"distillation/{name}": value for name, value in config["distillation"].items()}
-        swept = {key.removeprefix("model.").removeprefix("data.").replace(".", "/") for key in self.swept}
-        everything |= {
-            f"trainer/{name}": value for name, value in config["trainer"].items() if f"trainer/{name}" in swept
-        }
-        used = {name: value for name, value in optional.items() if value or name in swept}
-        return used | {name: value for name, value in everything.items() if name not in HOW or name in swept}
+        """Return what HParams shows: it has five columns at first, by the alphabet, so the less the better."""
+        settings = dotted(self.config)
+        shown = {}
+        for key, value in settings.items():
+            policy = policy_of(key)
+            has_teacher = not key.startswith("distillation.") or settings["distillation.teacher"]
+            is_on = policy and (policy.hparams == "yes" or (policy.hparams == "on" and value and has_teacher))
+            if is_on or key in self.swept:
+                shown[column(key)] = value
+        return shown
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epochs so far."""
@@ -183,6 +177,12 @@ class History(Callback):
         best = self.best()
         if best is None or score_of(self.run.best) != best["val/acc"]:
             self._inherited = len(self.epochs)
+
+
+def column(key: str) -> str:
+    """Return what HParams calls a setting, such as ``lr`` for ``model.lr`` and ``distortion/shift``."""
+    name = key.removeprefix("model.").removeprefix("data.").replace(".", "/")
+    return {"seed_everything": "seed", "trainer/max_epochs": "max_epochs"}.get(name, name)
 
 
 def overlays(names: Iterable[str]) -> dict[str, list[Any]]:

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+from collections.abc import Callable
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
@@ -12,22 +14,29 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from src.callbacks.checkpoints import AtomicCheckpointIO
 from src.cli.flags import add_flags, add_seed
-from src.cli.messages import NO_CHECKPOINT, explain_parser_message, explain_trainer_message
+from src.cli.messages import NO_CHECKPOINT, explain, explain_parser_message, explain_trainer_message
 from src.cli.parser import Parser, ParserError
-from src.cli.refusals import refuse_conflicts, refuse_forgotten, refuse_impossible, refuse_with_several_steps
+from src.cli.refusals import (
+    refuse_conflicts,
+    refuse_forgotten,
+    refuse_impossible,
+    refuse_settings,
+    refuse_with_several_steps,
+)
 from src.cli.teacher import distillation, find_teacher, refuse_other_pixels
 from src.cli.trainer import OneBatchTrainer, evaluation_settings, open_trackers, training_settings
 from src.common.errors import UsageError
-from src.common.files import write_atomic
+from src.common.files import link_atomic, write_atomic
 from src.data.datamodule import MNISTDataModule
 from src.inspection.callback import Inspection
 from src.launch.job import Job
 from src.launch.launcher import Launch, as_list
 from src.launch.ranks import Ranks, facts_of
 from src.model.classifier import Classifier
-from src.runs.checkpoint import Origin, read_request
-from src.runs.folder import RUNS_FOLDER, Run
+from src.runs.checkpoint import Checkpoint
+from src.runs.folder import RUNS_FOLDER, Run, find_checkpoint
 from src.runs.recipe import dotted, plain, recipe_of
 from src.runs.trained import Trained
 
@@ -57,10 +66,18 @@ class CLI(LightningCLI):
         self.ranks = ranks
         self.job = Job(words)
         self.parsers: list[LightningArgumentParser] = []
-        self.origin: Origin | None = None
+        self.checkpoint: Checkpoint | None = None
         self.run: Run | None = None
+        self.has_begun = False
         self.teacher: Trained | None = None
         self.command = shlex.join(["python", "-m", "src.cli", *words])
+        try:
+            self._start()
+        finally:
+            if self.run is not None:
+                self.run.unlock()
+
+    def _start(self) -> None:
         super().__init__(
             Classifier,
             MNISTDataModule,
@@ -97,9 +114,9 @@ class CLI(LightningCLI):
             if self.config.subcommand == "fit":
                 self.request.ckpt_path = self.ranks.from_first("own run", self._own_run) or self.request.ckpt_path
             if self.request.ckpt_path is not None:
-                self.origin = self._read_origin()
+                self.checkpoint = self._read_checkpoint()
                 self.config = parser.parse_args(request)
-                refuse_conflicts(self.request, self.origin, training=self.config.subcommand == "fit")
+                refuse_conflicts(self.request, self.checkpoint, training=self.config.subcommand == "fit")
             if request != self.words:
                 parser.parse_args(self.words)
             if self.request.ckpt_path is None and self.config.subcommand != "fit":
@@ -108,9 +125,9 @@ class CLI(LightningCLI):
             refuse_impossible(self.request)
             if self.config.subcommand == "fit":
                 refuse_with_several_steps(self.request)
-                if self.origin and not self.request.trainer.fast_dev_run:
-                    refuse_forgotten(self.request, self.origin, self.words)
-                before = self.origin.teacher if self.origin else (None, "")
+                if self.checkpoint and not self.request.trainer.fast_dev_run:
+                    refuse_forgotten(self.request, self.checkpoint, self.words)
+                before = self.checkpoint.teacher if self.checkpoint else (None, "")
                 self.teacher = find_teacher(self.request, self.root, before)
         except UnicodeDecodeError as error:
             raise UsageError("a config is not UTF-8 text: save it as UTF-8.") from error
@@ -128,18 +145,28 @@ class CLI(LightningCLI):
         run = self.job.run_made(self.root)
         return str(run.path) if run and run.last.exists() else ""
 
-    def _read_origin(self) -> Origin:
+    def _read_checkpoint(self) -> Checkpoint:
         """Read the checkpoint that is asked for, and make its settings the defaults."""
         training = self.config.subcommand == "fit"
-        origin = read_request(self.request.ckpt_path, self.root, training)
+        if training and self.launch.is_first:
+            # locked before it is read: another process could go on with it and save in between
+            path = find_checkpoint(self.request.ckpt_path, self.root, "last")
+            run = Run.of_checkpoint(path)
+            if run.continues_from(path):
+                run.lock()
+                self.run = run
+        checkpoint = Checkpoint.find(self.request.ckpt_path, self.root, training)
+        refuse_settings(checkpoint)
+        checkpoint.network()  # it says what does not fit, before the data is read and the run is made
         try:
-            self.parsers[0].parse_object(origin.recipe)
+            self.parsers[0].parse_object(checkpoint.recipe)
         except ParserError as error:
-            raise ParserError(f"{origin.path} has a setting that cannot be used: {error}") from error
-        settings = origin.recipe if training else {part: origin.recipe[part] for part in ("model", "data")}
+            raise ParserError(f"{checkpoint.path} has a setting that cannot be used: {error}") from error
+        parts = checkpoint.recipe if training else ("model", "data")
+        settings = {part: checkpoint.recipe[part] for part in parts if part in checkpoint.recipe}
         for subparser in self.parsers:
             subparser.set_defaults(dotted(settings))
-        return origin
+        return checkpoint
 
     @property
     def request(self) -> Namespace:
@@ -176,25 +203,37 @@ class CLI(LightningCLI):
             refuse_other_pixels(self.teacher, self.datamodule)
         asked = self.config_init[self.subcommand].trainer
         kwargs |= self.launch.placement(asked)
+        kwargs["plugins"] = [AtomicCheckpointIO(self.checkpoint), *kwargs.get("plugins", as_list(asked.plugins))]
         if asked.fast_dev_run or asked.barebones:
             return self._make_trainer(**kwargs)
-        checked_in = LambdaCallback(setup=lambda *_, **__: self._check_in())  # the other processes have started by then
-        if self.origin is not None and self.subcommand != "fit":
-            settings = evaluation_settings(asked, self.origin.path)
+        if self.checkpoint is not None and self.subcommand != "fit":
+            settings = evaluation_settings(asked, self.checkpoint.path)
             if self.subcommand == "test":
-                run = Run.of_checkpoint(self.origin.path)
-                settings["callbacks"].append(self._inspection(run, self.origin.path, "test"))
-            settings["callbacks"].insert(0, checked_in)
+                run = Run.of_checkpoint(self.checkpoint.path)
+                settings["callbacks"].append(self._inspection(run, self.checkpoint.path, "test"))
+            settings["callbacks"].insert(0, self._watch())
             return self._make_trainer(**settings, **kwargs)
         self.run = self._open_run()
         try:
             settings = self.training_settings(asked, self.run)
-            settings["callbacks"].insert(0, checked_in)
-            settings["plugins"] += kwargs.pop("plugins", as_list(asked.plugins))
+            settings["callbacks"].insert(0, self._watch())
             return self._make_trainer(**settings, **kwargs)
         except BaseException:
             self.run.discard()
             raise
+
+    def _watch(self) -> LambdaCallback:
+        """Return what notices that the other processes have started, and that the checkpoint is loaded."""
+
+        def begin(*_: Any) -> None:
+            self.has_begun = True
+
+        return LambdaCallback(
+            setup=lambda *_, **__: self._check_in(),
+            on_train_batch_end=begin,
+            on_validation_batch_end=begin,
+            on_test_batch_end=begin,
+        )
 
     def _make_trainer(self, **kwargs: Any) -> Trainer:
         try:
@@ -204,15 +243,19 @@ class CLI(LightningCLI):
             raise UsageError(explain_trainer_message(str(error), names)) from error
 
     def _open_run(self) -> Run:
-        if self.launch.is_first:
-            return self.job.open_run(self.origin, self.root, self.runs_folder)
-        return Run(self.root / self.runs_folder)  # only the first rank writes
+        if not self.launch.is_first:
+            return Run(self.root / self.runs_folder)  # only the first rank writes
+        run = self.run or self.job.open_run(self.root, self.runs_folder)
+        if self.checkpoint and self.checkpoint.is_previous:  # else the damaged one would become the one before
+            link_atomic(run.last_prev, run.last)
+        self.job.note(run)
+        return run
 
     def training_settings(self, asked: Namespace, run: Run) -> dict[str, Any]:
         """Return the Trainer's arguments that tie it to a run folder."""
         inspection = self._inspection(run, run.best, "val")
         return training_settings(
-            self.request, asked, run, self.datamodule, inspection, self.origin.epochs if self.origin else 0
+            self.request, asked, run, self.datamodule, inspection, self.checkpoint.epochs if self.checkpoint else 0
         )
 
     def _inspection(self, run: Run, checkpoint: Path, split: Literal["val", "test"]) -> Inspection:
@@ -222,17 +265,12 @@ class CLI(LightningCLI):
         """Make sure that all processes do the same, as soon as they can talk to each other."""
         # the processes of a machine share its data, but "last" may have become another run meanwhile
         files = {} if self.launch.local_rank else {path.name: path for path in self.datamodule.files}
-        if self.origin:
-            files["--ckpt_path"] = self.origin.path
+        if self.checkpoint:
+            files["--ckpt_path"] = self.checkpoint.path
         if self.teacher:
             files["--distillation.teacher"] = self.teacher.checkpoint
         run = self.run.path if self.run is not None and self.launch.is_first else None
         self.ranks.check_in(lambda: facts_of(recipe_of(self.request), files), run)
-
-    @property
-    def ckpt_path(self) -> Path | None:
-        """What Lightning loads."""
-        return self.origin.path if self.origin else None
 
     def fit(self, model: Classifier, datamodule: MNISTDataModule) -> None:
         """Train."""
@@ -243,21 +281,32 @@ class CLI(LightningCLI):
             open_trackers(self.trainer.loggers)
             if self.teacher is not None:
                 model.distillation = distillation(self.teacher, self.request)
-            self.trainer.fit(model, datamodule=datamodule, ckpt_path=self.ckpt_path, weights_only=True)
+            self._run_trainer(self.trainer.fit, model, datamodule)
         except (UsageError, MisconfigurationException):
             if self.run is not None:
                 self.run.discard()
             raise
-        finally:
-            if self.run is not None:
-                self.run.unlock()
 
     def validate(self, model: Classifier, datamodule: MNISTDataModule) -> None:
         """Evaluate a checkpoint on the validation split."""
         self._check_in()
-        self.trainer.validate(model, datamodule, ckpt_path=self.ckpt_path, verbose=False, weights_only=True)
+        self._run_trainer(partial(self.trainer.validate, verbose=False), model, datamodule)
 
     def test(self, model: Classifier, datamodule: MNISTDataModule) -> None:
         """Evaluate a checkpoint on the official test images."""
         self._check_in()
-        self.trainer.test(model, datamodule, ckpt_path=self.ckpt_path, verbose=False, weights_only=True)
+        self._run_trainer(partial(self.trainer.test, verbose=False), model, datamodule)
+
+    def _run_trainer(self, run: Callable[..., Any], model: Classifier, datamodule: MNISTDataModule) -> None:
+        """Let the Trainer do its work; what it cannot load is the checkpoint's fault, and said in a sentence."""
+        path = self.checkpoint.path if self.checkpoint else None
+        try:
+            run(model, datamodule=datamodule, ckpt_path=path, weights_only=True)
+        except Exception as error:
+            if path is None or self.has_begun or explain(error):
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise UsageError(
+                f"{path} cannot be gone on with: {reason}; name one that fit wrote with this code "
+                "(MNIST_TRACEBACK=1 shows where it failed)."
+            ) from error

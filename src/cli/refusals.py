@@ -6,17 +6,21 @@ import warnings
 from itertools import chain, pairwise
 
 import torch
+import torchmetrics
 from jsonargparse import Namespace
 
 from src.common.errors import UsageError
 from src.data.datasets import DATASETS
 from src.model.networks import build_network
-from src.runs.checkpoint import Origin
+from src.runs.archive import shown
+from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run, class_names
-from src.runs.recipe import EPOCH_END, MID_EPOCH, NETWORK, dotted, plain
+from src.runs.recipe import FREE, dotted, plain, policy_of
 
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
 BYTES_PER_WEIGHT = 4
+# where a class that a checkpoint names may be looked up; a checkpoint never imports anything
+CLASSES = (torch.optim, torch.optim.lr_scheduler, torch.nn, torchmetrics)
 # the Trainer's settings that need one optimizer step per batch, with the values that ask for nothing (1.0 is all
 # batches, 1 is one)
 PER_BATCH: dict[str, tuple[object, ...]] = {
@@ -28,12 +32,30 @@ PER_BATCH: dict[str, tuple[object, ...]] = {
 }
 
 
-def refuse_conflicts(request: Namespace, origin: Origin, training: bool) -> None:
+def refuse_settings(checkpoint: Checkpoint) -> None:
+    """Refuse settings of a checkpoint that it may not bring: they could name code to import.
+
+    Raises:
+        UsageError: If it has one that is not kept in checkpoints, or a class that is none of torch's or torchmetrics'.
+    """
+    for key, value in dotted(checkpoint.recipe).items():
+        if key.endswith("class_path") and not any(hasattr(module, str(value)) for module in CLASSES):
+            setting = key.removesuffix(".class_path")
+            raise UsageError(
+                f"{checkpoint.path} names the class {shown(value)} for {setting}, which no checkpoint brings back: "
+                f"give it again by --config or --{setting}."
+            )
+        policy = policy_of(key)
+        if policy is None or not policy.saved:
+            checkpoint.refuse(f"its config has a setting {shown(key)} that nothing here has")
+
+
+def refuse_conflicts(request: Namespace, checkpoint: Checkpoint, training: bool) -> None:
     """Refuse what was asked for on top of a checkpoint but cannot be had.
 
     Args:
         request: The parsed arguments, the checkpoint's recipe being their defaults.
-        origin: The checkpoint.
+        checkpoint: The checkpoint.
         training: Whether training goes on from it; its optimizer's settings and its split must then stay, within an
             epoch also what decides which batches are done.
 
@@ -41,44 +63,46 @@ def refuse_conflicts(request: Namespace, origin: Origin, training: bool) -> None
         UsageError: If the request asks for another value of such a setting, or for another network, normalization or
             classes; or if it leaves nothing to train.
     """
-    goes_on = (MID_EPOCH if origin.is_within_epoch else EPOCH_END) if training else ()
-    for key in (*NETWORK, *goes_on):
-        asked, saved = plain(request[key]), dotted(origin.recipe)[key]
-        same_classes = key == "data.dataset" and DATASETS[asked].classes == DATASETS[saved].classes
-        if asked != saved and not same_classes:
+    fixed = {"never"}
+    if training:
+        fixed |= {"evaluation", "between epochs"} if checkpoint.is_within_epoch else {"evaluation"}
+    for key, saved in dotted(checkpoint.recipe).items():
+        wanted = plain(request.get(key))
+        same_classes = key == "data.dataset" and DATASETS[wanted].classes == checkpoint.classes
+        if (policy_of(key) or FREE).change in fixed and wanted != saved and not same_classes:
             raise UsageError(
-                f"--{key} {asked} differs from {origin.path}, which has {saved}; "
+                f"--{key} {wanted} differs from {checkpoint.path}, which has {saved}; "
                 "leave out the flag, or the config file that sets it."
             )
     if not training:
         return
-    if origin.batches_done % request.model.steps_per_execution:
+    if checkpoint.batches_done % request.model.steps_per_execution:
         raise UsageError(
-            f"{origin.path} was saved where --trainer.max_steps ended an execution of "
+            f"{checkpoint.path} was saved where --trainer.max_steps ended an execution of "
             f"{request.model.steps_per_execution} steps, and cannot be continued: name another checkpoint, or train "
             "with --model.steps_per_execution 1."
         )
     max_epochs = request.trainer.max_epochs
-    branches = not Run.of_checkpoint(origin.path).continues_from(origin.path)
-    if max_epochs is not None and 0 <= max_epochs < origin.epochs + branches:
+    branches = not Run.of_checkpoint(checkpoint.path).continues_from(checkpoint.path)
+    if max_epochs is not None and 0 <= max_epochs < checkpoint.epochs + branches:
         raise UsageError(
-            f"--trainer.max_epochs {max_epochs} leaves nothing to train: {origin.path} has {origin.epochs} epochs; "
-            "ask for more."
+            f"--trainer.max_epochs {max_epochs} leaves nothing to train: {checkpoint.path} has "
+            f"{checkpoint.epochs} epochs; ask for more."
         )
 
 
-def refuse_forgotten(request: Namespace, origin: Origin, words: list[str]) -> None:
+def refuse_forgotten(request: Namespace, checkpoint: Checkpoint, words: list[str]) -> None:
     """Refuse to go on without the callbacks or loggers of the run, unless it is said.
 
     Args:
         request: The parsed arguments of ``fit``.
-        origin: The checkpoint.
+        checkpoint: The checkpoint.
         words: The words of the request.
 
     Raises:
         UsageError: If the run had some, which no checkpoint brings back, and the request neither has nor refuses them.
     """
-    run = Run.of_checkpoint(origin.path)
+    run = Run.of_checkpoint(checkpoint.path)
     missing: dict[str, list[str]] = {}
     for name, classes in run.classes.items():
         flag, asked = f"--trainer.{name}", class_names(plain(request.trainer[name]))

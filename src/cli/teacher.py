@@ -7,7 +7,7 @@ from typing import NoReturn
 from jsonargparse import Namespace
 
 from src.common.errors import UsageError
-from src.data.checks import sha256
+from src.common.files import sha256
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS
 from src.model.distillation import Distillation
@@ -63,13 +63,13 @@ def refuse_other_pixels(teacher: Trained, data: MNISTDataModule) -> None:
     Raises:
         UsageError: If it was.
     """
-    if teacher.content["MNISTDataModule"]["mean_std"] != plain(data.mean_std):
+    if (teacher.network.mean, teacher.network.std) != (data.mean_std or (0.0, 1.0)):
         _refuse(teacher, "normalization")
 
 
 def _refuse(teacher: Trained, name: str) -> NoReturn:
     raise UsageError(
-        f"{FLAG} {teacher.checkpoint} was trained with --data.{name} {teacher.content['config']['data'][name]}: "
+        f"{FLAG} {teacher.checkpoint} was trained with --data.{name} {teacher.recipe['data'].get(name)}: "
         "train the student with the same, or name another teacher."
     )
 
@@ -79,6 +79,6 @@ def distillation(teacher: Trained, request: Namespace) -> Distillation:
     return Distillation(
         teacher.network.network,
         sha256(teacher.checkpoint),
-        bf16=teacher.content["config"]["trainer"]["precision"] == "bf16-mixed",
+        bf16=teacher.recipe.get("trainer", {}).get("precision") == "bf16-mixed",
         **plain(request.distillation),
     )

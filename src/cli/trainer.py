@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from src.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from src.callbacks.checkpoints import Checkpoints
 from src.callbacks.console import Console
 from src.callbacks.curves import Curves
 from src.callbacks.evaluation import EvaluationResult
@@ -85,7 +85,6 @@ def training_settings(
     settings = {
         "callbacks": callbacks,
         "logger": _loggers(asked, Curves(run.path, first_step=epochs_done + 1)),
-        "plugins": [AtomicCheckpointIO()],
         "log_every_n_steps": min(50 if asked.log_every_n_steps is None else asked.log_every_n_steps, batches),
     }
     return settings if len(data.splits["val"].members) else {**settings, "limit_val_batches": 0}

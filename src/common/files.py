@@ -1,10 +1,13 @@
-"""Files that are either complete or not there."""
+"""Files that are either complete or not there, and reading those that a user or a run names."""
 
+import contextlib
 import errno
+import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,6 +36,50 @@ def refuse_place(flag: str, path: Path, *endings: str) -> None:
         raise UsageError(f"--{flag} {path}: there is no folder {path.parent}; make it or name another one.")
 
 
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file that a user or a run names, for reading.
+
+    Raises:
+        OSError: If it cannot be opened, or is a pipe, a socket or a device, on which a program may wait for ever; it
+            names the path.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.ENXIO, "a pipe or a device, not a file", str(path))
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the content of a file that a user or a run names; it fails as ``open_regular`` does."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn a file that the operating system refuses to read into a UsageError with its name."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or path} cannot be read ({error.strerror}): make it readable, or name another."
+        ) from error
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as a hexadecimal string.
+
+    Raises:
+        UsageError: If the file cannot be read.
+    """
+    with reading(path), open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file at once as ``open_atomic`` does.
 
@@ -47,7 +94,7 @@ def write_atomic(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_atomic(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing so that a reader, a kill or a power cut never sees half of it.
 
@@ -132,7 +179,7 @@ def append(path: Path, content: bytes) -> None:
             raise
 
 
-@contextmanager
+@contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
     """Make an error name the file that was asked for, not a temporary one or none, as writing and flushing do."""
     try:

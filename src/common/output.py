@@ -1,5 +1,6 @@
 """What the program prints."""
 
+import logging
 import os
 import sys
 
@@ -13,6 +14,12 @@ def say(text: str) -> None:
     except BrokenPipeError:
         _mute()
     flush()
+
+
+def warn(sentence: str) -> None:
+    """Print a warning, in the first of several processes only, which ``main`` has told the others' loggers."""
+    if logging.getLogger("src").isEnabledFor(logging.WARNING):
+        print(f"warning: {sentence}", file=sys.stderr)
 
 
 def flush() -> None:

@@ -1,14 +1,10 @@
 """What a data file is known to be: its SHA-256, and the record of where a placed file came from."""
 
-import contextlib
-import hashlib
 import json
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
-from src.common.errors import UsageError
-from src.common.files import write_atomic
+from src.common.files import read_regular, reading, sha256, write_atomic
 from src.data.datasets import DATASETS, DatasetName
 
 DEFAULT_ROOT = Path("data")
@@ -23,54 +19,12 @@ OFFICIAL_SHA256 = {
 }
 
 RECORD = "SOURCE.json"
-CACHED_FROM_BYTES = 64 << 20  # reading less than this takes less time than the cache is worth
-
-
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn a file that the operating system refuses to read into a UsageError with its name."""
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(
-            f"{error.filename or path} cannot be read ({error.strerror}): make it readable or name another folder "
-            "with --data.data_dir."
-        ) from error
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as a hexadecimal string.
-
-    Those of large files are kept in ``data/sha256.json`` by path, size and time of change, so that a second start
-    does not read gigabytes again.
-
-    Raises:
-        UsageError: If the file cannot be read.
-    """
-    with reading(path):
-        status = path.stat()
-        if status.st_size < CACHED_FROM_BYTES:
-            return digest(path)
-        cache = DEFAULT_ROOT / "sha256.json"
-        key = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-        known = _read_object(cache)
-        if not isinstance(known.get(key), str):
-            known[key] = digest(path)
-            with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
-                write_atomic(cache, json.dumps(known, indent=1).encode())
-        return str(known[key])
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, read from its first to its last byte."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_object(path: Path) -> dict[str, object]:
     """Return the object that a JSON file holds; an empty one if it holds none or cannot be read."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -10,9 +10,10 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from src.common.errors import UsageError
+from src.common.files import sha256
 from src.data.augment import Distortion
 from src.data.batches import Batch, BatchLoader, EpochOrder, Split
-from src.data.checks import sha256, source_of
+from src.data.checks import source_of
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import read_pair
 from src.data.sources import find_files, place_files

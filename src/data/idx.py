@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from src.common.errors import UsageError
-from src.common.files import write_atomic
-from src.data.checks import reading
+from src.common.files import open_regular, reading, write_atomic
 from src.data.datasets import DATASETS, DatasetName
 
 UNSIGNED_BYTE, INTEGER = 0x08, 0x0C
@@ -49,7 +48,7 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
     """
     compressed = path.suffix == ".gz"
     try:
-        with cast(BufferedIOBase, gzip.open(path)) if compressed else path.open("rb") as file:
+        with open_regular(path) as plain, cast(BufferedIOBase, gzip.open(plain) if compressed else plain) as file:
             kind, shape = _read_header(file, path)
             size = math.prod(shape) * ITEM_BYTES[kind]
             start = file.tell()

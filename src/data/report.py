@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from src.common.errors import UsageError
-from src.common.files import refuse_place, write_atomic
+from src.common.files import refuse_place, sha256, write_atomic
 from src.data.batches import Split
-from src.data.checks import sha256
 from src.data.datamodule import MNISTDataModule
 from src.data.splits import mean_and_std, split_positions
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from filelock import FileLock
 
 from src.common.errors import FULL, RunError, UsageError
+from src.common.files import reading, sha256
 from src.data.checks import (
     DEFAULT_ROOT,
     OFFICIAL_SHA256,
     add_to_record,
-    digest,
     is_there,
-    reading,
     wrong_files,
 )
 from src.data.datasets import DATASETS, DatasetName
@@ -133,7 +132,7 @@ def _temporary_folder(folder: Path) -> Iterator[Path]:
 
 
 def _digests(folder: Path, dataset: DatasetName, names: list[str]) -> dict[str, str]:
-    digests = {name: digest(folder / name) for name in names}
+    digests = {name: sha256(folder / name) for name in names}
     if dataset == "MNIST" and any(value != OFFICIAL_SHA256[name] for name, value in digests.items()):
         raise RuntimeError("has other files than the official ones")
     return digests

@@ -81,7 +81,7 @@ def read_test_data(trained: Trained, data_dir: str | None) -> MNISTDataModule:
     Raises:
         UsageError: If it is not there, or damaged.
     """
-    settings = trained.content["config"]["data"]
+    settings = trained.recipe["data"]
     folder = data_dir or settings.get("data_dir")
     if folder and not Path(folder).is_dir():
         raise UsageError(
@@ -110,8 +110,8 @@ def describe(trained: Trained, data: MNISTDataModule, logits: Tensor) -> dict[st
         "description": f"A classifier for {data.dataset}: images, uint8 (N, 28, 28), upright, 0 = background.",
         "classes": list(trained.classes),
         "normalization": {"mean": trained.network.mean, "std": trained.network.std},  # of pixel / 255, done inside
-        "network": trained.content["config"]["model"]["network"],
-        "hidden_units": trained.content["config"]["model"]["hidden_units"],
+        "network": trained.recipe["model"]["network"],
+        "hidden_units": trained.recipe["model"]["hidden_units"],
         "dataset": data.dataset,
         "data_sha256": digests(trained, data),
         "test/acc": correct / len(labels),

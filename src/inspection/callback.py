@@ -14,6 +14,7 @@ from torch import nn
 
 from src.common.errors import FULL, UsageError
 from src.common.events import event_file, last_step
+from src.common.files import read_regular
 from src.common.output import say
 from src.common.signals import StoppedError, signal_of
 from src.data.batches import Batch
@@ -22,9 +23,8 @@ from src.inspection.dashboards import OF_EVALUATION, OF_NETWORK, Evaluation, Net
 from src.inspection.findings import predict
 from src.model.classifier import Classifier
 from src.model.networks import parameter_table
-from src.runs.checkpoint import read_checkpoint
+from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run
-from src.runs.trained import weights_of
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -184,13 +184,13 @@ class Inspection(Callback):
         net = _copy_of_network(pl_module)
         if not self.checkpoint.exists():
             return net, epoch
-        saved = read_checkpoint(self.checkpoint, training=False)
-        net.load_state_dict(weights_of(saved))
-        return net, len(saved["callbacks"]["History"]["epochs"])
+        saved = Checkpoint.read(self.checkpoint)
+        net.load_state_dict(saved.weights)
+        return net, saved.epochs
 
     def _write_text(self, writer: "SummaryWriter", net: nn.Sequential, step: int) -> None:
         writer.add_text("run/command", _code(self.command), step)
-        writer.add_text("run/config", _code((self.run.path / "config.yaml").read_text()), step)
+        writer.add_text("run/config", _code(read_regular(self.run.path / "config.yaml").decode()), step)
         writer.add_text("run/parameters", _code(parameter_table(net)), step)
         writer.add_text("run/metrics", METRICS, step)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from src.common.files import write_atomic
+from src.common.files import read_regular, write_atomic
 
 PROJECTOR = "projector"
 
@@ -50,7 +50,7 @@ def write_projector(
     write_atomic(folder / place / "images.tsv", "\n".join(["\t".join(row) for row in table] + [""]).encode())
 
     path = folder / "projector_config.pbtxt"
-    before = text_format.Parse(path.read_text(), ProjectorConfig()) if path.exists() else ProjectorConfig()
+    before = text_format.Parse(read_regular(path).decode(), ProjectorConfig()) if path.exists() else ProjectorConfig()
     config = ProjectorConfig()
     for embedding in before.embeddings:
         if embedding.tensor_path != f"{place}/activations.tsv":

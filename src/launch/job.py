@@ -8,8 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from src.common.files import link_atomic, write_atomic
-from src.runs.checkpoint import Origin
+from src.common.files import read_regular, write_atomic
 from src.runs.folder import Run, runs_of
 
 NOTE = "job.json"
@@ -33,27 +32,20 @@ class Job:
         self.slurm = " ".join(os.environ.get(name, "") for name in names) if "SLURM_JOB_ID" in os.environ else ""
         self.was_requeued = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
 
-    def open_run(self, origin: Origin | None, root: Path, folder: str) -> Run:
-        """Return the locked run to train in: that of the checkpoint, one that this job began, or a new one.
+    def open_run(self, root: Path, folder: str) -> Run:
+        """Return a locked run to train in: the one that this job began, or a new one.
 
         Args:
-            origin: The checkpoint to go on from.
             root: The folder that holds the folder of runs.
             folder: That one's name.
 
         Raises:
             UsageError: If another process trains in it, or a new one cannot be made.
         """
-        run = Run.of_checkpoint(origin.path) if origin else None
-        if run is None or origin is None or not run.continues_from(origin.path):
-            run = self.run_made(root)  # it died before its first checkpoint
+        run = self.run_made(root)  # it died before its first checkpoint
         if run is None:
-            run = Run.create(root, folder)
-        else:
-            run.lock()
-            if origin and origin.is_one_before:  # else the damaged one would become the one before
-                link_atomic(run.last_prev, run.last)
-        self.note(run)
+            return Run.create(root, folder)
+        run.lock()
         return run
 
     def note(self, run: Run) -> None:
@@ -76,8 +68,8 @@ class Job:
 
 def note_of(run: Path) -> str:
     """Return the text of a run folder's note; nothing if it has none or cannot be seen from here."""
-    with suppress(OSError):
-        return (run / NOTE).read_text()
+    with suppress(OSError, UnicodeDecodeError):
+        return read_regular(run / NOTE).decode()
     return ""
 
 

@@ -16,10 +16,10 @@ import torch
 from torch.distributed import DistError, Store, TCPStore  # type: ignore[attr-defined]
 
 from src.common.errors import UsageError
-from src.data.checks import sha256
+from src.common.files import sha256
 from src.launch.job import note_of
 from src.launch.launcher import POLL_SECONDS, Launch, new_store
-from src.runs.recipe import MACHINE, dotted
+from src.runs.recipe import dotted, policy_of
 
 SHARED_FOLDER_SECONDS = 20.0  # a network file system may show a new folder late
 GOODBYE_SECONDS = 20.0
@@ -140,7 +140,11 @@ def facts_of(recipe: dict[str, Any], files: dict[str, Path]) -> dict[str, str]:
         recipe: The request as plain values.
         files: The data and the checkpoints, by what to call them. One process of a machine is enough to name them.
     """
-    settings = {f"--{name}": json.dumps(value) for name, value in dotted(recipe).items() if name not in MACHINE}
+    settings = {
+        f"--{key}": json.dumps(value)
+        for key, value in dotted(recipe).items()
+        if (policy := policy_of(key)) and policy.shared
+    }
     return {**settings, "torch": str(torch.__version__), **{name: sha256(path)[:12] for name, path in files.items()}}
 
 

@@ -1,44 +1,120 @@
-"""Read a checkpoint: nothing in it runs, and what does not fit is said before anything starts."""
+"""A checkpoint as the rest of the program knows it: opened once, safe, and asked by name instead of by its keys."""
 
-import sys
-import zipfile
 from dataclasses import dataclass
+from functools import cached_property
+from inspect import signature
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor, nn
 
-from src.checkpoint.content import problems
-from src.common.errors import UsageError
+from src.common.errors import UsageError, one_line
+from src.common.output import warn
+from src.common.yaml_text import LARGEST_CONFIG, LONGEST_VALUE
+from src.model.networks import build_network
+from src.runs.archive import DamagedCheckpointError, load_safely, shown, values
 from src.runs.folder import find_checkpoint
 
-
-class DamagedCheckpointError(UsageError):
-    """A file that is not as it was written, or never was a checkpoint.
-
-    Args:
-        what: What is wrong with which file.
-    """
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what}: name another.")
-        self.what = what
+PREFIX = "net."  # of the network's weights
+DATA = "MNISTDataModule"  # where Lightning keeps the state of the data module
+# what an infinite number would spoil: weights, moments, sums; elsewhere it may be meant, as in ReduceLROnPlateau
+FINITE = ("state_dict", "optimizer_states", "current_model_state", "train_sums")
+LARGEST_NUMBER = 1 << 63
+MISSING = object()
 
 
 @dataclass(frozen=True)
-class Origin:
-    """The checkpoint that ``--ckpt_path`` asks for; how far its training was, only one that was read to go on can say.
+class Checkpoint:
+    """A file that ``fit`` wrote.
 
     Attributes:
         path: The file.
-        content: What it holds, on the CPU.
-        is_one_before: Whether it is a ``last.prev.ckpt`` in the place of a ``last.ckpt`` that is damaged.
+        content: What it holds, on the CPU, for Lightning to load.
+        is_previous: Whether it is a ``last.prev.ckpt`` in the place of a ``last.ckpt`` that is damaged.
     """
 
     path: Path
     content: dict[str, Any]
-    is_one_before: bool = False
+    is_previous: bool = False
+
+    @classmethod
+    def find(cls, request: str, root: Path, training: bool = False) -> "Checkpoint":
+        """Find and read the checkpoint that ``--ckpt_path`` asks for.
+
+        When ``last``, or a run's folder, stands for a ``last.ckpt`` that is damaged, ``last.prev.ckpt`` takes its
+        place and a line on stderr says so.
+
+        Args:
+            request: A checkpoint file, a run folder, ``best`` or ``last`` (of the newest run that has one).
+            root: The folder that holds ``lightning_logs``.
+            training: Whether training goes on from it: a run folder then stands for its last checkpoint instead of
+                its best one.
+
+        Raises:
+            UsageError: If there is none, or it is damaged, or it does not come from this project.
+        """
+        path = find_checkpoint(request, root, "last" if training else "best")
+        previous = path.with_name("last.prev.ckpt")
+        try:
+            return cls.read(path)
+        except DamagedCheckpointError as error:
+            if path.name != "last.ckpt" or path == Path(request) or not previous.is_file():
+                raise
+            checkpoint = cls(previous, cls.read(previous).content, is_previous=True)
+            warn(f"{error.problem}; going on from {previous}, the one before.")
+            return checkpoint
+
+    @classmethod
+    def read(cls, path: Path) -> "Checkpoint":
+        """Read a checkpoint without running any code that it may hold.
+
+        Raises:
+            UsageError: If the file is damaged, was made to do harm or does not come from this project.
+            OSError: If the file cannot be read.
+        """
+        checkpoint = cls(path, load_safely(path))
+        if not isinstance(checkpoint.content, dict):
+            checkpoint.refuse("it holds no settings")
+        checkpoint._check_recipe()
+        for part in FINITE:
+            for value in values(checkpoint.content.get(part)):
+                if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
+                    checkpoint.refuse(f"its {part} has values that are not finite")
+        if DATA in checkpoint.content:
+            _ = checkpoint.mean_std
+        return checkpoint
+
+    def refuse(self, problem: str) -> None:
+        """Say that the file is none of this project's.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(
+            f"{self.path} is not a checkpoint of this project: {problem}; name one that fit wrote with this code."
+        )
+
+    def _check_recipe(self) -> None:
+        """Refuse settings that are no plain values, or so many or long that a parser would hang over them."""
+        for number, value in enumerate(values(self._at("config", kind=dict))):
+            is_text = isinstance(value, str) and len(value) <= LONGEST_VALUE and "\0" not in value
+            is_number = isinstance(value, int | float) and (isinstance(value, float) or abs(value) < LARGEST_NUMBER)
+            if not (value is None or is_text or is_number) or number > LARGEST_CONFIG:
+                self.refuse(f"its config has {shown(value)} where a setting should be")
+
+    def _at(self, *keys: str | int, kind: type) -> Any:
+        """Return what lies behind some keys, which must be of a type."""
+        value: Any = self.content
+        for number, key in enumerate(keys, start=1):
+            try:
+                value = value[key]
+            except (LookupError, TypeError):
+                self.refuse(f"its {'.'.join(map(str, keys[:number]))} is missing")
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            self.refuse(f"its {'.'.join(map(str, keys))} is {shown(value)}")
+        return value
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -46,91 +122,78 @@ class Origin:
         recipe: dict[str, Any] = self.content["config"]
         return recipe
 
+    def setting(self, part: str, name: str, default: Any = MISSING) -> Any:
+        """Return a setting of its recipe, or a default, without which it must be there."""
+        settings = self.recipe.get(part)
+        if isinstance(settings, dict) and name in settings:
+            return settings[name]
+        return self.refuse(f"its config.{part}.{name} is missing") if default is MISSING else default
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """The network's weights by their names in it."""
+        state = self._at("state_dict", kind=dict)
+        return {name.removeprefix(PREFIX): value for name, value in state.items() if str(name).startswith(PREFIX)}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names, in the order of the logits."""
+        names = self._at(DATA, "classes", kind=list)
+        if not names or not all(isinstance(name, str) and name.isprintable() for name in names):
+            self.refuse(f"its {DATA}.classes are no names")
+        return tuple(names)
+
+    @property
+    def mean_std(self) -> tuple[float, float] | None:
+        """The normalization in units of pixel / 255; None for pixel / 255 alone."""
+        match self._at(DATA, kind=dict).get("mean_std"):
+            case None:
+                return None
+            case [float() | int() as mean, float() | int() as std] if isfinite(mean) and 0 < std < inf:
+                return float(mean), float(std)
+            case statistics:
+                self.refuse(f"its {DATA}.mean_std is {shown(statistics)}")
+        return None
+
     @property
     def epochs(self) -> int:
         """How many epochs were finished."""
-        return len(self.content["callbacks"]["History"]["epochs"])
+        return len(self._at("callbacks", "History", "epochs", kind=list))
 
     @property
     def is_within_epoch(self) -> bool:
         """Whether it was saved before the end of an epoch."""
-        return bool(self.epochs == self.content["epoch"])
+        return bool(self.epochs == self._at("epoch", kind=int))
 
     @property
     def batches_done(self) -> int:
         """How many batches of an epoch that was begun are done."""
-        done: int = self.content["loops"]["fit_loop"]["state_dict"]["combined_loader"][0]["batches_done"]
-        return done
+        loader = self._at("loops", "fit_loop", "state_dict", "combined_loader", 0, "batches_done", kind=int)
+        return int(loader)
+
+    @property
+    def best_score(self) -> float:
+        """The highest val/acc of its run."""
+        return float(self._at("callbacks", "Checkpoints", "best_score", kind=float))
 
     @property
     def teacher(self) -> tuple[str | None, str]:
         """The file and the SHA-256 of the teacher; None and nothing without one."""
-        return self.recipe["distillation"]["teacher"], self.content["teacher_sha256"]
+        return self.setting("distillation", "teacher", None), str(self.content.get("teacher_sha256", ""))
 
+    def network(self) -> nn.Sequential:
+        """Return its network with its weights, in evaluation mode; in no more memory than they have already.
 
-def read_request(request: str, root: Path, training: bool) -> Origin:
-    """Find and read the checkpoint that ``--ckpt_path`` asks for.
-
-    When ``last``, or a run's folder, stands for a ``last.ckpt`` that is damaged, ``last.prev.ckpt`` takes its place
-    and a line on stderr says so.
-
-    Args:
-        request: A checkpoint file, a run folder, ``best`` or ``last`` (of the newest run that has one).
-        root: The folder that holds ``lightning_logs``.
-        training: Whether training goes on from it: a run folder then stands for its last checkpoint instead of its
-            best one, and the checkpoint must hold the state of the training too.
-
-    Raises:
-        UsageError: If there is none, or it is damaged, or it does not come from this project.
-    """
-    path = find_checkpoint(request, root, "last" if training else "best")
-    previous = path.with_name("last.prev.ckpt")
-    try:
-        return Origin(path, read_checkpoint(path, training))
-    except DamagedCheckpointError as error:
-        if path.name != "last.ckpt" or path == Path(request) or not previous.is_file():
-            raise
-        content = read_checkpoint(previous, training)
-        rank_zero_only(print)(f"warning: {error.what}; going on from {previous}, the one before.", file=sys.stderr)
-        return Origin(previous, content, is_one_before=True)
-
-
-def read_checkpoint(path: Path, training: bool) -> dict[str, Any]:
-    """Read a checkpoint of this project without running any code that it may hold.
-
-    Args:
-        path: The checkpoint file.
-        training: Whether it must hold the state of the training, not just the network.
-
-    Returns:
-        The checkpoint on the CPU.
-
-    Raises:
-        UsageError: If the file is damaged or does not come from this project, or its tensors are not those of the
-            network that it describes.
-        OSError: If the file cannot be read.
-    """
-    checkpoint = _load(path)
-    problem = next(problems(checkpoint, training), None)
-    if problem:
-        raise UsageError(
-            f"{path} is not a checkpoint of this project: {problem}; name one that fit wrote with this code."
-        )
-    content: dict[str, Any] = checkpoint
-    return content
-
-
-def _load(path: Path) -> Any:
-    with path.open("rb") as file:
+        Raises:
+            UsageError: If the weights are not those of the network that its settings describe.
+        """
+        names = [name for name in signature(build_network).parameters if name not in ("num_classes", "dropout")]
+        settings, num_classes = {name: self.setting("model", name) for name in names}, len(self.classes)
         try:
-            archive = zipfile.ZipFile(file)
-            # torch does not compress: what unpacks to more than the file may be more than the memory
-            if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
-                raise ValueError("compressed")
-            damaged = archive.testzip()  # torch.load does not look at the checksums
-            file.seek(0)
-            if damaged is None:
-                return torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch and zipfile raise many types for the many ways a file can be damaged
-            raise DamagedCheckpointError(f"{path} is not a readable checkpoint (damaged or not one at all)") from error
-    raise DamagedCheckpointError(f"{path} is damaged (the checksum of its part {damaged} is wrong)")
+            with torch.device("meta"):  # shapes without memory
+                network = build_network(**settings, num_classes=num_classes)
+            network.load_state_dict(self.weights, strict=True, assign=True)
+        except Exception as error:  # whatever the settings make of it
+            reason = one_line(" ".join(str(error).split()))
+            raise UsageError(f"{self.path} does not fit the network of its settings: {reason}") from error
+        return network.eval().requires_grad_(False)

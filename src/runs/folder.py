@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from yaml import YAMLError
 
 from src.common.errors import FULL, UsageError
+from src.common.files import read_regular
 from src.common.yaml_text import load_yaml
 
 RUNS_FOLDER = "lightning_logs"
@@ -81,7 +82,7 @@ class Run:
         A checkpoint must not hold them, as they are code. Nothing is made of them here.
         """
         try:
-            asked = load_yaml((self.path / "config.yaml").read_text())["trainer"]
+            asked = load_yaml(read_regular(self.path / "config.yaml").decode())["trainer"]
             named = {name: class_names(asked.get(name)) for name in ("callbacks", "logger")}
         except (OSError, ValueError, YAMLError, LookupError, TypeError, AttributeError):  # none, or another's
             return {}

@@ -1,84 +1,119 @@
-"""What a checkpoint remembers of the request that made it, as plain values."""
+"""The settings that make a run, as plain values: what a checkpoint keeps of them, and when each may change."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from jsonargparse import Namespace
 
-from src.model.networks import SETTINGS
 
-# the Trainer's settings that decide what is learned, not where and how it is computed: a resumed run keeps them
-TRAINER_KEYS = (
-    "max_epochs",
-    "max_steps",
-    "max_time",
-    "min_epochs",
-    "min_steps",
-    "accumulate_grad_batches",
-    "gradient_clip_val",
-    "gradient_clip_algorithm",
-    "precision",
-    "limit_train_batches",
-    "limit_val_batches",
-    "check_val_every_n_epoch",
-)
-# the callbacks' own settings
-CALLBACK_KEYS = (
-    "inspection.enabled",
-    "inspection.every_n_epochs",
-    "inspection.samples",
-    "checkpoints.every_n_steps",
-    "ema_decay",
-    "distillation.teacher",
-    "distillation.temperature",
-    "distillation.weight",
-)
-# arguments of model and data that follow from the rest of the request
-LINKED = ("data.seed", "data.steps_per_execution", "model.num_classes", "model.seed")
-# what machines that train the same may each have otherwise
-MACHINE = ("data.data_dir", "data.memory_map")
-# what a network cannot do without
-NETWORK = ("data.dataset", "data.normalization", *(f"model.{name}" for name in SETTINGS))
-# what a training that goes on has in its optimizer and progress, and which images it has not seen
-EPOCH_END = (
-    "model.lr",
-    "model.weight_decay",
-    "model.warmup_steps",
-    "model.cosine",
-    "model.steps_per_execution",
-    "data.val_size",
-    "data.split",
-    "ema_decay",
-)
-# within an epoch also which batches are done
-MID_EPOCH = (*EPOCH_END, "data.batch_size", "seed_everything")
+@dataclass(frozen=True)
+class Policy:
+    """What may become of a setting.
+
+    Attributes:
+        change: When a request on top of a checkpoint may have it otherwise: ``always``; ``between epochs``, when the
+            checkpoint ends one; in ``evaluation`` only, as training's state depends on it; ``never``, as the network
+            depends on it.
+        saved: Whether a checkpoint keeps it, so that it need not be given again.
+        shared: Whether all machines that train together must have the same.
+        hparams: Whether TensorBoard's HParams shows it: ``yes``, where it is ``on``, or ``no``.
+    """
+
+    change: Literal["always", "between epochs", "evaluation", "never"] = "always"
+    saved: bool = True
+    shared: bool = True
+    hparams: Literal["yes", "on", "no"] = "no"
+
+
+FREE = Policy()
+NOT_SAVED = Policy(saved=False)  # it follows from others, or is code, or belongs to one command
+# by key, or by prefix where the key ends in a dot
+POLICIES = {
+    "seed_everything": Policy("between epochs", hparams="yes"),
+    "model.network": Policy("never", hparams="yes"),
+    "model.hidden_units": Policy("never", hparams="yes"),
+    "model.dropout": Policy(hparams="yes"),
+    "model.lr": Policy("evaluation", hparams="yes"),
+    "model.weight_decay": Policy("evaluation", hparams="on"),
+    "model.warmup_steps": Policy("evaluation", hparams="on"),
+    "model.cosine": Policy("evaluation", hparams="on"),
+    "model.steps_per_execution": Policy("evaluation"),
+    "model.cuda_graph": FREE,
+    "model.num_classes": NOT_SAVED,
+    "model.seed": NOT_SAVED,
+    "data.dataset": Policy("never", hparams="yes"),
+    "data.data_dir": Policy(shared=False),
+    "data.batch_size": Policy("between epochs", hparams="yes"),
+    "data.val_size": Policy("evaluation", hparams="yes"),
+    "data.split": Policy("evaluation", hparams="yes"),
+    "data.normalization": Policy("never", hparams="yes"),
+    "data.memory_map": Policy(shared=False),
+    "data.distortion.": Policy(hparams="on"),
+    "data.on_device": FREE,
+    "data.seed": NOT_SAVED,
+    "data.steps_per_execution": NOT_SAVED,
+    "inspection.": FREE,
+    "checkpoints.": FREE,
+    "ema_decay": Policy("evaluation", hparams="on"),
+    "distillation.": Policy(hparams="on"),
+    "ckpt_path": NOT_SAVED,
+    "config": NOT_SAVED,
+    # of the Trainer's, those that decide what is learned, not where and how it is computed
+    "trainer.max_epochs": Policy(hparams="yes"),
+    "trainer.max_steps": FREE,
+    "trainer.max_time": FREE,
+    "trainer.min_epochs": FREE,
+    "trainer.min_steps": FREE,
+    "trainer.accumulate_grad_batches": FREE,
+    "trainer.gradient_clip_val": FREE,
+    "trainer.gradient_clip_algorithm": FREE,
+    "trainer.precision": FREE,
+    "trainer.limit_train_batches": FREE,
+    "trainer.limit_val_batches": FREE,
+    "trainer.check_val_every_n_epoch": FREE,
+    "trainer.": NOT_SAVED,
+}
+
+
+def policy_of(key: str) -> Policy | None:
+    """Return the policy of a setting by its dotted key; None for one that nothing here has."""
+    while key:
+        parent = key.rpartition(".")[0]
+        policy = POLICIES.get(key, POLICIES.get(f"{parent}."))
+        if policy is not None:
+            return policy
+        key = parent
+    return None
 
 
 def recipe_of(request: Namespace) -> dict[str, Any]:
-    """Return seed, model, data, our callbacks' and teacher's settings, and those of the Trainer that shape the result.
+    """Return what a checkpoint keeps of a request.
 
     Args:
         request: The parsed arguments of a subcommand.
 
     Returns:
-        Nothing but dicts, lists, text, numbers, booleans and None, for JSON, YAML and checkpoints. What follows from
-        the rest (``LINKED``) is left out.
+        Nested as in a config: nothing but dicts, lists, text, numbers, booleans and None, for JSON, YAML and
+        checkpoints.
     """
-    return {
-        "seed_everything": plain(request.seed_everything),
-        "model": {name: value for name, value in plain(request.model).items() if f"model.{name}" not in LINKED},
-        "data": {name: value for name, value in plain(request.data).items() if f"data.{name}" not in LINKED},
-        "inspection": plain(request.inspection),
-        "checkpoints": plain(request.checkpoints),
-        "ema_decay": request.ema_decay,
-        "distillation": plain(request.distillation),
-        "trainer": {name: plain(request.trainer[name]) for name in TRAINER_KEYS},
-    }
+    recipe: dict[str, Any] = {}
+    for key, value in dotted(plain(request)).items():
+        policy = policy_of(key)
+        if policy is not None and policy.saved:
+            *parts, name = key.split(".")
+            settings = recipe
+            for part in parts:
+                settings = settings.setdefault(part, {})
+            settings[name] = value
+    return recipe
 
 
 def plain(value: Any) -> Any:
     """Return a parsed value as plain Python."""
     if isinstance(value, Namespace):
         return {name: plain(item) for name, item in vars(value).items()}
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     for kind in (int, float):

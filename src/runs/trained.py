@@ -6,17 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from src.data.datasets import DATASETS
-from src.model.networks import SETTINGS, build_network
-from src.runs.checkpoint import read_request
-
-PREFIX = "net."  # of the network's weights in a checkpoint
-
-
-def weights_of(content: dict[str, Any]) -> dict[str, Tensor]:
-    """Return the weights of a checkpoint's network by their names in it; other entries are the metrics'."""
-    state: dict[str, Tensor] = content["state_dict"]
-    return {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+from src.runs.checkpoint import Checkpoint
 
 
 class PixelClassifier(nn.Module):
@@ -55,13 +45,13 @@ class Trained:
         checkpoint: The file.
         network: The network in float32 on the CPU, in evaluation mode.
         classes: The classes' names, in the order of the logits.
-        content: All that the checkpoint holds.
+        recipe: The request that made it, as plain values.
     """
 
     checkpoint: Path
     network: PixelClassifier
     classes: tuple[str, ...]
-    content: dict[str, Any]
+    recipe: dict[str, Any]
 
     @classmethod
     def load(cls, ckpt_path: str, root: Path = Path()) -> "Trained":
@@ -75,11 +65,7 @@ class Trained:
         Raises:
             UsageError: If there is none, or it is damaged, or it does not come from this project.
         """
-        origin = read_request(ckpt_path, root, training=False)
-        config, content = origin.recipe, origin.content
-        classes = DATASETS[config["data"]["dataset"]].classes
-        network = build_network(**{name: config["model"][name] for name in SETTINGS}, num_classes=len(classes))
-        network.load_state_dict({name: weight.float() for name, weight in weights_of(content).items()})
-        mean, std = content["MNISTDataModule"]["mean_std"] or (0.0, 1.0)
-        trained = PixelClassifier(network, mean, std).eval().requires_grad_(False)
-        return cls(origin.path, trained, classes, content)
+        checkpoint = Checkpoint.find(ckpt_path, root)
+        mean, std = checkpoint.mean_std or (0.0, 1.0)
+        network = PixelClassifier(checkpoint.network().float(), mean, std).eval()
+        return cls(checkpoint.path, network, checkpoint.classes, checkpoint.recipe)

@@ -160,5 +160,5 @@ def name_of(trained: Trained) -> str:
     sizes = "-".join(map(str, [*(layer.in_features for layer in layers[:1]), *(each.out_features for each in layers)]))
     in_run = trained.checkpoint.parent.name == "checkpoints"
     run = [Run.of_checkpoint(trained.checkpoint).path.name] if in_run else []
-    network = trained.content["config"]["model"]["network"].upper()
+    network = trained.recipe["model"]["network"].upper()
     return ", ".join([f"{network} {sizes}", *run, trained.checkpoint.stem])

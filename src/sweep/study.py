@@ -15,7 +15,7 @@ from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
 from src.common.errors import UsageError
-from src.runs.recipe import MACHINE, dotted
+from src.runs.recipe import dotted, policy_of
 from src.sweep.space import Space
 from src.sweep.storage import open_storage, requeue
 
@@ -62,7 +62,11 @@ class SharedStudy:
 
     def _refuse_another(self, recipe: dict[str, Any]) -> None:
         """Note what the study compares, or refuse another comparison of the same name."""
-        fixed = {key: each for key, each in dotted(recipe).items() if key not in (*MACHINE, *self.space.keys)}
+        fixed = {
+            key: value
+            for key, value in dotted(recipe).items()
+            if (policy := policy_of(key)) and policy.shared and key not in self.space.keys
+        }
         asked = json.loads(json.dumps({"space": self.space.to_json(), "recipe": fixed}))
         with self._lock or nullcontext():
             saved = self._study.user_attrs.get("asked")

@@ -48,7 +48,7 @@ def work(shared: SharedStudy, fit: list[str]) -> None:
         data, received = cli.datamodule, cli.late_signal
         epochs = len(cli.progress.history.epochs)
         end = f"val/acc {best['val/acc']:.4f}" + f" - given up after epoch {epochs}" * cli.progress.is_pruned
-        went_on = f" - went on after epoch {cli.origin.epochs}" if cli.origin else ""
+        went_on = f" - went on after epoch {cli.checkpoint.epochs}" if cli.checkpoint else ""
         say(f"{shown} - {end} - {time.perf_counter() - started:.1f}s{went_on}")
         if cli.progress.is_pruned:
             raise TrialPruned

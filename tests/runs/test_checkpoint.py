@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.fuzz_inputs import deep, endless
 from src.common.errors import UsageError
-from src.runs.checkpoint import read_checkpoint
+from src.runs.checkpoint import Checkpoint
 from tests.conftest import Cli
 
 GONE = object()
@@ -81,40 +81,41 @@ def test_a_flipped_bit_is_found_and_named(subcommand: str, cli: Cli, own_run: Pa
 
 NAN = torch.full((256, 784), float("nan"))
 FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
-    "no settings": ("config", {}, ("config.data.dataset is missing",)),
-    "another program's network": ("state_dict", {"weight": torch.zeros(3)}, ("net.linear1.weight is missing",)),
-    "a missing weight": (WEIGHT, GONE, ("net.linear1.weight is missing",)),
-    "one weight more": ("state_dict/extra", torch.zeros(3), ("extra",)),
-    "another shape": (WEIGHT, torch.zeros(256, 783), ("net.linear1.weight", "(256, 783) instead of (256, 784)")),
-    "another dtype": (WEIGHT, torch.zeros(256, 784).half(), ("net.linear1.weight", "float16 instead of torch.float32")),
-    "not a number": (WEIGHT, NAN, ("net.linear1.weight", "not finite")),
-    "no tensor": (WEIGHT, "code", ("net.linear1.weight", "no plain tensor")),
-    "no word of a teacher": ("config/distillation", GONE, ("config.distillation.teacher is missing",)),
-    "no precision": ("config/trainer/precision", GONE, ("config.trainer.precision is missing",)),
-    "an unknown setting": ("config/model/width", 3, ("model.width",)),
-    "a setting of another type": ("config/model/dropout", "much", ("config.model.dropout is 'much'",)),
-    "an unknown data set": ("config/data/dataset", "../MNIST", ("config.data.dataset is '../MNIST'",)),
-    "no normalization": ("MNISTDataModule", {}, ("MNISTDataModule.normalization is missing",)),
-    "broken statistics": ("MNISTDataModule/mean_std", [0.1, 0.0], ("mean_std is [0.1, 0.0]",)),
-    "other classes": ("MNISTDataModule/classes/3", "three", ("MNISTDataModule.classes.3 is 'three' instead of '3'",)),
-    "sums that are none": ("train_sums", {"train/loss": 3}, ("its train_sums.train/",)),
-    "no units": ("config/model/hidden_units", [], ("config cannot be used", "--model.hidden_units")),
-    "a negative setting": ("config/model/warmup_steps", -1, ("config cannot be used", "--model.warmup_steps")),
-    "callbacks that are none": ("callbacks", 3, ("its callbacks is of type int",)),
-    "a loop that is none": ("loops/test_loop/batch_progress/total", 3, ("loops.test_loop.batch_progress.total is 3",)),
-    "an attribute more": ("loops/validate_loop/batch_progress/current/reset", 3, ("current.'reset'",)),
-    "no version": ("pytorch-lightning_version", "newest", ("pytorch-lightning_version is 'newest'",)),
-    "an old version": ("pytorch-lightning_version", "1.4.9", ("pytorch-lightning_version is '1.4.9'",)),
-    "a number without end": ("config/data/batch_size", 16**400, ("config.data.batch_size is 4446",)),
-    "a name that is none": ("config/model", {(1, 2): 3}, ("config has a setting 'model.(1, 2)'",)),
-    "a part in one piece": ("config/model.lr", 0.1, ("config has a setting 'model.lr'",)),
-    "several data sets": ("config/data/dataset", ["MNIST"], ("config.data.dataset is ['MNIST']",)),
-    "a path that is none": ("config/data/data_dir", "a\0b", ("config.data.data_dir is 'a\\x00b'",)),
+    "no settings": ("config", {}, ("config.model.network is missing",)),
+    "another program's network": ("state_dict", {"weight": torch.zeros(3)}, ("Missing key(s)", "linear1.weight")),
+    "a missing weight": (WEIGHT, GONE, ("Missing key(s)", "linear1.weight")),
+    "one weight more": ("state_dict/net.extra", torch.zeros(3), ("Unexpected key(s)", "extra")),
+    "another shape": (WEIGHT, torch.zeros(256, 783), ("linear1.weight", "[256, 783]", "[256, 784]")),
+    "not a number": (WEIGHT, NAN, ("its state_dict has values that are not finite",)),
+    "no tensor": (WEIGHT, "code", ("linear1.weight",)),
+    "an unknown setting": ("config/model/width", 3, ("a setting 'model.width' that nothing here has",)),
+    "a setting of another type": ("config/model/dropout", "much", ("--model.dropout", "much")),
+    "an unknown data set": ("config/data/dataset", "../MNIST", ("--data.dataset", "../MNIST")),
+    "no normalization": ("MNISTDataModule", {}, ("MNISTDataModule.classes is missing",)),
+    "broken statistics": ("MNISTDataModule/mean_std", [0.1, 0.0], ("mean_std is a list",)),
+    "classes that are none": ("MNISTDataModule/classes/3", 3, ("MNISTDataModule.classes are no names",)),
+    "no units": ("config/model/hidden_units", [], ("hidden_units",)),
+    "units of another kind": ("config/model/hidden_units", "many", ("does not fit the network of its settings",)),
+    "a network that is none": ("config/model/network", "rnn", ("does not fit the network of its settings", "rnn")),
+    "a number without end": ("config/data/batch_size", 16**400, ("its config has 4446",)),
+    "a name that is none": ("config/model", {(1, 2): 3}, ("config",)),
+    "several data sets": ("config/data/dataset", ["MNIST"], ("--data.dataset",)),
+    "a path that is none": ("config/data/data_dir", "a\0b", ("its config has 'a\\x00b'",)),
     "a name that clears the screen": ("config/\x1b[2J", 3, ("a setting '\\x1b[2J'",)),
+    "code to import": (
+        "config/trainer/callbacks",
+        [{"class_path": "os.mkdir", "init_args": {"path": "pwned"}}],
+        ("a setting 'trainer.callbacks' that nothing here has",),
+    ),
+    "a class to import": (
+        "config/data/distortion",
+        {"class_path": "os.mkdir", "init_args": {"path": "pwned"}},
+        ("names the class 'os.mkdir' for data.distortion", "by --config or --data.distortion"),
+    ),
     "lists in lists": ("callbacks/Mine", deep(200), ("too deep",)),
-    "settings that hold themselves": ("config", endless(), ("config has a setting 'model.model'",)),
-    "weights that are one number": (WEIGHT, torch.zeros(()).expand(256, 784), ("linear1.weight", "share their memory")),
-    "weights of no memory": (WEIGHT, torch.zeros(256, 784, device="meta"), ("linear1.weight", "no plain tensor")),
+    "settings that hold themselves": ("config", endless(), ("too deep",)),
+    "weights that are one number": (WEIGHT, torch.zeros(()).expand(256, 784), ("larger than its memory",)),
+    "weights of no memory": (WEIGHT, torch.zeros(256, 784, device="meta"), ("the name torch._utils._rebuild_meta",)),
 }
 
 
@@ -136,42 +137,67 @@ ADAM = "optimizer_states/0"
 FIT_LOOP = "loops/fit_loop"
 STATE_OF_TRAINING: dict[str, tuple[str, object, str]] = {
     "no callbacks": ("callbacks/History", GONE, "its callbacks.History is missing"),
-    "no record": ("callbacks/History/epochs", [3], "no record of epoch 1"),
-    "no loops": ("loops/fit_loop", GONE, "loops.fit_loop is missing"),
-    "no optimizer": ("optimizer_states", [], "optimizer_states"),
-    "another optimizer": (f"{ADAM}/param_groups/0/betas", GONE, "optimizer_states"),
-    "other parameters": (f"{ADAM}/param_groups/0/params", [0], "optimizer_states"),
-    "no second moment": (f"{ADAM}/state/0/exp_avg_sq", GONE, "optimizer_states.0.state.0.exp_avg_sq is missing"),
-    "moments that are one number": (f"{ADAM}/state/0/exp_avg", torch.zeros(()).expand(256, 784), "share their memory"),
-    "another kind of Adam": (f"{ADAM}/param_groups/0/amsgrad", True, "param_groups.0.amsgrad is True instead of False"),
-    "a schedule": ("lr_schedulers", [{"step": 3}], "lr_schedulers"),
-    "a score that is none": ("callbacks/Checkpoints/best_score", "high", "best_score is of type str"),
-    "a record of half a validation": (
-        "callbacks/History/epochs",
-        [{"epoch": 1, "seconds": 1.0, "train/loss": 1.0, "train/acc": 1.0, "val/acc": 1.0}],
-        "no record of epoch 1",
+    "no loops": ("loops/fit_loop", GONE, "its loops.fit_loop is missing"),
+    "no optimizer": ("optimizer_states", GONE, "KeyError"),
+    "two optimizers": ("optimizer_states", [{}, {}], "KeyError"),
+    "other parameters": (f"{ADAM}/param_groups/0/params", [0], "doesn't match the size of optimizer's group"),
+    "no second moment": (f"{ADAM}/state/0/exp_avg_sq", GONE, "exp_avg_sq"),
+    "moments of another shape": (
+        f"{ADAM}/state/0/exp_avg",
+        torch.zeros(3),
+        "its exp_avg has the shape (3,)",
     ),
-    "a record of tensors": ("callbacks/History/epochs/0/epoch", torch.ones(3), "epochs has no record of epoch 1"),
-    "a record of another epoch": ("callbacks/History/epochs/0/epoch", 7, "epochs has no record of epoch 1"),
-    "an epoch that is none": ("epoch", -1, "epoch is -1"),
-    "another epoch": ("epoch", 7, "loops.fit_loop does not fit"),
-    "another step": ("global_step", 7, "loops.fit_loop does not fit"),
-    "half a batch": (f"{FIT_LOOP}/epoch_loop.batch_progress/current/ready", 0.5, "batch_progress.current.ready is 0.5"),
-    "a batch below the first": (f"{FIT_LOOP}/state_dict/combined_loader/0/batches_done", -1, "batches_done is -1"),
-    "no loader": (f"{FIT_LOOP}/state_dict/combined_loader", [], "combined_loader"),
-    "a broken scaler": ("MixedPrecision", {"scale": None}, "MixedPrecision.growth_factor is missing"),
-    "a moment that is not a number": (f"{ADAM}/state/0/exp_avg", NAN, "optimizer_states.0.state.0.exp_avg has values"),
+    "a moment that is not a number": (f"{ADAM}/state/0/exp_avg", NAN, "its optimizer_states has values that are not"),
+    "sums that are none": ("train_sums", {"train/loss": 3}, "cannot be gone on with"),
+    "an epoch that is none": ("epoch", "first", "its epoch is 'first'"),
+    "no loader": (f"{FIT_LOOP}/state_dict/combined_loader", [], "combined_loader.0 is missing"),
+    "a version of 5,000 digits": ("pytorch-lightning_version", "9" * 5_000, "cannot be gone on with: "),
+    "a version that is a tensor": ("pytorch-lightning_version", torch.zeros((2,) * 8), "cannot be gone on with: "),
 }
 
 
 @pytest.mark.parametrize("name", STATE_OF_TRAINING)
-def test_the_state_of_the_training_must_fit_where_training_goes_on(name: str, own_run: Path) -> None:
+def test_what_training_cannot_go_on_with_is_said_in_a_sentence(name: str, cli: Cli, own_run: Path) -> None:
     key, value, says = STATE_OF_TRAINING[name]
     change(own_run, key, value)
+    before = {path.name for path in own_run.rglob("*.ckpt")}
+    answer = cli("fit", "--ckpt_path", str(last(own_run)), "--trainer.max_epochs", "3")
 
-    with pytest.raises(UsageError, match=says):
-        read_checkpoint(last(own_run), training=True)
-    read_checkpoint(last(own_run), training=False)
+    assert answer.code == 2
+    assert answer.err.startswith((f"error: {last(own_run)} ", "error: --ckpt_path: its exp_avg "))
+    assert says in answer.err
+    assert len(answer.err.splitlines()) == 1
+    assert {path.name for path in own_run.rglob("*.ckpt")} == before
+
+
+TOLERATED: dict[str, tuple[str, object]] = {
+    "an infinite number of a schedule's": ("lr_schedulers", [{"best": float("inf")}]),
+    "a setting that is left out": ("config/distillation", GONE),
+    "a callback that is not here": ("callbacks/Other", {"patience": float("inf"), "best": torch.tensor(float("inf"))}),
+    "what another Lightning would write": ("loops/predict_loop/more", 3),
+    "an attribute of another optimizer": (f"{ADAM}/param_groups/0/nesterov", False),
+}
+
+
+@pytest.mark.parametrize("name", TOLERATED)
+def test_what_does_no_harm_is_let_through(name: str, cli: Cli, own_run: Path) -> None:
+    key, value = TOLERATED[name]
+    change(own_run, key, value)
+
+    for command in (("test",), ("fit", "--trainer.max_epochs", "3")):
+        answer = cli(*command, "--ckpt_path", str(last(own_run)))
+        assert (answer.code, answer.err) == (0, "")
+
+
+@pytest.mark.parametrize(("command", "file"), [("test", "test.json"), ("validate", "validate.json")])
+def test_weights_too_large_for_finite_logits_leave_no_result(command: str, file: str, cli: Cli, own_run: Path) -> None:
+    change(own_run, WEIGHT, torch.full((256, 784), 3e38))
+    answer = cli(command, "--ckpt_path", str(last(own_run)))
+
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith(f"error: {last(own_run)} has weights so large that its logits are not finite")
+    assert len(answer.err.splitlines()) == 1
+    assert not (own_run / file).exists()
 
 
 def test_a_checkpoint_in_double_precision_is_one_of_ours(cli: Cli, tmp_path: Path) -> None:
@@ -187,14 +213,14 @@ def test_a_checkpoint_that_unpacks_to_more_than_it_is_was_not_written_here(own_r
         for name, content in parts.items():
             archive.writestr(name, content + bytes(1_000_000) if name.endswith("data.pkl") else content)
 
-    with pytest.raises(UsageError, match=r"last\.ckpt is not a readable checkpoint"):
-        read_checkpoint(last(own_run), training=False)
+    with pytest.raises(UsageError, match=r"last\.ckpt is not a checkpoint .*: it has parts that are compressed"):
+        Checkpoint.read(last(own_run))
 
 
 def test_a_truncated_checkpoint_is_named(own_run: Path) -> None:
     last(own_run).write_bytes(last(own_run).read_bytes()[:-200])
     with pytest.raises(UsageError, match=r"last\.ckpt is not a readable checkpoint"):
-        read_checkpoint(last(own_run), training=False)
+        Checkpoint.read(last(own_run))
 
 
 @pytest.mark.parametrize("request_", ["last", "version_0"])
@@ -207,11 +233,11 @@ def test_training_goes_on_from_the_checkpoint_before_a_damaged_last_one(
     assert answer.code == 0
     assert answer.err.startswith(f"warning: {last(own_run)} is damaged")
     assert f"is wrong); going on from {own_run}/checkpoints/last.prev.ckpt, the one before." in answer.err
-    again, uninterrupted = (read_checkpoint(last(run), training=True) for run in (own_run, trained))
+    again, uninterrupted = (Checkpoint.read(last(run)).content for run in (own_run, trained))
     assert again["epoch"] == uninterrupted["epoch"] == 1
     for name, weight in uninterrupted["state_dict"].items():
         assert weight.equal(again["state_dict"][name])
-    assert read_checkpoint(own_run / "checkpoints" / "last.prev.ckpt", training=True)["epoch"] == 0
+    assert Checkpoint.read(own_run / "checkpoints" / "last.prev.ckpt").content["epoch"] == 0
 
 
 def test_evaluation_takes_the_checkpoint_before_a_damaged_last_one(cli: Cli, own_run: Path) -> None:

@@ -24,7 +24,7 @@ def test_raw_pixels_give_the_logits_that_evaluation_gives(
     trained = Trained.load(str(best))
 
     data = MNISTDataModule(data_dir=str(digits), val_size=60)
-    data.mean_std = tuple(trained.content["MNISTDataModule"]["mean_std"] or ()) or None
+    data.mean_std = (trained.network.mean, trained.network.std)
     data.setup("test")
     images = data.splits["test"].images
     expected = Classifier.load_from_checkpoint(best, weights_only=True)(data.normalize(images)).cpu()

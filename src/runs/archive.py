@@ -1,0 +1,206 @@
+"""A checkpoint's file, opened so that nothing in it runs, hangs the program or takes more memory than the file.
+
+``torch.load(weights_only=True)`` bounds which code a pickle can run, not what it can ask for: a few bytes of it can
+allocate gigabytes, or make a tensor of 10**10 elements over one number. Here the pickle is looked through before torch
+builds anything.
+"""
+
+import io
+import pickle
+import pickletools
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.common.errors import UsageError
+from src.common.files import open_regular
+
+PROTOCOL = 2  # of the pickles that torch.save writes; later ones have instructions that allocate by a number
+MOST_INSTRUCTIONS, MOST_BYTES = 1_000_000, 8 << 20  # of a pickle, which has the names and numbers but no weights
+MOST_TENSORS = 10_000
+MOST_VALUES, DEEPEST, MOST_DIMENSIONS = 1_000_000, 50, 8  # of what it stands for
+STORAGES = {
+    "BoolStorage": torch.bool,
+    "ByteStorage": torch.uint8,
+    "CharStorage": torch.int8,
+    "ShortStorage": torch.int16,
+    "IntStorage": torch.int32,
+    "LongStorage": torch.int64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "ComplexFloatStorage": torch.complex64,
+    "ComplexDoubleStorage": torch.complex128,
+}
+
+
+class DamagedCheckpointError(UsageError):
+    """A file that is not as it was written, or never was a checkpoint.
+
+    Args:
+        problem: What is wrong with which file.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem}: name another.")
+        self.problem = problem
+
+
+class Refused(Exception):  # noqa: N818 - it never leaves this module
+    """What a file holds or asks for, which no checkpoint of this project does."""
+
+
+def load_safely(path: Path) -> Any:
+    """Read a file that torch.save wrote.
+
+    Args:
+        path: The file; it is opened once, and what was checked is what is loaded.
+
+    Returns:
+        What it holds: plain Python values, and strided tensors on the CPU, none larger than its memory.
+
+    Raises:
+        DamagedCheckpointError: If it is damaged, no such file, or made to do harm.
+        OSError: If it cannot be read.
+    """
+    with open_regular(path) as file:
+        try:
+            archive = zipfile.ZipFile(file)
+            _check_entries(archive)
+            damaged = archive.testzip()  # torch.load does not look at the checksums
+            if damaged is None:
+                _check_pickle(archive)
+                file.seek(0)
+                content = torch.load(file, map_location="cpu", weights_only=True)
+                for _ in values(content):
+                    pass
+                return content
+        except Refused as error:
+            raise DamagedCheckpointError(f"{path} is not a checkpoint of this project: it has {error}") from error
+        except Exception as error:  # torch and zipfile raise many types for the many ways a file can be damaged
+            raise DamagedCheckpointError(f"{path} is not a readable checkpoint (damaged or not one at all)") from error
+    raise DamagedCheckpointError(f"{path} is damaged (the checksum of its part {damaged} is wrong)")
+
+
+def values(content: Any) -> Iterator[Any]:
+    """Yield all values in nested dicts and lists, those that are in it several times as often.
+
+    Raises:
+        Refused: If they are too many, or too deep in each other, as where a list holds itself.
+    """
+    waiting, count = [(content, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        count += 1
+        if depth > DEEPEST or count > MOST_VALUES:
+            raise Refused("too many values, or some too deep in others")
+        if isinstance(value, dict):
+            waiting += [(part, depth + 1) for part in (*value.keys(), *value.values())]
+        elif isinstance(value, list | tuple | set):
+            waiting += [(part, depth + 1) for part in value]
+        else:
+            yield value
+
+
+def _check_entries(archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that unpacks to more than it is, or that two readers may read differently."""
+    entries = archive.infolist()
+    size = archive.fp.seek(0, io.SEEK_END) if archive.fp else 0
+    if sum(entry.file_size for entry in entries) > size or any(entry.compress_type for entry in entries):
+        raise Refused("parts that are compressed")
+    if len({entry.filename for entry in entries}) < len(entries) or archive.comment:
+        raise Refused("a part twice")
+
+
+def _check_pickle(archive: zipfile.ZipFile) -> None:
+    (name,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+    if archive.getinfo(name).file_size > MOST_BYTES:
+        raise Refused("too many values")
+    content = archive.read(name)
+    for number, (instruction, argument, _) in enumerate(pickletools.genops(content)):
+        if number > MOST_INSTRUCTIONS:
+            raise Refused("too many values")
+        # a place in the pickle's memory, for which Python makes room up to there
+        is_far = "PUT" in instruction.name and isinstance(argument, int) and argument > MOST_INSTRUCTIONS
+        if instruction.proto > PROTOCOL or is_far:
+            raise Refused(f"the instruction {instruction.name}")
+    prefix = name.removesuffix("data.pkl") + "data/"
+    storages = {
+        entry.filename.removeprefix(prefix): entry.file_size
+        for entry in archive.infolist()
+        if entry.filename.startswith(prefix)
+    }
+    _Outline(content, storages).load()
+
+
+class _Outline(pickle.Unpickler):
+    """Goes through a pickle as torch.load does, but checks each tensor instead of making it.
+
+    Args:
+        content: The pickle.
+        storages: The bytes of each storage in the archive.
+    """
+
+    def __init__(self, content: bytes, storages: dict[str, int]) -> None:
+        super().__init__(io.BytesIO(content))
+        self.storages = storages
+        self.copied = self.tensors = 0
+        self.allowed: dict[str, Callable[..., object]] = {
+            "collections.OrderedDict": OrderedDict[Any, Any],
+            "collections.Counter": self._copy,
+            "builtins.set": self._copy,
+            "builtins.complex": complex,
+            "torch.Size": self._copy,
+            "torch.device": lambda *name: None,
+            "torch._utils._rebuild_parameter": lambda data, requires_grad, hooks: None,
+            "torch._utils._rebuild_tensor_v2": self._tensor,
+        }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what stands for a name; torch's own list is longer by what allocates or is no plain tensor."""
+        kind = getattr(torch, name, None) if module == "torch" else None
+        if isinstance(kind, torch.dtype):
+            return kind
+        if module == "torch" and name in STORAGES:
+            return STORAGES[name]
+        if f"{module}.{name}" not in self.allowed:
+            raise Refused(f"the name {module}.{name}")
+        return self.allowed[f"{module}.{name}"]
+
+    def persistent_load(self, reference: Any) -> int:
+        """Return the number of elements of a storage, which the archive must have."""
+        kind, dtype, key, _, elements = reference
+        if kind != "storage" or type(elements) is not int or self.storages.get(key) != elements * dtype.itemsize:
+            raise Refused("a storage of another size than its part of the file")
+        return elements
+
+    def _tensor(self, storage: int, offset: int, shape: Any, stride: Any, *_: object) -> None:
+        self.tensors += 1
+        last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+        fits = min(offset, *shape, *stride, 0) == 0 and (0 in shape or max(offset + prod(shape), last + 1) <= storage)
+        if not fits or len(shape) > MOST_DIMENSIONS or self.tensors > MOST_TENSORS:
+            raise Refused("a tensor that is larger than its memory")
+
+    def _copy(self, items: Any = ()) -> dict[Any, Any]:
+        """Count what is copied: the same long list, put into many sets, fills the memory."""
+        self.copied += len(items)
+        if self.copied > MOST_INSTRUCTIONS:
+            raise Refused("too many values")
+        return {}
+
+
+def shown(value: Any) -> str:
+    """Return a value from a file as a message may quote it: text of a tensor of many dimensions takes for ever."""
+    if isinstance(value, str | int | float | bool | None):
+        try:
+            return repr(value)[:60]
+        except ValueError:  # Python does not write numbers that are too long
+            return "a number too long to write"
+    return f"a {type(value).__name__}" + (f" of {tuple(value.shape)}" if isinstance(value, Tensor) else "")

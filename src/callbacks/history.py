@@ -6,6 +6,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -141,8 +142,9 @@ class History(Callback):
         write_atomic(self.run.path / "result.json", json.dumps(content, indent=2).encode())
 
     def _is_written(self) -> bool:
-        path = self.run.path / "result.json"
-        return path.exists() and json.loads(read_regular(path))["epochs"] == self.epochs
+        with suppress(OSError, ValueError, LookupError, TypeError):  # there is none, or it is no result
+            return bool(json.loads(read_regular(self.run.path / "result.json"))["epochs"] == self.epochs)
+        return False
 
     def _is_logged(self, logger: TensorBoardLogger, name: str) -> bool:
         """Say whether a process that was killed before it wrote result.json has already logged the result."""

@@ -18,6 +18,7 @@ WAYS_OUT = {
     errno.EACCES: "change its permissions, or name another place",
     errno.EPERM: "change its permissions, or name another place",
     errno.EROFS: "name another place, or copy the run to a disk that can be written",
+    errno.ENXIO: "a file is needed there; name another place",
     errno.ENOTDIR: "a part of its path is a file; name another place",
     errno.EISDIR: "a file is needed there; name another place",
     errno.ELOOP: "a link in it leads back to itself; name another place",

@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from src.common.files import open_regular
 from src.digits.grey import DigitError, Levels, to_grey
 from src.digits.ink import bounds, find_ink
 
@@ -43,7 +44,7 @@ def read_digit(picture: Path | BinaryIO) -> Tensor:
     """
     try:
         if isinstance(picture, Path):
-            with picture.open("rb") as file:
+            with open_regular(picture) as file:
                 return read_digit(file)
     except OSError as error:
         raise DigitError(f"cannot be read ({error.strerror})") from error

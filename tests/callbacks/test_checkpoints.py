@@ -16,7 +16,7 @@ class FakeTrainer(SimpleNamespace):
     max_epochs = current_epoch = -1
 
     def save_checkpoint(self, path: Path) -> None:
-        content = {"epoch": self.epoch, "callbacks": {"Checkpoints": self.callback.state_dict()}}
+        content = {"config": {}, "epoch": self.epoch, "callbacks": {"Checkpoints": self.callback.state_dict()}}
         AtomicCheckpointIO().save_checkpoint(content, path)
 
 

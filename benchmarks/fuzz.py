@@ -44,7 +44,7 @@ from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import CHUNK_BYTES, read_idx, write_idx
 from src.launch.launcher import Launch
 from src.launch.ranks import Ranks
-from src.runs.checkpoint import read_checkpoint
+from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run
 
 RESULTS = Path(__file__).parent / "results" / "fuzz.json"
@@ -193,7 +193,7 @@ def try_checkpoints(data: Path) -> tuple[st.SearchStrategy[Any], Check]:
         shutil.rmtree(run.path, ignore_errors=True)
         run.last.parent.mkdir(parents=True)
         run.last.write_bytes(content)
-        found = outcome(lambda: read_checkpoint(run.last, subcommand == "fit"))
+        found = outcome(lambda: Checkpoint.read(run.last))
         return use(subcommand, words) if found == "accepted" else found
 
     fresh = [*SMALL, "--model.hidden_units", "[4]", "--checkpoints.every_n_steps", "2", "--trainer.max_epochs", "2"]

@@ -8,7 +8,7 @@ import os
 import pickle
 import struct
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -274,7 +274,13 @@ ODDITIES: list[Callable[[], Any]] = [
     lambda: Payload(exec, f"import os; os.mkdir({str(MARK)!r})"),
     lambda: Payload(os.system, f"mkdir {MARK}"),
     lambda: Payload(bytearray, 2**40),
+    lambda: Payload(bytearray, 2**31),
     lambda: Payload(torch.Tensor, 2**20, 2**20),
+    lambda: Payload(torch.FloatTensor, 2**29),
+    lambda: Payload(Counter, dict.fromkeys(range(99), 1)),
+    lambda: "9" * 5_000,
+    lambda: [1] * 20_000,
+    lambda: torch.zeros((2,) * 16),
     lambda: 16**4_000,
     lambda: {16**4_000: 16**4_000},
     lambda: deep(200),

@@ -28,16 +28,16 @@ from src.cli.refusals import (
 from src.cli.teacher import distillation, find_teacher, refuse_other_pixels
 from src.cli.trainer import OneBatchTrainer, evaluation_settings, open_trackers, training_settings
 from src.common.errors import UsageError
-from src.common.files import link_atomic, write_atomic
+from src.common.files import link_atomic, sha256, write_atomic
 from src.data.datamodule import MNISTDataModule
 from src.inspection.callback import Inspection
 from src.launch.job import Job
 from src.launch.launcher import Launch, as_list
-from src.launch.ranks import Ranks, facts_of
+from src.launch.ranks import Ranks
 from src.model.classifier import Classifier
 from src.runs.checkpoint import Checkpoint
 from src.runs.folder import RUNS_FOLDER, Run, find_checkpoint
-from src.runs.recipe import dotted, plain, recipe_of
+from src.runs.recipe import dotted, plain
 from src.runs.trained import Trained
 
 DESCRIPTION = """Train, evaluate and use an MLP on MNIST. Beside the subcommands below there are
@@ -264,13 +264,11 @@ class CLI(LightningCLI):
     def _check_in(self) -> None:
         """Make sure that all processes do the same, as soon as they can talk to each other."""
         # the processes of a machine share its data, but "last" may have become another run meanwhile
-        files = {} if self.launch.local_rank else {path.name: path for path in self.datamodule.files}
-        if self.checkpoint:
-            files["--ckpt_path"] = self.checkpoint.path
-        if self.teacher:
-            files["--distillation.teacher"] = self.teacher.checkpoint
+        files = () if self.launch.local_rank else self.datamodule.files
+        read = {"--ckpt_path": self.checkpoint, "--distillation.teacher": self.teacher}
+        digests = {name: checkpoint.sha256 for name, checkpoint in read.items() if checkpoint}
         run = self.run.path if self.run is not None and self.launch.is_first else None
-        self.ranks.check_in(lambda: facts_of(recipe_of(self.request), files), run)
+        self.ranks.check_in(lambda: digests | {path.name: sha256(path) for path in files}, run)
 
     def fit(self, model: Classifier, datamodule: MNISTDataModule) -> None:
         """Train."""

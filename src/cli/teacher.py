@@ -7,7 +7,6 @@ from typing import NoReturn
 from jsonargparse import Namespace
 
 from src.common.errors import UsageError
-from src.common.files import sha256
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS
 from src.model.distillation import Distillation
@@ -49,7 +48,7 @@ def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str])
     if teacher.classes != DATASETS[request.data.dataset].classes:
         _refuse(teacher, "dataset")
     asked.teacher = str(teacher.checkpoint)
-    if before[0] == asked.teacher and before[1] != sha256(teacher.checkpoint):
+    if before[0] == asked.teacher and before[1] != teacher.sha256:
         raise UsageError(
             f"{FLAG} {asked.teacher} has changed since this training was begun: name a copy of the teacher as it was, "
             "or start a new run."
@@ -78,7 +77,7 @@ def distillation(teacher: Trained, request: Namespace) -> Distillation:
     """Return the teacher's share in the loss, computed in the precision of the teacher's own training."""
     return Distillation(
         teacher.network.network,
-        sha256(teacher.checkpoint),
+        teacher.sha256,
         bf16=teacher.recipe.get("trainer", {}).get("precision") == "bf16-mixed",
         **plain(request.distillation),
     )

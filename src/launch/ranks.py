@@ -1,6 +1,5 @@
 """Before there is a process group, and when it has failed: are all processes ready, do they agree, and who speaks?"""
 
-import hashlib
 import json
 import os
 import signal
@@ -16,10 +15,8 @@ import torch
 from torch.distributed import DistError, Store, TCPStore  # type: ignore[attr-defined]
 
 from src.common.errors import UsageError
-from src.common.files import sha256
 from src.launch.job import note_of
 from src.launch.launcher import POLL_SECONDS, Launch, new_store
-from src.runs.recipe import dotted, policy_of
 
 SHARED_FOLDER_SECONDS = 20.0  # a network file system may show a new folder late
 GOODBYE_SECONDS = 20.0
@@ -37,7 +34,6 @@ class Ranks:
         self.rank, self.world_size = launch.rank, launch.world_size
         self._store: Store | None = None
         self._has_checked_in = False
-        self._code = _code()  # now: a file may change before the processes meet
 
     def join(self) -> None:
         """Meet the other processes, if a launcher has started them."""
@@ -59,7 +55,7 @@ class Ranks:
         It needs ``join`` or, where Lightning started the others, the process group.
 
         Args:
-            facts: Names what must be the same on all of them beside the code; see ``facts_of``.
+            facts: What must be the same on all of them, by name: the SHA-256 of data and checkpoints.
             run: The run folder, on the first process, if it is to be written to.
 
         Raises:
@@ -71,7 +67,7 @@ class Ranks:
             self._store = TCPStore(address, port, is_master=not self.rank, wait_for_workers=False, multi_tenant=True)
         if self._store is None or self._has_checked_in:
             return
-        own = {**facts(), **self._code}
+        own = facts()
         if self.rank:
             shown = json.loads(self._wait_for("run"))
             self._answer({"facts": own, "missing": None if shown is None or _sees(*shown) else shown[0]})
@@ -133,30 +129,6 @@ class Ranks:
             time.sleep(POLL_SECONDS)
 
 
-def facts_of(recipe: dict[str, Any], files: dict[str, Path]) -> dict[str, str]:
-    """Return what must be the same on all processes, beside the code: the request, torch, and the SHA-256 of files.
-
-    Args:
-        recipe: The request as plain values.
-        files: The data and the checkpoints, by what to call them. One process of a machine is enough to name them.
-    """
-    settings = {
-        f"--{key}": json.dumps(value)
-        for key, value in dotted(recipe).items()
-        if (policy := policy_of(key)) and policy.shared
-    }
-    return {**settings, "torch": str(torch.__version__), **{name: sha256(path)[:12] for name, path in files.items()}}
-
-
-def _code() -> dict[str, str]:
-    """Return the SHA-256 of each of the project's source files."""
-    folder = Path(__file__).parents[1]
-    return {
-        f"src/{path.relative_to(folder)}": hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        for path in sorted(folder.rglob("*.py"))
-    }
-
-
 def _problem(facts: dict[str, str], answer: dict[str, Any]) -> str | None:
     """Say what keeps another process from working with the first one, or None."""
     if "error" in answer:
@@ -170,7 +142,7 @@ def _problem(facts: dict[str, str], answer: dict[str, Any]) -> str | None:
         if facts.get(name, value) != value:
             return (
                 f"({answer['host']}) has {value} for {name} where rank 0 has {facts[name]}: "
-                "start all with the same request, code, packages and data."
+                "start all with the same data and checkpoints."
             )
     return None
 

@@ -5,6 +5,7 @@ allocate gigabytes, or make a tensor of 10**10 elements over one number. Here th
 builds anything.
 """
 
+import hashlib
 import io
 import pickle
 import pickletools
@@ -57,14 +58,15 @@ class Refused(Exception):  # noqa: N818 - it never leaves this module
     """What a file holds or asks for, which no checkpoint of this project does."""
 
 
-def load_safely(path: Path) -> Any:
+def load_safely(path: Path) -> tuple[Any, str]:
     """Read a file that torch.save wrote.
 
     Args:
         path: The file; it is opened once, and what was checked is what is loaded.
 
     Returns:
-        What it holds: plain Python values, and strided tensors on the CPU, none larger than its memory.
+        What it holds, plain Python values and strided tensors on the CPU, none larger than its memory; and the
+        file's SHA-256.
 
     Raises:
         DamagedCheckpointError: If it is damaged, no such file, or made to do harm.
@@ -81,7 +83,8 @@ def load_safely(path: Path) -> Any:
                 content = torch.load(file, map_location="cpu", weights_only=True)
                 for _ in values(content):
                     pass
-                return content
+                file.seek(0)
+                return content, hashlib.file_digest(file, "sha256").hexdigest()
         except Refused as error:
             raise DamagedCheckpointError(f"{path} is not a checkpoint of this project: it has {error}") from error
         except Exception as error:  # torch and zipfile raise many types for the many ways a file can be damaged

@@ -1,6 +1,6 @@
 """A checkpoint as the rest of the program knows it: opened once, safe, and asked by name instead of by its keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from inspect import signature
 from math import inf, isfinite
@@ -32,11 +32,13 @@ class Checkpoint:
     Attributes:
         path: The file.
         content: What it holds, on the CPU, for Lightning to load.
+        sha256: Of the file as it was read, hexadecimal.
         is_previous: Whether it is a ``last.prev.ckpt`` in the place of a ``last.ckpt`` that is damaged.
     """
 
     path: Path
     content: dict[str, Any]
+    sha256: str
     is_previous: bool = False
 
     @classmethod
@@ -62,7 +64,7 @@ class Checkpoint:
         except DamagedCheckpointError as error:
             if path.name != "last.ckpt" or path == Path(request) or not previous.is_file():
                 raise
-            checkpoint = cls(previous, cls.read(previous).content, is_previous=True)
+            checkpoint = replace(cls.read(previous), is_previous=True)
             warn(f"{error.problem}; going on from {previous}, the one before.")
             return checkpoint
 
@@ -74,7 +76,7 @@ class Checkpoint:
             UsageError: If the file is damaged, was made to do harm or does not come from this project.
             OSError: If the file cannot be read.
         """
-        checkpoint = cls(path, load_safely(path))
+        checkpoint = cls(path, *load_safely(path))
         if not isinstance(checkpoint.content, dict):
             checkpoint.refuse("it holds no settings")
         checkpoint._check_recipe()

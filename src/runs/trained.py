@@ -46,12 +46,14 @@ class Trained:
         network: The network in float32 on the CPU, in evaluation mode.
         classes: The classes' names, in the order of the logits.
         recipe: The request that made it, as plain values.
+        sha256: Of the file, hexadecimal.
     """
 
     checkpoint: Path
     network: PixelClassifier
     classes: tuple[str, ...]
     recipe: dict[str, Any]
+    sha256: str
 
     @classmethod
     def load(cls, ckpt_path: str, root: Path = Path()) -> "Trained":
@@ -68,4 +70,4 @@ class Trained:
         checkpoint = Checkpoint.find(ckpt_path, root)
         mean, std = checkpoint.mean_std or (0.0, 1.0)
         network = PixelClassifier(checkpoint.network().float(), mean, std).eval()
-        return cls(checkpoint.path, network, checkpoint.classes, checkpoint.recipe)
+        return cls(checkpoint.path, network, checkpoint.classes, checkpoint.recipe, checkpoint.sha256)

@@ -218,27 +218,17 @@ def refusals(study: Study) -> dict[str, Any]:
         folder.mkdir()
         os.chdir(folder)
 
-    def changed_code(rank: int) -> None:
-        if rank == 1:
-            code = src.launch.ranks._code()
-            src.launch.ranks._code = lambda: {**code, "src/cli/main.py": "changed"}
-
     def fit(name: str, *words: str) -> list[str]:
         return study.fit(f"refused {name}", *epoch, *words)
 
     relative = ["fit", "--data.data_dir", str(study.digits), *SIZES, *QUIET, *epoch]
     wrong = fit("wrong", "--model.width", "3")
-    settings = only(1, fit("settings", "--model.lr", "0.01"), fit("settings"))
-    started = ["--trainer.devices", "3"]
     cases: dict[str, tuple[Any, ...]] = {
         "a wrong flag": (wrong,),
         "a wrong flag on rank 2": (only(2, wrong, fit("wrong2")),),
         "a wrong flag on rank 0": (only(0, wrong, fit("wrong0")),),
         "too many devices": (fit("devices", "--trainer.devices", "4"),),
         "too many machines": (fit("machines", "--trainer.num_nodes", "2"),),
-        "other settings": (settings,),
-        "other settings where Lightning starts": (lambda rank: [*settings(rank), *started], None, "Lightning"),
-        "other code": (fit("code"), changed_code),
         "other data": (
             only(2, study.fit("refused data", *epoch, digits=other), fit("data")),
             None,

@@ -52,6 +52,10 @@ TRAINER_DEFAULTS = {
 }
 
 
+class FitParser(Parser, LightningArgumentParser):
+    """Lightning's parser with messages for people."""
+
+
 class CLI(LightningCLI):
     """LightningCLI with run folders, and checkpoints that know the request they came from.
 
@@ -84,7 +88,7 @@ class CLI(LightningCLI):
             save_config_callback=None,
             trainer_class=OneBatchTrainer,
             trainer_defaults=TRAINER_DEFAULTS,
-            parser_class=Parser,
+            parser_class=FitParser,
             parser_kwargs={"prog": "python -m src.cli", "allow_abbrev": False, "description": DESCRIPTION},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,

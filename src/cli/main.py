@@ -6,29 +6,34 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
 
 import docstring_parser
 
-from src.cli.fit import CLI
 from src.cli.messages import explain, explain_parser_message
 from src.cli.parser import Parser, ParserError
 from src.common.errors import UsageError
 from src.common.output import flush, say
 from src.common.signals import StoppedError, signal_of
-from src.data.datamodule import MNISTDataModule
-from src.data.report import report
-from src.launch.launcher import Launch
-from src.launch.ranks import Ranks
 
 FUNCTIONS = ("predict", "export", "serve", "sweep")  # src/NAME.py has a function NAME, whose arguments are the flags
 
 
+def module_of(words: Sequence[str]) -> str:
+    """Return the module that runs a request; predict, export and serve start without Lightning, which takes seconds."""
+    name = words[0] if words else ""
+    return f"src.{name}" if name in FUNCTIONS else "src.data.report" if name == "data" else "src.cli.fit"
+
+
 def look_at_data(args: Sequence[str]) -> None:
     """Run ``data``: print sizes, class counts, statistics and files of a data set, and draw samples of it."""
+    from src.data.datamodule import MNISTDataModule
+    from src.data.report import report
+
     parser = Parser(
         prog="python -m src.cli data", description="Describe a data set and draw samples of it.", allow_abbrev=False
     )
@@ -101,9 +106,8 @@ def main(args: Sequence[str] | None = None) -> int:
     ):
         warnings.filterwarnings("ignore", message=message)
     sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
-    ranks = Ranks(launch := Launch())
-    if not launch.is_first:
-        logging.getLogger("src").setLevel(logging.ERROR)  # the first one warns
+    speak: Callable[[str], None] = partial(print, file=sys.stderr, flush=True)
+    leave: Callable[[], None] = flush
     try:
         words = list(sys.argv[1:] if args is None else args)
         if words[:1] == ["data"]:
@@ -111,13 +115,21 @@ def main(args: Sequence[str] | None = None) -> int:
         elif words and words[0] in FUNCTIONS:
             return call(words[0], words[1:])
         else:
+            from src.cli.fit import CLI
+            from src.launch.launcher import Launch
+            from src.launch.ranks import Ranks
+
+            ranks = Ranks(launch := Launch())
+            speak, leave = ranks.speak, ranks.leave
+            if not launch.is_first:
+                logging.getLogger("src").setLevel(logging.ERROR)  # the first one warns
             ranks.join()
             CLI(words, launch, ranks)
     except (StoppedError, KeyboardInterrupt, SystemExit) as end:
         if not (number := signal_of(end)):
             raise
         stopped = end if isinstance(end, StoppedError) else StoppedError(number)
-        ranks.speak(str(stopped))
+        speak(str(stopped))
         return stopped.exit_code
     except Exception as error:
         told = explain(error)
@@ -125,9 +137,9 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         if os.environ.get("MNIST_TRACEBACK"):
             traceback.print_exc()
-        ranks.speak(f"error: {told[0]}")
+        speak(f"error: {told[0]}")
         return told[1]
     finally:
-        ranks.leave()
+        leave()
         flush()
     return 0

@@ -7,8 +7,6 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import callbacks
 from torch.distributed import DistError
 
 from src.common.errors import FULL, RunError, UsageError, one_line
@@ -69,7 +67,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
     """
     if isinstance(error, UsageError | RunError):
         return one_line(str(error)), error.exit_code
-    if isinstance(error, MisconfigurationException):
+    if any(kind.__name__ == "MisconfigurationException" for kind in type(error).__mro__):  # Lightning's
         return one_line(" ".join(str(error).split())), UsageError.exit_code
     if isinstance(error, RuntimeError) and str(error).startswith("Early stopping conditioned on metric"):
         asked, _, *there = re.findall(r"`([^`]*)`", str(error))  # the second is its own name
@@ -126,6 +124,8 @@ def explain_callbacks(message: str) -> str | None:
             f"{flag}.{early[1]} does not fit: it follows the callback that it is for ({flag}+=NAME) and must suit it."
         )
     if unknown := re.search(r"Given value: ([\w.]+)$", message):
+        from lightning.pytorch import callbacks  # the commands without a Trainer start without it
+
         if "." in unknown[1]:
             return f"{flag}: {unknown[1]} cannot be imported as a callback: check its path, and import it in Python."
         close = difflib.get_close_matches(unknown[1], callbacks.__all__, n=1)

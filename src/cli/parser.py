@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import Namespace, set_loader
+from jsonargparse import ArgumentParser, Namespace, set_loader
 from jsonargparse.typing import restricted_number_type
-from lightning.pytorch.cli import LightningArgumentParser
 
 from src.common.errors import UsageError
 from src.common.yaml_text import LONGEST_VALUE, load_yaml
@@ -21,7 +20,7 @@ class ParserError(UsageError):
     """A request in the words of jsonargparse, which explain_parser_message puts into ours."""
 
 
-class Parser(LightningArgumentParser):
+class Parser(ArgumentParser):
     """Reports a mistake as an exception, so that main() prints it in one sentence instead of a page of usage."""
 
     def parse_args(self, args: Sequence[str], *rest: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]

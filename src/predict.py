@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from src.common.drawing import sheet as draw_sheet
+from src.common.drawing import to_png
 from src.common.errors import UsageError
 from src.common.files import open_atomic, refuse_place, write_atomic
 from src.common.output import say
@@ -190,7 +191,4 @@ def draw(shown: list[tuple[Reading, Tensor]], trained: Trained, total: int) -> b
     ]
     title = f"What the network saw ({trained.checkpoint})"
     notes = [f"the first {len(shown):,} of {total:,} pictures"] if total > len(shown) else []
-    picture = draw_sheet(torch.stack([pixels for _, pixels in shown]), captions, title, notes, COLUMNS)
-    content = io.BytesIO()
-    Image.fromarray(picture).save(content, "PNG")
-    return content.getvalue()
+    return to_png(draw_sheet(torch.stack([pixels for _, pixels in shown]), captions, title, notes, COLUMNS))

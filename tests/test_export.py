@@ -98,7 +98,7 @@ def test_the_file_says_what_it_is(output: Path, own_run: Path) -> None:
 
 def test_the_digests_are_those_of_the_training(own_run: Path) -> None:
     trained = Trained.load(str(own_run))
-    data = read_test_data(trained, None)
+    _, data = read_test_data(trained, None)
     result = own_run / "result.json"
     recorded = json.loads(result.read_text())["data"]["sha256"]
     result.write_text(json.dumps({"data": {"sha256": {f"digits/{TRAIN_IMAGES}": "as it was then"}}}))

@@ -4,6 +4,7 @@ Pillow comes with torchvision, has a font of its own (ASCII) and draws each of t
 are ColorBrewer's Blues and PuOr, which keep their order for every kind of colour blindness.
 """
 
+import io
 from collections.abc import Sequence
 from functools import cache
 from itertools import product
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
-from torchvision.utils import make_grid
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -101,6 +101,15 @@ def sheet(
     return np.asarray(page)
 
 
+def to_png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Return the content of a PNG file: of a picture in colour, or of ``(height, width)`` in grey."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
 def beside(one: Picture, other: Picture) -> Picture:
     """Put two pictures side by side on white."""
     height = max(len(one), len(other))
@@ -117,6 +126,7 @@ def weights(weight: Tensor, title: str, scale: int = 2) -> Picture:
         scale: Pixels of the picture for one weight.
     """
     from PIL import Image
+    from torchvision.utils import make_grid  # which takes seconds, and predict draws only sheets
 
     limit = max(float(np.quantile(np.abs(weight.numpy()), 0.999)), 1e-12)
     columns = int(np.ceil(np.sqrt(len(weight))))

@@ -1,11 +1,11 @@
 """A look at a data set: ``python -m src.cli data``."""
 
-import io
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from src.common.drawing import sheet, to_png
 from src.common.errors import UsageError
 from src.common.files import refuse_place, sha256, write_atomic
 from src.data.batches import Split
@@ -13,17 +13,14 @@ from src.data.datamodule import MNISTDataModule
 from src.data.splits import mean_and_std, split_positions
 
 SAMPLES = 10
-MARGIN = 2
-GREY = 77  # between the samples
-FONT_SIZE = 16
 
 
-def report(data: MNISTDataModule, sheet: Path) -> str:
+def report(data: MNISTDataModule, output: Path) -> str:
     """Describe a data set and write a sheet of ten samples per class.
 
     Args:
         data: The data module. A ``val_size`` that does not fit the training images is said and left out.
-        sheet: The PNG file to write, a row per class; samples come from the training split.
+        output: The PNG file to write, a row per class; samples come from the training split.
 
     Returns:
         Sizes, counts per class and split, mean and standard deviation, and each file with its SHA-256 and source.
@@ -32,7 +29,7 @@ def report(data: MNISTDataModule, sheet: Path) -> str:
         UsageError: If the files are missing or damaged, or the sheet has no place.
         OSError: If the sheet cannot be written.
     """
-    refuse_place("output", sheet, ".png")
+    refuse_place("output", output, ".png")
     splits, problem = _read(data)
     counts = {name: class_counts(split, len(data.classes)) for name, split in splits.items()}
     width = max(len("class"), *map(len, data.classes)) + 2
@@ -45,8 +42,8 @@ def report(data: MNISTDataModule, sheet: Path) -> str:
     lines += ["", f"training pixels / 255: mean {mean:.6f}, std {std:.6f}", ""]
     for path, source in data.sources.items():
         lines += [f"{sha256(path)}  {path}", f"    {source}"]
-    write_atomic(sheet, _draw_sheet(splits["train"], data.classes))
-    return "\n".join([*lines, "", f"{SAMPLES} samples of each class: {sheet}"])
+    write_atomic(output, _draw_sheet(splits["train"], data.classes))
+    return "\n".join([*lines, "", f"{SAMPLES} samples of each class: {output}"])
 
 
 def _read(data: MNISTDataModule) -> tuple[dict[str, Split], str]:
@@ -73,22 +70,12 @@ def _positions(split: Split) -> Tensor:
 
 
 def _draw_sheet(split: Split, classes: tuple[str, ...]) -> bytes:
-    """Draw the first samples of each class beside its name, upright, white ink on black; return a PNG file."""
-    from PIL import Image, ImageDraw, ImageFont  # no other command needs it
-
-    font = ImageFont.load_default(FONT_SIZE)
-    names = MARGIN + round(max(font.getlength(name) for name in classes)) + 2 * MARGIN  # the width of their column
-    side = split.images.shape[1] + MARGIN
-    sheet = Image.new("L", (names + SAMPLES * side + MARGIN, len(classes) * side + MARGIN), GREY)
-    draw = ImageDraw.Draw(sheet)
+    """Draw the first samples of each class, a row per class, upright; return a PNG file."""
+    tiles = torch.zeros(len(classes), SAMPLES, *split.images.shape[1:], dtype=torch.uint8)
     positions = _positions(split)
     labels = split.labels[positions]
-    for label, name in enumerate(classes):
-        top = MARGIN + label * side
-        draw.text((MARGIN, top + (side - MARGIN) // 2), name, fill=255, font=font, anchor="lm")
+    for label, row in enumerate(tiles):
         chosen = positions[(labels == label).nonzero().flatten()[:SAMPLES]]
-        for column, image in enumerate(split.upright(chosen)):
-            sheet.paste(Image.fromarray(image.numpy()), (names + column * side, top))
-    content = io.BytesIO()
-    sheet.save(content, "PNG")
-    return content.getvalue()
+        row[: len(chosen)] = split.upright(chosen)
+    captions = [[name] for name in classes for _ in range(SAMPLES)]
+    return to_png(sheet(tiles.flatten(0, 1), captions, f"{SAMPLES} samples of each class", columns=SAMPLES, scale=2))

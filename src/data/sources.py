@@ -1,7 +1,6 @@
 """Where the four IDX files of a data set are: in a folder of the user's, or placed under ``data/``."""
 
 import contextlib
-import itertools
 import logging
 import shutil
 from collections.abc import Iterator
@@ -139,12 +138,15 @@ def _digests(folder: Path, dataset: DatasetName, names: list[str]) -> dict[str, 
 
 
 def _move_in(new: Path, path: Path, source: str) -> None:
-    """Move a complete file to its place; whatever is there is kept under another name."""
+    """Move a complete file to its place; whatever is there is kept as ``NAME.wrong``, in the place of an older one."""
     if not _is_taken(path):
         new.rename(path)
         return
-    names = itertools.chain([".wrong"], (f".wrong.{number}" for number in itertools.count(1)))
-    aside = next(free for name in names if not _is_taken(free := path.with_name(path.name + name)))
+    aside = path.with_name(f"{path.name}.wrong")
+    if aside.is_dir() and not aside.is_symlink():
+        shutil.rmtree(aside)
+    else:
+        aside.unlink(missing_ok=True)
     path.rename(aside)
     new.rename(path)
     log.warning("%s was not the file that belongs there: kept as %s, replaced from %s.", path, aside.name, source)

@@ -11,13 +11,17 @@ import torch
 from torch import Tensor
 
 from src.common.errors import RunError, UsageError
-from src.common.files import refuse_place, write_atomic
+from src.common.files import refuse_place, sha256, write_atomic
 from src.common.output import say
-from src.data.datamodule import MNISTDataModule
+from src.data.batches import Split
+from src.data.datasets import DATASETS
+from src.data.idx import read_pair
+from src.data.sources import find_files, place_files
 from src.export.formats import FORMATS, Network
 from src.runs.folder import Run
 from src.runs.trained import Trained
 
+AT_ONCE = 4_000  # images
 LARGEST_DIFFERENCE = 1e-4  # of the file's logits and probabilities from the checkpoint's
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -47,17 +51,17 @@ def export(ckpt_path: str, output: str, data_dir: str | None = None) -> int:
     refuse_place("output", path, *FORMATS)
     refuse_without_packages(path)
     trained = Trained.load(ckpt_path)
-    data = read_test_data(trained, data_dir)
-    expected = answers(trained.network, data)
-    metadata = describe(trained, data, expected[0])
+    test, files = read_test_data(trained, data_dir)
+    expected = answers(trained.network, test)
+    metadata = describe(trained, test, files, expected[0])
     serialize, load = FORMATS[path.suffix.lower()]
     content = serialize(trained.network, metadata)
-    difference = compare(answers(load(content), data), expected, path)
+    difference = compare(answers(load(content), test), expected, path)
     write_atomic(path, content)
     say(f"{path}: {len(content):,} bytes, images (N, 28, 28) -> logits, probabilities (N, {len(trained.classes)})")
     say(
-        f"Checked: all {metadata['samples']:,} test images of {data.dataset} get the answers of {trained.checkpoint} "
-        f"(test/acc {metadata['test/acc']:.4f}), the logits differ by at most {difference:.2g}"
+        f"Checked: all {metadata['samples']:,} test images of {metadata['dataset']} get the answers of "
+        f"{trained.checkpoint} (test/acc {metadata['test/acc']:.4f}), the logits differ by at most {difference:.2g}"
     )
     return 0
 
@@ -75,60 +79,63 @@ def refuse_without_packages(path: Path) -> None:
         )
 
 
-def read_test_data(trained: Trained, data_dir: str | None) -> MNISTDataModule:
-    """Return a checkpoint's data with the test split, which is where ``test`` finds it or in ``data_dir``.
+def read_test_data(trained: Trained, data_dir: str | None) -> tuple[Split, list[Path]]:
+    """Return the test images of a checkpoint's data set, and its four files: where ``test`` finds them or in a folder.
 
     Raises:
-        UsageError: If it is not there, or damaged.
+        UsageError: If they are not there, or damaged.
     """
     settings = trained.recipe["data"]
-    folder = data_dir or settings.get("data_dir")
+    dataset, folder = settings["dataset"], data_dir or settings.get("data_dir")
     if folder and not Path(folder).is_dir():
         raise UsageError(
             f"an export is checked with the test images, and {folder} is not there: name their --data_dir."
         )
-    data = MNISTDataModule(settings["dataset"], folder)
     try:
-        data.setup("test")
+        files = find_files(Path(folder), dataset) if folder else place_files(dataset)
+        images, labels = read_pair(files[2], files[3], dataset)
     except UsageError as error:
         reason = str(error).replace("--data.data_dir", "--data_dir")
         raise UsageError(f"an export is checked with the test images: {reason}") from error
-    return data
+    return Split(images, labels, range(len(labels)), DATASETS[dataset].transposed), files
 
 
-def answers(network: Network, data: MNISTDataModule) -> tuple[Tensor, Tensor]:
+def answers(network: Network, test: Split) -> tuple[Tensor, Tensor]:
     """Return a network's logits and probabilities for the test images, each ``(N, classes)`` float32."""
-    logits, probabilities = zip(*(network(batch.images) for batch in data.test_dataloader()), strict=True)
+    starts = range(0, len(test.labels), AT_ONCE)
+    logits, probabilities = zip(
+        *(network(test.upright(slice(start, start + AT_ONCE))) for start in starts), strict=True
+    )
     return torch.cat(logits), torch.cat(probabilities)
 
 
-def describe(trained: Trained, data: MNISTDataModule, logits: Tensor) -> dict[str, Any]:
+def describe(trained: Trained, test: Split, files: list[Path], logits: Tensor) -> dict[str, Any]:
     """Return what an exported file says of itself, for JSON; ``logits`` is what it says to the test images."""
-    labels = data.splits["test"].labels
-    correct = int((logits.argmax(dim=1) == labels).sum())
+    dataset, model = (trained.recipe[part] for part in ("data", "model"))
+    correct = int((logits.argmax(dim=1) == test.labels).sum())
     return {
-        "description": f"A classifier for {data.dataset}: images, uint8 (N, 28, 28), upright, 0 = background.",
+        "description": f"A classifier for {dataset['dataset']}: images, uint8 (N, 28, 28), upright, 0 = background.",
         "classes": list(trained.classes),
         "normalization": {"mean": trained.network.mean, "std": trained.network.std},  # of pixel / 255, done inside
-        "network": trained.recipe["model"]["network"],
-        "hidden_units": trained.recipe["model"]["hidden_units"],
-        "dataset": data.dataset,
-        "data_sha256": digests(trained, data),
-        "test/acc": correct / len(labels),
-        "samples": len(labels),
+        "network": model["network"],
+        "hidden_units": model["hidden_units"],
+        "dataset": dataset["dataset"],
+        "data_sha256": digests(trained, files),
+        "test/acc": correct / len(test.labels),
+        "samples": len(test.labels),
         "correct": correct,
         "checkpoint": str(trained.checkpoint),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "lightning")}},
     }
 
 
-def digests(trained: Trained, data: MNISTDataModule) -> dict[str, str]:
+def digests(trained: Trained, files: list[Path]) -> dict[str, str]:
     """Return the SHA-256 of the data's files by name, as the run recorded them, or else as they are now."""
     try:
         result = json.loads((Run.of_checkpoint(trained.checkpoint).path / "result.json").read_bytes())
         return {Path(path).name: str(digest) for path, digest in result["data"]["sha256"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # of a killed run, or a copied checkpoint
-        return {Path(path).name: digest for path, digest in data.describe()["sha256"].items()}
+        return {path.name: sha256(path) for path in files}
 
 
 def compare(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], path: Path) -> float:

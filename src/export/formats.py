@@ -3,24 +3,26 @@
 import io
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.export import Dim, ExportedProgram
 
 from src.common.errors import UsageError
 from src.runs.trained import PixelClassifier
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]  # images uint8 (N, 28, 28) -> logits, probabilities (N, classes)
 LARGEST_ONNX = (1 << 31) - (1 << 20)  # bytes of weights; a protobuf ends at 2 GiB
 
 
-def trace(network: PixelClassifier) -> ExportedProgram:
+def trace(network: PixelClassifier) -> "ExportedProgram":
     """Return the network as a torch.export program that takes any number of images."""
     example = torch.zeros(2, 28, 28, dtype=torch.uint8)
     network = network.to(memory_format=torch.contiguous_format)  # torch.export.save warns of any other
-    program = torch.export.export(network, (example,), dynamic_shapes={"images": {0: Dim("N")}})
+    program = torch.export.export(network, (example,), dynamic_shapes={"images": {0: torch.export.Dim("N")}})
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # it names paths of this machine
     return program

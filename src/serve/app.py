@@ -11,12 +11,12 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
-from PIL import Image
 from pydantic import BaseModel, Field
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from torch import nn
 
+from src.common.drawing import to_png
 from src.digits.frame import read_digit
 from src.digits.grey import DigitError
 from src.runs.folder import Run
@@ -144,13 +144,11 @@ def answer(network: PixelClassifier, model: str, body: bytes) -> Answer:
     except DigitError as error:
         raise HTTPException(422, f"This picture cannot be read: {error}.") from None
     _, (probabilities,) = network(image[None])
-    file = BytesIO()
-    Image.fromarray(image.numpy()).save(file, "PNG")
     return Answer(
         digit=int(probabilities.argmax()),
         probabilities=probabilities.tolist(),
         model=model,
-        picture=f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}",
+        picture=f"data:image/png;base64,{base64.b64encode(to_png(image.numpy())).decode()}",
     )
 
 

@@ -3,11 +3,13 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from src.cli.main import main
+from src.common import drawing
 from src.data.checks import TEST_LABELS, TRAIN_LABELS, sha256
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx, write_idx
@@ -29,12 +31,18 @@ def test_a_look_at_the_data_counts_describes_and_draws(
     assert f"{sha256(digits / TRAIN_LABELS)}  {digits / TRAIN_LABELS}\n    a folder of your own, not checked\n" in out
     assert re.search(r"mean 0\.\d{6}, std 0\.\d{6}", out)
     with Image.open(sheet) as image:
-        names = image.width - (10 * 30 + 2)
-        assert (image.height, 10 < names < 30) == (10 * 30 + 2, True)
-        assert image.getpixel((names + 14, 2 + 4)) > 90  # class 0 has its bright row at 4
-        rows = [image.crop((0, 2 + 30 * label, names, 32 + 30 * label)) for label in range(10)]
-    assert len({row.tobytes() for row in rows}) == 10  # each row begins with another name
-    assert all(len(row.getcolors()) > 2 for row in rows)
+        pixels = np.asarray(image)
+    tiles = [pixels[top : top + 56, left : left + 56] for top, left in places()]
+    for label in range(10):
+        for tile in tiles[10 * label : 10 * label + 10]:  # each class has its bright row elsewhere
+            assert tile.mean(axis=(1, 2)).argmax() // 2 == 2 * label + 4
+
+
+def places() -> list[tuple[int, int]]:
+    """Where the ten samples of each of ten classes are on the sheet, the class's name below each."""
+    top = drawing.MARGIN + drawing.TITLE + 12
+    step = 56 + drawing.TEXT + 3 + 12
+    return [(top + row * step, drawing.MARGIN + column * (56 + 8)) for row in range(10) for column in range(10)]
 
 
 def letters_on_their_side(folder: Path) -> Path:
@@ -49,10 +57,10 @@ def letters_on_their_side(folder: Path) -> Path:
 def test_the_sheet_stands_upright(tmp_path: Path) -> None:
     flags = ["--data.dataset", "EMNIST/letters", "--data.data_dir", str(letters_on_their_side(tmp_path))]
     assert main(["data", *flags, "--output", str(tmp_path / "sheet.png")]) == 0
+    top, left = places()[0]
     with Image.open(tmp_path / "sheet.png") as image:
-        left = image.width - (10 * 30 + 2)
-        assert [image.getpixel((left + x, 2 + 4)) for x in (0, 14, 27)] == [255] * 3
-        assert image.getpixel((left + 4, 2 + 14)) == 0
+        assert [image.getpixel((left + 2 * x, top + 2 * 4)) for x in (0, 14, 27)] == [(255, 255, 255)] * 3
+        assert image.getpixel((left + 2 * 4, top + 2 * 14)) == (0, 0, 0)
 
 
 def test_a_folder_that_is_too_small_for_the_defaults_can_be_looked_at(

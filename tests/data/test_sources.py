@@ -39,20 +39,20 @@ def test_a_wrong_file_is_kept_aside_and_replaced_and_right_ones_are_left_alone(
     assert f"kept as {TEST_LABELS}.wrong, replaced from the packaged copy" in caplog.text
 
 
-def test_nothing_kept_aside_is_ever_overwritten(tmp_path: Path) -> None:
-    folder = place_files("MNIST", tmp_path)[0].parent
-    path = folder / TEST_LABELS
-    (folder / f"{TEST_LABELS}.wrong").mkdir()
+def test_what_is_kept_aside_takes_the_place_of_what_was(tmp_path: Path) -> None:
+    path = place_files("MNIST", tmp_path)[2]
+    aside = path.with_name(f"{path.name}.wrong")
+    (aside / "older").mkdir(parents=True)
     path.write_bytes(b"first")
     place_files("MNIST", tmp_path)
+    assert aside.read_bytes() == b"first"
+
     path.unlink()
     (path / "notes").mkdir(parents=True)
     place_files("MNIST", tmp_path)
-
-    assert sha256(path) == OFFICIAL_SHA256[TEST_LABELS]
-    assert (folder / f"{TEST_LABELS}.wrong").is_dir()
-    assert (folder / f"{TEST_LABELS}.wrong.1").read_bytes() == b"first"
-    assert (folder / f"{TEST_LABELS}.wrong.2" / "notes").is_dir()
+    assert (aside / "notes").is_dir()
+    assert sha256(path) == OFFICIAL_SHA256[path.name]
+    assert len(list(path.parent.glob("*wrong*"))) == 1
 
 
 def fail(folder: Path, dataset: str, names: list[str]) -> None:

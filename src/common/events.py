@@ -13,8 +13,6 @@ from src.common.files import write_atomic
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-WEIGHTS = "weights/first_layer"
-
 
 class Events:
     """Events for TensorBoard, collected in memory until the caller writes them.
@@ -56,8 +54,12 @@ class Events:
 
 
 @contextmanager
-def event_file(folder: Path) -> "Iterator[SummaryWriter]":
+def event_file(folder: Path, ending: str = "") -> "Iterator[SummaryWriter]":
     """Collect events and write them as one more event file of a run.
+
+    Args:
+        folder: The run.
+        ending: What the file's name shall end in.
 
     Raises:
         OSError: If the file cannot be written; the folder is then as it was.
@@ -65,7 +67,7 @@ def event_file(folder: Path) -> "Iterator[SummaryWriter]":
     events = Events()
     try:
         yield events.writer
-        events.write(lambda name, content: write_atomic(folder / name_after_all(folder, name), content))
+        events.write(lambda name, content: write_atomic(folder / (name_after_all(folder, name) + ending), content))
     finally:
         events.close()
 
@@ -89,18 +91,3 @@ def name_after_all(folder: Path, name: str) -> str:
     """
     newest = max((path.name for path in folder.glob("events.out.tfevents.*")), default="")
     return name if name > newest else f"{newest}.1"
-
-
-def last_step(folder: Path) -> int | None:
-    """Return the step of the newest weights that TensorBoard has pictures of in a run, or None."""
-    without_tensorflow()
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-
-    steps: set[int] = set()
-    for path in sorted(folder.glob("events.out.tfevents.*")):
-        for event in EventFileLoader(str(path)).Load():
-            if event.session_log.status == event.session_log.START:  # a resume takes back what comes later
-                steps = {step for step in steps if step < event.step}
-            if any(value.tag == WEIGHTS for value in event.summary.value):
-                steps.add(event.step)
-    return max(steps, default=None)

@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
 from src.common.errors import FULL, UsageError
-from src.common.events import event_file, last_step
+from src.common.events import event_file
 from src.common.files import read_regular
 from src.common.output import say
 from src.common.signals import StoppedError, signal_of
@@ -86,10 +86,13 @@ class Inspection(Callback):
         self._drawn: int | None = None  # the step of what TensorBoard has
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the initial weights, to show what became of them."""
+        """Keep the initial weights, to show what became of them; take away what was drawn of epochs that come again."""
         self._has_trained = True
-        if trainer.global_step == 0 and self._folder(trainer):
-            self._initial = _copy_of_network(pl_module)
+        if folder := self._folder(trainer):
+            if trainer.global_step == 0:
+                self._initial = _copy_of_network(pl_module)
+            else:
+                self._guard("this run", partial(_take_back, folder, trainer.current_epoch))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Inspect the epochs before, whose checkpoints are written by now."""
@@ -132,12 +135,12 @@ class Inspection(Callback):
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             print(f"warning: TensorBoard lacks {what} ({reason})", file=sys.stderr)
 
-    def _write(self, folder: Path, work: "Callable[[SummaryWriter], None]") -> None:
+    def _write(self, folder: Path, work: "Callable[[SummaryWriter], None]", ending: str = "") -> None:
         threads = torch.get_num_threads()
         # many small operations: threads that wait for a core which another process has would take three times as long
         torch.set_num_threads(1)
         try:
-            with event_file(folder) as writer:
+            with event_file(folder, ending) as writer:
                 work(writer)
         except OSError as error:
             if error.errno not in FULL:
@@ -154,7 +157,7 @@ class Inspection(Callback):
     def _inspect_training(self, folder: Path, pl_module: LightningModule, epoch: int, is_end: bool) -> None:
         net, step = self._best(pl_module, epoch)
         if self._initial is None and self._drawn is None:
-            self._drawn = last_step(folder)  # by the process that this one resumes
+            self._drawn = max(_steps(folder).values(), default=None)  # by the process that this one resumes
         is_first, is_new = self._drawn is None, step != self._drawn
 
         def write(writer: "SummaryWriter") -> None:
@@ -165,7 +168,7 @@ class Inspection(Callback):
                 self._guard("the validation split", partial(self._draw_split, writer, folder, net, step))
 
         if is_new or (is_end and self._has_trained):
-            self._write(folder, write)
+            self._write(folder, write, f".step{step}")
             self._drawn = step
 
     def _inspect_test(self, pl_module: LightningModule, metrics: dict[str, float]) -> None:
@@ -220,6 +223,18 @@ def _copy_of_network(pl_module: LightningModule) -> nn.Sequential:
     assert isinstance(pl_module, Classifier)
     net: nn.Sequential = copy.deepcopy(pl_module.net).cpu().float().eval()
     return net
+
+
+def _steps(folder: Path) -> dict[Path, int]:
+    """Return the event files that were drawn in training, and the step of each, in which its name ends."""
+    return {path: int(path.suffix.removeprefix(".step")) for path in folder.glob("events.out.tfevents.*.step*")}
+
+
+def _take_back(folder: Path, epoch: int) -> None:
+    """Remove what was drawn after an epoch; TensorBoard no longer shows it when training has gone back there."""
+    for path, step in _steps(folder).items():
+        if step > epoch:
+            path.unlink()
 
 
 def _code(text: str) -> str:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from src.common import drawing
-from src.common.events import WEIGHTS
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
 from src.inspection import findings
@@ -101,7 +100,7 @@ def draw_weights(of: Network) -> None:
     shown = f"{min(len(weight), UNITS)} of {len(weight)}" if len(weight) > UNITS else str(len(weight))
     title = f"Weights of the first layer's {shown} units (epoch {of.step})"
     picture = drawing.weights(weight[:UNITS].reshape(-1, *shape), title)
-    of.writer.add_image(WEIGHTS, picture, of.step, dataformats="HWC")
+    of.writer.add_image("weights/first_layer", picture, of.step, dataformats="HWC")
 
 
 def draw_histograms(of: Network) -> None:

@@ -163,6 +163,19 @@ def test_a_run_that_goes_back_is_drawn_again(cli: Cli, tmp_path: Path) -> None:
     assert steps(folder, "val/confusion") == [3]
 
 
+def test_a_run_that_goes_back_and_is_killed_before_it_draws_is_drawn_again(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("fit", *EPOCHS)
+    folder = run_folder(tmp_path)
+    with monkeypatch.context() as killed:
+        killed.setattr(Inspection, "on_fit_end", lambda *_: None)
+        cli("fit", "--ckpt_path", str(folder / "checkpoints" / "last.prev.ckpt"))
+    cli("fit", "--ckpt_path", "last")
+
+    assert steps(folder, "val/confusion") == [3] == [best_epoch(folder)]
+
+
 def test_a_resumed_run_keeps_the_options(cli: Cli, tmp_path: Path) -> None:
     cli("fit", "--trainer.max_epochs", "2", *OFF)
     cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "3")

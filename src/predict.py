@@ -70,6 +70,7 @@ def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet:
 
     Raises:
         UsageError: If there is no such checkpoint, no picture, or no place for a file.
+        RunError: If the network's logits are not finite; no file is written.
         OSError: If a file cannot be written; it is then not there, or as it was.
     """
     paths = list(dict.fromkeys(path for words in images for path in find_pictures(words)))
@@ -136,7 +137,7 @@ def read(paths: Sequence[Path], trained: Trained) -> Iterator[tuple[Reading, Ten
             some = paths[start : start + AT_ONCE]
             pictures = list(threads.map(pixels_of, some))
             pixels = torch.stack([blank() if isinstance(each, str) else each for each in pictures])
-            _, probabilities = trained.network(pixels)
+            _, probabilities = trained.answer(pixels)
             for path, picture, image, row_ in zip(some, pictures, pixels, probabilities, strict=True):
                 if isinstance(picture, str):
                     yield Reading(path, error=picture), image

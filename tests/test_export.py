@@ -296,6 +296,14 @@ def move_data(folder: Path) -> None:
     torch.save(content, path)
 
 
+def huge_weights(folder: Path) -> None:
+    """Make all weights of the first layer finite numbers whose sums are not."""
+    path = folder / RUN / "checkpoints" / "best.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["net.linear1.weight"].fill_(3e38)
+    torch.save(content, path)
+
+
 def no_test_images(folder: Path) -> None:
     (folder / "digits" / TEST_IMAGES).unlink()
 
@@ -360,6 +368,19 @@ def test_a_place_that_may_not_be_written_is_named(
         Answer(export(output, "--ckpt_path", str(trained)), *capsys.readouterr()),
         Request("", (f"{output}: Permission denied", "name another place")),
     )
+
+
+@pytest.mark.usefixtures("own_run")
+def test_logits_that_are_not_finite_are_a_failure(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    huge_weights(tmp_path)
+    before = files(tmp_path)
+
+    assert export(output, "--ckpt_path", str(tmp_path / RUN)) == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert "best.ckpt answers with logits that are not finite" in sentence
+    assert files(tmp_path) == before
 
 
 def test_data_that_has_moved_is_found_by_its_flag(

@@ -17,7 +17,7 @@ from src.digits.frame import read_digit
 from src.runs.trained import Trained
 from tests.conftest import Answer
 from tests.test_bad_requests import Request, check, files, foreign_checkpoint
-from tests.test_export import letters
+from tests.test_export import huge_weights, letters
 
 Rows = list[dict[str, str]]
 ONE_EPOCH = ["--trainer.max_epochs", "1", "--inspection.enabled", "false"]
@@ -171,6 +171,17 @@ def test_names_that_are_no_text_are_read_too(here: Path, capsys: pytest.CaptureF
     assert predict("--images", odd, "--output", "table.csv") == 0
     assert "scans/\\udcff.png" in capsys.readouterr().out
     assert b"scans/\xff.png," in (here / "table.csv").read_bytes()
+
+
+def test_logits_that_are_not_finite_are_a_failure(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    huge_weights(here)
+    before = files(here)
+
+    assert predict("--images", "scans", "--sheet", "saw.png") == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert "best.ckpt answers with logits that are not finite" in sentence
+    assert "name another checkpoint" in sentence
+    assert files(here) == before
 
 
 def test_a_full_disk_leaves_the_table_that_was_there(

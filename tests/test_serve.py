@@ -35,6 +35,7 @@ from src.runs.trained import Trained
 from src.serve import app, limits
 from tests.conftest import Answer, serving
 from tests.test_bad_requests import RUN, Request, check
+from tests.test_export import huge_weights
 
 PNG = {"Content-Type": "image/png"}
 HALF = 100  # bytes of a picture, less than it has
@@ -189,6 +190,17 @@ def test_a_mistake_of_ours_stays_inside(network: Trained, monkeypatch: pytest.Mo
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.usefixtures("own_run")
+def test_logits_that_are_not_finite_are_no_answer(tmp_path: Path) -> None:
+    huge_weights(tmp_path)
+    with TestClient(app.create_app(Trained.load(str(tmp_path / RUN)))) as client:
+        response = client.post("/predict", content=encode(drawing()), headers=PNG)
+
+    assert response.status_code == 500
+    assert "not finite" in response.json()["detail"]
+    assert str(tmp_path) not in response.text
+
+
 def request(receive: Callable[[], object], **headers: str) -> fastapi.Request:
     async def wait() -> object:
         result = receive()
@@ -255,7 +267,7 @@ def test_a_damaged_picture_is_read_or_refused(
 def test_the_description_says_what_is_answered(client: TestClient) -> None:
     post = client.get("/openapi.json").json()["paths"]["/predict"]["post"]
 
-    assert {int(status) for status in post["responses"]} == {200, 408, 413, 415, 422, 503}
+    assert {int(status) for status in post["responses"]} == {200, 408, 413, 415, 422, 500, 503}
     assert tuple(post["requestBody"]["content"]) == limits.TYPES
 
 

@@ -44,7 +44,7 @@ def export(ckpt_path: str, output: str, data_dir: str | None = None) -> int:
 
     Raises:
         UsageError: If there is no such checkpoint, no test image, no such format or no place for the file.
-        RunError: If the file would give other answers than the checkpoint.
+        RunError: If the file would give other answers than the checkpoint, or the checkpoint's logits are not finite.
         OSError: If the file cannot be written; it is then not there, or as it was.
     """
     path = Path(output)
@@ -52,7 +52,7 @@ def export(ckpt_path: str, output: str, data_dir: str | None = None) -> int:
     refuse_without_packages(path)
     trained = Trained.load(ckpt_path)
     test, files = read_test_data(trained, data_dir)
-    expected = answers(trained.network, test)
+    expected = answers(trained.answer, test)
     metadata = describe(trained, test, files, expected[0])
     serialize, load = FORMATS[path.suffix.lower()]
     content = serialize(trained.network, metadata)

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from src.common.errors import RunError
 from src.runs.checkpoint import Checkpoint
 
 
@@ -71,3 +72,23 @@ class Trained:
         mean, std = checkpoint.mean_std or (0.0, 1.0)
         network = PixelClassifier(checkpoint.network().float(), mean, std).eval()
         return cls(checkpoint.path, network, checkpoint.classes, checkpoint.recipe, checkpoint.sha256)
+
+    def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Classify images as the network does.
+
+        Args:
+            images: ``(N, 28, 28)`` uint8, 0 = background.
+
+        Returns:
+            Logits and probabilities, each ``(N, classes)`` float32.
+
+        Raises:
+            RunError: If a logit is not finite.
+        """
+        logits, probabilities = self.network(images)
+        if not logits.isfinite().all():
+            raise RunError(
+                f"{self.checkpoint} answers with logits that are not finite: its weights are too large for float32; "
+                "name another checkpoint."
+            )
+        return logits, probabilities

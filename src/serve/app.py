@@ -17,10 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from torch import nn
 
 from src.common.drawing import to_png
+from src.common.errors import RunError
 from src.digits.frame import read_digit
 from src.digits.grey import DigitError
 from src.runs.folder import Run
-from src.runs.trained import PixelClassifier, Trained
+from src.runs.trained import Trained
 from src.serve.limits import TYPES, check_picture, read_body
 
 DESCRIPTION = "A network trained on MNIST reads the digit in a picture."
@@ -68,6 +69,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         (413, "More than 4 MB, or more than 4,096 pixels wide or high"),
         (415, "Not a picture, or none of these formats"),
         (422, "A damaged picture, or no digit in it"),
+        (500, "A network that cannot answer, or a mistake of the server's own"),
         (503, "The server is ending"),
     )
 }
@@ -110,7 +112,7 @@ def create_app(trained: Trained) -> FastAPI:
     async def predict(request: Request) -> Answer:
         """Send a picture of one digit as the body: any size, dark on light or light on dark, centred or not."""
         body = await read_body(request)
-        return await to_thread.run_sync(answer, trained.network, model, body, limiter=threads)
+        return await to_thread.run_sync(answer, trained, model, body, limiter=threads)
 
     @app.get("/health", summary="Ask whether the server answers")
     async def health() -> Health:
@@ -132,18 +134,22 @@ def create_app(trained: Trained) -> FastAPI:
     return app
 
 
-def answer(network: PixelClassifier, model: str, body: bytes) -> Answer:
+def answer(trained: Trained, model: str, body: bytes) -> Answer:
     """Read a picture and say what the network makes of it.
 
     Raises:
-        HTTPException: 413 or 415 if the picture is not taken, 422 if there is no digit in it to read.
+        HTTPException: 413 or 415 if the picture is not taken, 422 if there is no digit in it to read, 500 if the
+            network's logits are not finite.
     """
     check_picture(body)
     try:
         image = read_digit(BytesIO(body))
     except DigitError as error:
         raise HTTPException(422, f"This picture cannot be read: {error}.") from None
-    _, (probabilities,) = network(image[None])
+    try:
+        _, (probabilities,) = trained.answer(image[None])
+    except RunError:  # its sentence names the file, which is nobody else's business
+        raise HTTPException(500, "The network's logits are not finite: start the server with another one.") from None
     return Answer(
         digit=int(probabilities.argmax()),
         probabilities=probabilities.tolist(),

@@ -1,5 +1,6 @@
 """LightningCLI for fit, validate and test, with run folders, and checkpoints that know what made them."""
 
+import logging
 import re
 import shlex
 from collections.abc import Callable
@@ -45,6 +46,8 @@ predict (reads pictures of digits), export (writes a network as ONNX or torch.ex
 serve (a page to draw digits on), sweep (compares many fits) and data (describes a data set and draws samples
 of it), each with its own --help.
 With MNIST_TRACEBACK=1 in the environment an error shows its full traceback."""
+for name in ("lightning.pytorch", "lightning.fabric"):
+    logging.getLogger(name).setLevel(logging.WARNING)  # hardware found, seed set, tips: nothing to act on
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
     "enable_model_summary": False,  # the console shows the network with exact counts

@@ -97,8 +97,6 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code: 0, 2 for a request that cannot be met, 1 for a failure while running, 130 after Ctrl-C and 143
         after SIGTERM.
     """
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # hardware found, seed set, tips: nothing to act on
     for message in (
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # torch 2.12, of what Lightning 2.6 asks it
         "GPU available but not used",  # --trainer.accelerator cpu says so

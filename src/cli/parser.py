@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser, Namespace, set_loader
 from jsonargparse.typing import restricted_number_type
 
 from src.common.errors import UsageError
-from src.common.yaml_text import LONGEST_VALUE, load_yaml
+from src.common.yaml_text import LONGEST_VALUE, load_yaml, refuse_pipe
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
 GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")
@@ -30,6 +30,8 @@ class Parser(ArgumentParser):
         tagged = next((word for word in args if re.search(r"(^|[=\[{,:\s])!(!|<)", word)), None)
         if tagged:
             raise UsageError(f"{tagged}: a word of the command cannot have a tag of YAML's: write the value plainly.")
+        for word in args:
+            refuse_pipe(word.partition("=")[2] if word.startswith("-") else word)
         try:
             config: Namespace = super().parse_args(args, *rest, **kwargs)
         except RecursionError as error:
@@ -60,6 +62,7 @@ class Parser(ArgumentParser):
         Raises:
             UsageError: If it is not text, or not YAML, or has no settings.
         """
+        refuse_pipe(str(cfg_path))
         try:
             config: Namespace = super().parse_path(cfg_path, *args, **kwargs)
         except UnicodeDecodeError as error:

@@ -74,6 +74,23 @@ def test_a_pipe_for_a_checkpoint_or_a_picture_is_named(cli: Cli, own_run: Path, 
 
     answer = cli("test", "--ckpt_path", str(pipe))
     check(answer.code, answer.err, pipe)
-    words = ["--ckpt_path", str(own_run), "--output", str(own_run / "table.csv"), "--images", str(pipe)]
+    words = ["--ckpt_path", str(own_run), "--output", str(own_run / "table.csv"), "--images", f"{pipe}*"]
     assert main(["predict", *words]) == 1
     assert "cannot be read (a pipe or a device, not a file)" in (own_run / "table.csv").read_text()
+
+
+@pytest.mark.parametrize("flag", ["--config", "--model", "--data", "--data.data_dir", "--distillation.teacher"])
+@pytest.mark.parametrize("form", ["{} {}", "{}={}"])
+def test_a_pipe_among_the_words_is_named(flag: str, form: str, cli: Cli, pipe: Path) -> None:
+    answer = cli("fit", *form.format(flag, pipe).split())
+
+    check(answer.code, answer.err, pipe)
+    assert answer.code == 2
+
+
+def test_a_pipe_that_a_config_names_is_refused(cli: Cli, pipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(f"model: {pipe}\n")
+    answer = cli("fit", "--config", str(tmp_path / "config.yaml"))
+
+    assert answer.code == 2
+    assert len(answer.err.splitlines()) == 1

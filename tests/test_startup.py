@@ -1,0 +1,46 @@
+"""The commands that use a network start without what trains one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.test_predict import draw
+
+TRAINING = ("lightning", "torchmetrics", "torchvision", "tensorboard", "src.cli.fit", "src.data.datamodule")
+CODE = f"""
+import sys
+import uvicorn
+from src.cli.main import main
+
+uvicorn.Server.run = lambda *_: None
+assert main(sys.argv[1:]) == 0
+print("imported:", *(name for name in {TRAINING} if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "predict --images one.png --output table.csv --sheet saw.png",
+        "export --output network.pt2",
+        "export --output network.onnx",
+        "serve --port 0",
+    ],
+)
+def test_nothing_that_trains_is_imported(words: str, trained: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "one.png")
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, *words.split(), "--ckpt_path", str(trained)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "imported:"

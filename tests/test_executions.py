@@ -95,7 +95,7 @@ def test_a_learning_rate_schedule_moves_with_every_optimizer_step(
     def with_schedule(self: Classifier) -> Any:
         optimizer = plain(self)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.1, total_iters=15)
-        return [optimizer], [{"scheduler": schedule, "interval": "step"} if self.automatic_optimization else schedule]
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     monkeypatch.setattr(Classifier, "configure_optimizers", with_schedule)
     for steps in ("1", "4"):

@@ -1,6 +1,5 @@
 """Best and last checkpoints, each always complete on the disk."""
 
-import io
 import signal
 from pathlib import Path
 from typing import Any, NoReturn
@@ -8,41 +7,16 @@ from typing import Any, NoReturn
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from src.common.errors import UsageError
-from src.common.files import link_atomic, write_atomic
+from src.common.files import link_atomic
 from src.common.signals import SignalWatch, StoppedError
-from src.model.classifier import Classifier
+from src.data.batches import BatchLoader
+from src.model.exact import Exact
 from src.runs.checkpoint import Checkpoint as SavedCheckpoint
 from src.runs.folder import Run
 
 MONITOR = "val/acc"
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes checkpoints so that a reader or a kill never meets half of one, and loads the one that was checked.
-
-    Args:
-        checkpoint: What Lightning is to load, read before.
-    """
-
-    def __init__(self, checkpoint: SavedCheckpoint | None = None) -> None:
-        super().__init__()
-        self.checkpoint = checkpoint
-
-    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return what was read before, instead of the file a second time."""
-        if self.checkpoint is None or Path(path) != self.checkpoint.path:
-            content: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
-            return content
-        return dict(self.checkpoint.content)
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write ``checkpoint`` to ``path`` by way of a temporary file, flushed to the disk."""
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        write_atomic(Path(path), buffer.getvalue())
 
 
 class Checkpoints(Checkpoint):
@@ -73,13 +47,16 @@ class Checkpoints(Checkpoint):
         self.every_n_steps = every_n_steps
         self.best_score = float("-inf")
         self.signals = SignalWatch()
-        self._saved_step = 0
+        self._saved_step = self._step = 0
+        self._batches_done: int | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Agree on the best score: only the first rank knows the run's folder, and saving takes all ranks."""
         self.best_score = trainer.strategy.broadcast(self.best_score)
         refuse_other_moments(trainer.optimizers)
-        self._saved_step = trainer.global_step
+        self._saved_step = self._step = trainer.global_step
+        if self._batches_done is not None:  # Lightning forgets them where the optimizer asked it for its steps
+            loader_of(trainer).load_state_dict({"batches_done": self._batches_done})
         self.signals.start()  # Lightning set up handlers of its own a moment ago
         if trainer.received_sigterm:  # in that moment
             self.signals.received = signal.SIGTERM
@@ -96,6 +73,12 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save within the epoch if it is time to; the end of the epoch saves for its last batch."""
+        if not pl_module.automatic_optimization:
+            left = len(batch.sizes) - (trainer.global_step - self._step)
+            if left:  # max_steps has ended an execution
+                loader = loader_of(trainer)
+                loader.load_state_dict({"batches_done": loader.state_dict()["batches_done"] - left})
+            self._step = trainer.global_step
         if trainer.is_last_batch:
             return
         stop = self._stop_signal(trainer)
@@ -104,7 +87,7 @@ class Checkpoints(Checkpoint):
             or is_ending(trainer)
             or (self.every_n_steps and trainer.global_step - self._saved_step >= self.every_n_steps)
         ):
-            assert isinstance(pl_module, Classifier)
+            assert isinstance(pl_module, Exact)
             pl_module.check_finite()
             self._save_last(trainer)
         if stop:
@@ -150,8 +133,13 @@ class Checkpoints(Checkpoint):
         raise StoppedError(number, f"Go on with: {self.run.way_on}")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the request to the checkpoint."""
+        """Add the request, and where in its epoch the training is."""
         checkpoint["config"] = self.config
+        checkpoint["batches_done"] = loader_of(trainer).state_dict()["batches_done"]
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Take where in its epoch the training is, which version 0.1.0 left to Lightning."""
+        self._batches_done = checkpoint.get("batches_done")
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best score so far."""
@@ -164,6 +152,13 @@ class Checkpoints(Checkpoint):
         """
         if score_of(self.run.best) == state_dict["best_score"]:
             self.best_score = state_dict["best_score"]
+
+
+def loader_of(trainer: Trainer) -> BatchLoader:
+    """Return the loader of the training batches."""
+    loader = trainer.train_dataloader
+    assert isinstance(loader, BatchLoader)
+    return loader
 
 
 def refuse_other_moments(optimizers: list[torch.optim.Optimizer]) -> None:

@@ -5,7 +5,7 @@ import math
 import platform
 import subprocess
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
@@ -16,12 +16,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from src.callbacks.checkpoints import score_of
+from src.callbacks.hparams import hyperparameters, overlays
 from src.common.errors import RunError
 from src.common.files import read_regular, write_atomic
 from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
 from src.runs.folder import Run
-from src.runs.recipe import dotted, policy_of
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "tensorboard", "jsonargparse")
 
@@ -58,7 +58,7 @@ class History(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the logger the hyperparameters and the layout that overlays train and val."""
         assert isinstance(pl_module, Classifier)
-        values = self._hyperparameters()
+        values = hyperparameters(self.config, self.swept)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(values)
@@ -126,7 +126,8 @@ class History(Callback):
                 if not isinstance(logger, TensorBoardLogger):
                     logger.log_metrics(result, step=int(self.epochs[-1]["epoch"]))
                 elif not self._is_logged(logger, next(iter(result))):
-                    logger.log_hyperparams(self._hyperparameters(), result, step=int(self.epochs[-1]["epoch"]))
+                    columns = hyperparameters(self.config, self.swept)
+                    logger.log_hyperparams(columns, result, step=int(self.epochs[-1]["epoch"]))
                     logger.save()
         content = {
             "config": self.config,
@@ -156,18 +157,6 @@ class History(Callback):
         points = events.Scalars(name) if name in events.Tags()["scalars"] else []
         return any(point.step == self.epochs[-1]["epoch"] for point in points)
 
-    def _hyperparameters(self) -> dict[str, Any]:
-        """Return what HParams shows: it has five columns at first, by the alphabet, so the less the better."""
-        settings = dotted(self.config)
-        shown = {}
-        for key, value in settings.items():
-            policy = policy_of(key)
-            has_teacher = not key.startswith("distillation.") or settings["distillation.teacher"]
-            is_on = policy and (policy.hparams == "yes" or (policy.hparams == "on" and value and has_teacher))
-            if is_on or key in self.swept:
-                shown[column(key)] = value
-        return shown
-
     def state_dict(self) -> dict[str, Any]:
         """Return the epochs so far."""
         return {"epochs": self.epochs, "inherited": self._inherited}
@@ -179,18 +168,6 @@ class History(Callback):
         best = self.best()
         if best is None or score_of(self.run.best) != best["val/acc"]:
             self._inherited = len(self.epochs)
-
-
-def column(key: str) -> str:
-    """Return what HParams calls a setting, such as ``lr`` for ``model.lr`` and ``distortion/shift``."""
-    name = key.removeprefix("model.").removeprefix("data.").replace(".", "/")
-    return {"seed_everything": "seed", "trainer/max_epochs": "max_epochs"}.get(name, name)
-
-
-def overlays(names: Iterable[str]) -> dict[str, list[Any]]:
-    """Return charts for TensorBoard's custom scalars, each with a metric of training and of validation."""
-    parts = [name.partition("/")[2] for name in names]
-    return {name: ["Multiline", [f"train/{name}", f"val/{name}"]] for name in parts}
 
 
 def git_commit() -> str | None:

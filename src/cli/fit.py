@@ -15,7 +15,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from src.callbacks.checkpoints import AtomicCheckpointIO
+from src.callbacks.checkpoint_io import AtomicCheckpointIO
 from src.cli.flags import add_flags, add_seed
 from src.cli.messages import NO_CHECKPOINT, explain, explain_parser_message, explain_trainer_message
 from src.cli.parser import Parser, ParserError

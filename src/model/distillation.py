@@ -34,9 +34,9 @@ class Distillation:
         weight: float = 0.9,
     ) -> None:
         if not 0 < temperature < float("inf"):
-            raise UsageError(f"--distillation.temperature must be a positive number, got {temperature}.")
+            raise UsageError(f"`temperature` must be a positive number, got {temperature}.")
         if not 0 < weight <= 1:
-            raise UsageError(f"--distillation.weight must be above 0 and at most 1, got {weight}.")
+            raise UsageError(f"`weight` must be above 0 and at most 1, got {weight}.")
         self.network = network.eval().requires_grad_(False)
         self.sha256 = sha256
         self.bf16 = bf16

@@ -1,38 +1,56 @@
-"""Several optimizer steps in one batch of Lightning's, one by one or as a CUDA graph."""
+"""Optimizer steps and schedules: several steps in one batch of Lightning's, one by one or as a CUDA graph."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor
 
+from src.common.errors import UsageError
 from src.model.graph import CapturedFunction, CaptureError
-
-if TYPE_CHECKING:
-    from src.model.classifier import Classifier
+from src.model.protocols import Loader
 
 log = logging.getLogger(__name__)
 
 PRECISIONS_WITHOUT_SCALER = ("32-true", "64-true", "bf16-true", "bf16-mixed")
+TrainingLoss = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor, Tensor]]
 
 
 class Execution:
     """Takes the optimizer steps of a batch one after the other.
 
     Args:
-        module: The classifier, with manual optimization and one optimizer, when training starts.
+        module: With manual optimization and one optimizer, when training starts.
+        training_loss: Takes images, labels and the global batch's size; returns what to minimize, the sum of the
+            losses and the logits.
+        seed_dropout: Takes the number of a batch in its epoch.
         cuda_graph: Capture the steps as a CUDA graph; where that is impossible, one line says why.
+
+    Raises:
+        UsageError: If a schedule watches a metric after steps, of which there is none within an execution.
     """
 
-    def __init__(self, module: "Classifier", cuda_graph: bool) -> None:
+    def __init__(
+        self,
+        module: LightningModule,
+        training_loss: TrainingLoss,
+        seed_dropout: Callable[[int], None],
+        cuda_graph: bool,
+    ) -> None:
         self.module = module
-        optimizer, schedules, trainer = module.optimizers(), module.lr_schedulers(), module.trainer
+        self.training_loss = training_loss
+        self.seed_dropout = seed_dropout
+        optimizer, trainer = module.optimizers(), module.trainer
         assert isinstance(optimizer, LightningOptimizer)
         self.optimizer = optimizer
-        self.schedules: list[Any] = schedules if isinstance(schedules, list) else [schedules] if schedules else []
+        if any(watches_metric(config.scheduler) for config in trainer.lr_scheduler_configs):
+            raise UsageError("a schedule that watches a metric needs `steps_per_execution` 1.")
         # Several processes and loss scaling need Lightning's backward and step. Elsewhere they only cost time at every
         # step, and a graph cannot hold them.
         self.direct = (
@@ -53,7 +71,7 @@ class Execution:
             return f"the network is on the {self.module.device.type}, not on a GPU"
         if not self.direct:
             return "it takes a single device and a precision without loss scaling"
-        if self.schedules:
+        if any(config.interval == "step" for config in self.module.trainer.lr_scheduler_configs):
             return "the learning rate changes at every step"
         return None
 
@@ -74,7 +92,7 @@ class Execution:
         """
         take_steps = partial(self._take_steps, sizes=sizes, global_sizes=global_sizes, first_batch=first_batch)
         try:
-            self.module.seed_dropout(first_batch)  # a replay goes on from there
+            self.seed_dropout(first_batch)  # a replay goes on from there
             function = self.captured.setdefault(tuple(sizes), CapturedFunction(take_steps)) if self.captures else None
             results = function(images, labels) if function else take_steps(images, labels)
         except CaptureError as error:
@@ -95,23 +113,61 @@ class Execution:
         steps = zip(torch.split(images, sizes), torch.split(labels, sizes), global_sizes, strict=True)
         for number, (step_images, step_labels, global_size) in enumerate(steps, start=first_batch):
             if not self.captures:
-                self.module.seed_dropout(number)
-            loss, label_loss, logits = self.module.training_loss(step_images, step_labels, global_size)
+                self.seed_dropout(number)
+            objective, loss, logits = self.training_loss(step_images, step_labels, global_size)
             optimizer.zero_grad()
             if self.direct:
-                torch.autograd.backward(loss)
+                torch.autograd.backward(objective)
             else:
-                self.module.manual_backward(loss)
+                self.module.manual_backward(objective)
             optimizer.step()
-            for schedule in self.schedules:
-                schedule.step()
-            losses.append(label_loss.detach())
+            step_schedules(self.module.trainer, "step", number + 1)
+            losses.append(loss.detach())
             all_logits.append(logits.detach())
         return torch.stack(losses), torch.cat(all_logits)
 
     def _give_up_capture(self, reason: str) -> None:
         self.captures = False
         log.warning("No CUDA graph: %s. Training goes on without, more slowly.", reason)
+
+
+def watches_metric(schedule: object) -> bool:
+    """Say whether a schedule takes a metric when it is stepped."""
+    return isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
+
+
+def step_schedules(trainer: Trainer, interval: str, number: int) -> None:
+    """Step what changes lr after so many steps or epochs; what watches a metric is given its newest value.
+
+    Args:
+        trainer: It has the schedules.
+        interval: ``step``, ``epoch``, or ``metric`` for an epoch's schedules that watch one.
+        number: How many steps of this epoch, or how many epochs, are done.
+
+    Raises:
+        UsageError: If there is no such metric.
+    """
+    for config in trainer.lr_scheduler_configs:
+        by_metric, metrics = watches_metric(config.scheduler), trainer.callback_metrics
+        kind = "metric" if by_metric and config.interval == "epoch" else config.interval
+        if kind != interval or number % config.frequency:
+            continue
+        if by_metric and config.monitor not in metrics:
+            names = ", ".join(sorted(metrics)) or "none"
+            raise UsageError(f"a schedule's monitor: there is no metric {config.monitor}; those there are: {names}.")
+        schedule: Any = config.scheduler
+        schedule.step(*([metrics[str(config.monitor)]] if by_metric else []))
+
+
+def total_steps(trainer: Trainer) -> float:
+    """Return the optimizer steps of the whole training, perhaps infinitely many."""
+    steps = trainer.estimated_stepping_batches
+    if trainer.lightning_module.automatic_optimization:
+        return steps
+    loader = trainer.train_dataloader  # Lightning counts its own batches, which hold several steps
+    assert isinstance(loader, Loader)
+    limits = (trainer.max_steps, (trainer.max_epochs or -1) * loader.batches)
+    return min((limit for limit in limits if limit >= 0), default=inf)
 
 
 def count_steps(optimizer: LightningOptimizer, steps: int) -> None:

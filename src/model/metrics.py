@@ -1,12 +1,15 @@
-"""Loss and accuracy of an epoch: sums that stay on the device and are read once."""
+"""Loss and metrics of an epoch: sums that stay on the device and are read once."""
 
+from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy
+from torch import Tensor
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities.distributed import gather_all_tensors
+
+from src.common.errors import UsageError
 
 Stage = Literal["train", "val", "test"]
 Sums = dict[str, dict[str, Tensor]]
@@ -42,22 +45,29 @@ class MeanLoss(Metric):
         return self.total / self.samples
 
 
-class StageMetrics(nn.Module):
-    """The metrics of one stage's epoch, under the names by which they are logged.
+class StageMetrics(MetricCollection):
+    """The loss and other metrics of one stage's epoch, named ``{stage}/loss``, ``{stage}/acc`` and so on.
 
     Args:
         stage: The first part of their names.
-        num_classes: Number of classes.
+        metrics: Those beside the loss, by the last part of their names; each takes logits and labels.
+
+    Raises:
+        UsageError: If one keeps all predictions instead of sums.
     """
 
-    def __init__(self, stage: Stage, num_classes: int) -> None:
-        super().__init__()
+    def __init__(self, stage: Stage, metrics: Mapping[str, Metric]) -> None:
+        named: dict[str, Metric | MetricCollection] = {"loss": MeanLoss(), **deepcopy(dict(metrics))}
+        super().__init__(named, prefix=f"{stage}/", compute_groups=False)
         self.stage = stage
-        self.loss = MeanLoss()
-        # validate_args would read every batch back from the device
-        self.acc = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+        for name, metric in self.items():
+            if any(isinstance(state, list) for state in _state(metric).values()):
+                raise UsageError(
+                    f"{name}: {type(metric).__name__} keeps every prediction of an epoch, which no checkpoint and no "
+                    "other device can take over: give it `thresholds`, such as thresholds=200, or take another metric."
+                )
 
-    def update(self, loss_sums: Tensor, logits: Tensor, labels: Tensor) -> None:
+    def count(self, loss_sums: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count batches.
 
         Args:
@@ -65,32 +75,27 @@ class StageMetrics(nn.Module):
             logits: ``(B, num_classes)``, of all of them.
             labels: ``(B,)`` int64.
         """
-        self.loss.update(loss_sums.detach(), len(labels))
-        if len(labels):  # with more devices than samples in a batch, some have none
-            self.acc.update(logits.detach(), labels)
+        for name, metric in self.items(keep_base=True):
+            if name == "loss":
+                metric.update(loss_sums.detach(), len(labels))
+            elif len(labels):  # with more devices than samples in a batch, some have none
+                metric.update(logits.detach(), labels)
 
     @property
     def names(self) -> list[str]:
         """What the metrics are called."""
-        return list(self._named())
-
-    def compute(self) -> dict[str, Tensor]:
-        """Compute the epoch's means over all devices; every rank must call this.
-
-        Returns:
-            Scalars named ``{stage}/loss`` (mean cross-entropy in nats) and ``{stage}/acc`` (between 0 and 1).
-        """
-        return {name: metric.compute() for name, metric in self._named().items()}
+        return [name for name, _ in self.items()]
 
     def running(self) -> dict[str, Tensor]:
         """Return loss and accuracy of this rank's samples so far, without talking to other ranks."""
-        right, wrong = self._counts()
-        return {f"{self.stage}/loss": self.loss.total / self.loss.samples, f"{self.stage}/acc": right / (right + wrong)}
+        loss: Any = self["loss"]
+        right, wrong = self._right_and_wrong()
+        return {f"{self.stage}/loss": loss.total / loss.samples, f"{self.stage}/acc": right / (right + wrong)}
 
     def counts(self) -> tuple[int, int]:
         """Return how many samples were right, and of how many, on all devices; every rank must call this."""
-        with self.acc.sync_context():
-            right, wrong = map(int, self._counts())
+        with self["acc"].sync_context():
+            right, wrong = map(int, self._right_and_wrong())
         return right, right + wrong
 
     def finite_batches(self) -> int | None:
@@ -99,13 +104,9 @@ class StageMetrics(nn.Module):
         Returns:
             None if all losses of all devices are finite.
         """
-        with self.loss.sync_context():
-            return None if self.loss.total.isfinite() else int(self.loss.finite)
-
-    def reset(self) -> None:
-        """Start an epoch."""
-        for metric in self._named().values():
-            metric.reset()
+        loss: Any = self["loss"]
+        with loss.sync_context():
+            return None if loss.total.isfinite() else int(loss.finite)
 
     def sums(self, world_size: int) -> Sums:
         """Return a copy of each rank's sums so far, as plain tensors; every rank must call this."""
@@ -114,28 +115,25 @@ class StageMetrics(nn.Module):
                 key: torch.stack(gather_all_tensors(value) if world_size > 1 else [value])
                 for key, value in _state(metric).items()
             }
-            for name, metric in self._named().items()
+            for name, metric in self.items()
         }
 
     def load_sums(self, sums: Sums, rank: int, world_size: int) -> None:
         """Take sums so far: those of this rank or, if there were more or fewer ranks, the first one takes all."""
-        for name, metric in self._named().items():
+        for name, metric in self.items():
             for key, value in sums.get(name, {}).items():
-                own = _state(metric)[key]
-                ranks = value.reshape(-1, *own.shape).to(own.device)
+                state = _state(metric)[key]
+                ranks = value.reshape(-1, *state.shape).to(state.device)
                 if len(ranks) == world_size:
                     setattr(metric, key, ranks[rank].clone())
                 else:
                     setattr(metric, key, ranks.amin(dim=0) if key == "finite" else ranks.sum(dim=0) * (rank == 0))
 
-    def _named(self) -> dict[str, Metric]:
-        return {f"{self.stage}/loss": self.loss, f"{self.stage}/acc": self.acc}
-
-    def _counts(self) -> tuple[Tensor, Tensor]:
-        acc: Any = self.acc
+    def _right_and_wrong(self) -> tuple[Tensor, Tensor]:
+        acc: Any = self["acc"]
         return acc.tp.sum(), acc.fn.sum()
 
 
-def _state(metric: Metric) -> dict[str, Tensor]:
+def _state(metric: Metric) -> dict[str, Any]:
     state: Any = metric.metric_state
     return dict(state)

@@ -34,11 +34,10 @@ class MLP(nn.Sequential):
     ) -> None:
         if not hidden_units or min(hidden_units) < 1:
             raise UsageError(
-                "--model.hidden_units needs one positive number per hidden layer, such as [256], "
-                f"got {list(hidden_units)}."
+                f"`hidden_units` needs one positive number per hidden layer, such as [256], got {list(hidden_units)}."
             )
         if not 0 <= dropout < 1:
-            raise UsageError(f"--model.dropout must be at least 0 and below 1, got {dropout}.")
+            raise UsageError(f"`dropout` must be at least 0 and below 1, got {dropout}.")
         # named, so that a checkpoint's keys do not depend on whether there is dropout
         layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
         sizes = [in_features, *hidden_units, num_classes]

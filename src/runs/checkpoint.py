@@ -170,8 +170,10 @@ class Checkpoint:
     @property
     def batches_done(self) -> int:
         """How many batches of an epoch that was begun are done."""
-        loader = self._at("loops", "fit_loop", "state_dict", "combined_loader", 0, "batches_done", kind=int)
-        return int(loader)
+        where: tuple[str | int, ...] = ("batches_done",)
+        if "batches_done" not in self.content:  # version 0.1.0 left it to Lightning
+            where = ("loops", "fit_loop", "state_dict", "combined_loader", 0, "batches_done")
+        return int(self._at(*where, kind=int))
 
     @property
     def best_score(self) -> float:

@@ -3,7 +3,8 @@ from types import SimpleNamespace
 
 import torch
 
-from src.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from src.callbacks.checkpoint_io import AtomicCheckpointIO
+from src.callbacks.checkpoints import Checkpoints
 from src.runs.folder import Run
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 
-import src.callbacks.checkpoints
+import src.callbacks.checkpoint_io
 import src.data.sources
 import src.launch.ranks
 from src.data.batches import Batch
@@ -71,7 +71,7 @@ def record(folder: Path) -> Callable[[int], Callable[[], None]]:
     def before(rank: int) -> Callable[[], None]:
         batches: list[dict[str, Any]] = []
         confusion = {stage: torch.zeros(10, 10, dtype=torch.int64) for stage in ("train", "val", "test")}
-        normalize, count = MNISTDataModule.on_after_batch_transfer, StageMetrics.update
+        normalize, count = MNISTDataModule.on_after_batch_transfer, StageMetrics.count
 
         def noted(self: MNISTDataModule, batch: Batch, index: int) -> Batch:
             if self.trainer.training:
@@ -84,7 +84,7 @@ def record(folder: Path) -> Callable[[int], Callable[[], None]]:
             confusion[self.stage].index_put_((labels, logits.argmax(1)), torch.tensor(1), accumulate=True)
 
         MNISTDataModule.on_after_batch_transfer = noted
-        StageMetrics.update = counted
+        StageMetrics.count = counted
         return lambda: torch.save({"batches": batches, "confusion": confusion}, folder / f"{rank}.pt")
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -248,7 +248,7 @@ def failures(study: Study) -> dict[str, Any]:
         def refuse(path: Path, content: bytes) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-        src.callbacks.checkpoints.write_atomic = refuse
+        src.callbacks.checkpoint_io.write_atomic = refuse
 
     def diverges(rank: int) -> None:
         if rank == 1:  # in its shard of the last batch of an epoch, which no other rank sees
@@ -275,14 +275,14 @@ def ended_evaluation(study: Study) -> dict[str, Any]:
     study.run(1, "run", study.fit("run", "--trainer.max_epochs", "1"))
 
     def before(rank: int) -> None:
-        count = StageMetrics.update
+        count = StageMetrics.count
 
         def ended(self: StageMetrics, *counted: torch.Tensor) -> None:
             if self.stage == "test" and rank == 1:
                 signal.raise_signal(signal.SIGTERM)
             count(self, *counted)
 
-        StageMetrics.update = ended
+        StageMetrics.count = ended
 
     run = study.root / "run" / "lightning_logs" / "version_0"
     words = ["test", "--ckpt_path", str(run), *QUIET]

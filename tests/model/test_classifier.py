@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 
 from src.common.errors import UsageError
 from src.data.batches import Batch
 from src.model.classifier import Classifier
+from src.model.metrics import StageMetrics
 
 
 def gradients(model: Classifier, images: Tensor, labels: Tensor) -> list[np.ndarray]:
@@ -79,7 +81,7 @@ def test_the_ranks_mean_gradient_is_that_of_the_global_batch(cuts: list[int]) ->
 
 @pytest.mark.parametrize("lr", [0.0, -1.0, float("nan"), float("inf")])
 def test_an_impossible_lr_is_refused(lr: float) -> None:
-    with pytest.raises(UsageError, match=r"--model\.lr must be"):
+    with pytest.raises(UsageError, match=r"^`lr` must be"):
         Classifier(lr=lr)
 
 
@@ -91,3 +93,24 @@ def test_each_batch_drops_units_of_its_own_and_the_same_ones_again() -> None:
         return torch.rand(3).tolist()
 
     assert drawn(0) == drawn(0) != drawn(1)
+
+
+def test_a_metric_that_keeps_all_predictions_is_refused_with_the_way_out() -> None:
+    with pytest.raises(UsageError, match=r"MulticlassAUROC keeps every prediction .* `thresholds`"):
+        StageMetrics("val", {"auroc": MulticlassAUROC(3)})
+    metrics = StageMetrics("val", {"auroc": MulticlassAUROC(3, thresholds=50, validate_args=False)})
+    metrics.count(torch.zeros(2), torch.eye(3), torch.arange(3))
+    assert metrics.compute() == {"val/loss": 0, "val/auroc": 1}
+
+
+def test_another_metric_is_one_entry() -> None:
+    """Its sums are resumed, and its name is where the others' are."""
+    entries = {"top2": MulticlassAccuracy(3, top_k=2, average="micro", validate_args=False)}
+    metrics, resumed = StageMetrics("train", entries), StageMetrics("train", entries)
+    metrics.count(torch.ones(1), torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), torch.tensor([1, 2]))
+    resumed.load_sums(metrics.sums(world_size=1), rank=0, world_size=1)
+    for part in (metrics, resumed):
+        part.count(torch.ones(1), torch.tensor([[3.0, 2.0, 1.0]] * 2), torch.tensor([0, 2]))
+
+    assert resumed.names == ["train/loss", "train/top2"]
+    assert resumed.compute() == metrics.compute() == {"train/loss": 0.5, "train/top2": 0.5}

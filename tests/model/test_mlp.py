@@ -72,5 +72,5 @@ def test_dropout_follows_every_hidden_layer_and_does_not_rename_weights() -> Non
     "settings", [{"hidden_units": []}, {"hidden_units": [3, 0]}, {"dropout": 1.0}, {"dropout": -0.1}]
 )
 def test_impossible_networks_are_refused_by_name(settings: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=f"--model.{next(iter(settings))}"):
+    with pytest.raises(UsageError, match=f"`{next(iter(settings))}`"):
         MLP(**settings)

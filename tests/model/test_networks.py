@@ -47,5 +47,5 @@ def test_dropout_does_not_rename_weights(name: NetworkName) -> None:
 
 
 def test_no_hidden_units_are_refused(name: NetworkName) -> None:
-    with pytest.raises(UsageError, match=r"--model\.hidden_units"):
+    with pytest.raises(UsageError, match="`hidden_units`"):
         build_network(name, [], 7)

@@ -1,0 +1,36 @@
+"""What TensorBoard's HParams and custom scalars show of a run."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from src.runs.recipe import dotted, policy_of
+
+
+def hyperparameters(config: dict[str, Any], swept: Collection[str] = ()) -> dict[str, Any]:
+    """Return what HParams shows: it has five columns at first, by the alphabet, so the fewer the better.
+
+    Args:
+        config: The recipe.
+        swept: Keys that other runs beside this one have with other values: they are shown, whatever they are.
+    """
+    settings = dotted(config)
+    columns = {}
+    for key, value in settings.items():
+        policy = policy_of(key)
+        has_teacher = not key.startswith("distillation.") or settings["distillation.teacher"]
+        is_on = policy and (policy.hparams == "yes" or (policy.hparams == "on" and value and has_teacher))
+        if is_on or key in swept:
+            columns[column(key)] = value
+    return columns
+
+
+def column(key: str) -> str:
+    """Return what HParams calls a setting, such as ``lr`` for ``model.lr`` and ``distortion/shift``."""
+    name = key.removeprefix("model.").removeprefix("data.").replace(".", "/")
+    return {"seed_everything": "seed", "trainer/max_epochs": "max_epochs"}.get(name, name)
+
+
+def overlays(names: Iterable[str]) -> dict[str, list[Any]]:
+    """Return charts for TensorBoard's custom scalars, each with a metric of training and of validation."""
+    parts = [name.partition("/")[2] for name in names]
+    return {name: ["Multiline", [f"train/{name}", f"val/{name}"]] for name in parts}

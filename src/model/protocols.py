@@ -1,0 +1,34 @@
+"""What the model takes from data, which it does not know."""
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+class Batch(Protocol):
+    """What the model takes from a batch, whatever else it has."""
+
+    @property
+    def images(self) -> Tensor:
+        """``(B, 28, 28)`` float32."""
+
+    @property
+    def labels(self) -> Tensor:
+        """``(B,)`` int64."""
+
+    @property
+    def sizes(self) -> list[int]:
+        """For each optimizer step how many of the samples are for it."""
+
+    @property
+    def global_sizes(self) -> list[int]:
+        """How many each step has on all ranks together."""
+
+
+@runtime_checkable
+class Loader(Protocol):
+    """What the model asks of a loader."""
+
+    @property
+    def batches(self) -> int:
+        """Global batches in an epoch, one for each optimizer step."""

@@ -23,7 +23,16 @@ from src.data.idx import read_idx, write_idx
 from src.export import ONNX_PACKAGES, compare, digests, formats, read_test_data
 from src.runs.trained import Trained
 from tests.conftest import REPOSITORY, TEST_SIZE, Answer, Cli, run_process
-from tests.test_bad_requests import RUN, Request, check, files, foreign_checkpoint, refusing, truncated_checkpoint
+from tests.test_bad_requests import (
+    RUN,
+    Prepare,
+    Request,
+    check,
+    files,
+    foreign_checkpoint,
+    refusing,
+    truncated_checkpoint,
+)
 
 ONE_EPOCH = ("--trainer.max_epochs", "1", "--inspection.enabled", "false")
 
@@ -296,6 +305,16 @@ def move_data(folder: Path) -> None:
     torch.save(content, path)
 
 
+def with_data(settings: Any) -> Prepare:
+    def change(folder: Path) -> None:
+        path = folder / RUN / "checkpoints" / "best.ckpt"
+        content = torch.load(path, weights_only=True)
+        content["config"]["data"] = settings
+        torch.save(content, path)
+
+    return change
+
+
 def huge_weights(folder: Path) -> None:
     """Make all weights of the first layer finite numbers whose sums are not."""
     path = folder / RUN / "checkpoints" / "best.ckpt"
@@ -317,6 +336,7 @@ def onnx_folder(folder: Path) -> None:
 
 
 BEST = "--ckpt_path best"
+UNNAMED = ("best.ckpt does not say which data set",)
 REQUESTS = {
     "no checkpoint yet": Request(f"{BEST} --output model.onnx", ("--ckpt_path best", "train one first: "), no_run),
     "a foreign checkpoint": Request("--ckpt_path my.ckpt --output m.pt2", ("of this project",), foreign_checkpoint),
@@ -332,6 +352,12 @@ REQUESTS = {
     "a long name": Request(f"{BEST} --output {'m' * 300}.pt2", ("m.pt2: File name too long", "shorter")),
     "a name that is too long as a temporary one": Request(f"{BEST} --output {'m' * 250}.pt2", ("mm.pt2", "shorter")),
     "data that has moved": Request(f"{BEST} --output m.pt2", ("gone/digits is not there", "--data_dir"), move_data),
+    "an unknown data set": Request(
+        f"{BEST} --output m.pt2", UNNAMED, with_data({"dataset": "MINST", "data_dir": None})
+    ),
+    "a list of data sets": Request(f"{BEST} --output m.pt2", UNNAMED, with_data({"dataset": [], "data_dir": None})),
+    "a number for a folder": Request(f"{BEST} --output m.pt2", UNNAMED, with_data({"dataset": "MNIST", "data_dir": 5})),
+    "no settings of the data": Request(f"{BEST} --output m.pt2", UNNAMED, with_data("MNIST")),
     "missing test images": Request(
         f"{BEST} --output m.pt2 --data_dir digits", (TEST_IMAGES, " --data_dir needs"), no_test_images
     ),

@@ -85,8 +85,11 @@ def read_test_data(trained: Trained, data_dir: str | None) -> tuple[Split, list[
     Raises:
         UsageError: If they are not there, or damaged.
     """
-    settings = trained.recipe["data"]
-    dataset, folder = settings["dataset"], data_dir or settings.get("data_dir")
+    match trained.recipe.get("data"):
+        case {"dataset": str(dataset), "data_dir": str() | None as folder} if dataset in DATASETS:
+            folder = data_dir or folder
+        case _:
+            raise UsageError(f"{trained.checkpoint} does not say which data set it was trained on: name another.")
     if folder and not Path(folder).is_dir():
         raise UsageError(
             f"an export is checked with the test images, and {folder} is not there: name their --data_dir."

@@ -43,8 +43,8 @@ def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000) -> int:
         ) from error
     trained = Trained.load(ckpt_path)
     if trained.classes != DIGITS:
-        dataset = trained.recipe["data"]["dataset"]
-        raise UsageError(f"--ckpt_path {ckpt_path} was trained on {dataset}; serve needs a network for the ten digits.")
+        names = f"{trained.classes[0]} to {trained.classes[-1]}"
+        raise UsageError(f"--ckpt_path {ckpt_path} has the classes {names}; serve needs a network for the ten digits.")
     listener = listen(host, port)
     config = uvicorn.Config(
         create_app(trained),

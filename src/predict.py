@@ -27,6 +27,7 @@ from src.runs.trained import Trained
 AT_ONCE = 256  # pictures in memory
 ON_SHEET = 1_000
 COLUMNS = 10
+UNREAD = torch.zeros(28, 28, dtype=torch.uint8)  # stands for a picture that could not be read
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def read(paths: Sequence[Path], trained: Trained) -> Iterator[tuple[Reading, Ten
         for start in range(0, len(paths), AT_ONCE):
             some = paths[start : start + AT_ONCE]
             pictures = list(threads.map(pixels_of, some))
-            pixels = torch.stack([blank() if isinstance(each, str) else each for each in pictures])
+            pixels = torch.stack([UNREAD if isinstance(each, str) else each for each in pictures])
             _, probabilities = trained.answer(pixels)
             for path, picture, image, row_ in zip(some, pictures, pixels, probabilities, strict=True):
                 if isinstance(picture, str):
@@ -151,11 +152,6 @@ def pixels_of(path: Path) -> Tensor | str:
         return read_digit(path)
     except DigitError as error:
         return str(error)
-
-
-def blank() -> Tensor:
-    """Return what stands for a picture that was not read."""
-    return torch.zeros(28, 28, dtype=torch.uint8)
 
 
 def row(reading: Reading, classes: int) -> list[Any]:

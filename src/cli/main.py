@@ -20,13 +20,18 @@ from src.common.errors import UsageError
 from src.common.output import flush, say
 from src.common.signals import StoppedError, signal_of
 
-FUNCTIONS = ("predict", "export", "serve", "sweep")  # src/NAME.py has a function NAME, whose arguments are the flags
+# src/NAME.py has a function NAME, whose arguments are the flags -> what to import at the start; Lightning takes seconds
+FUNCTIONS = {
+    "predict": "src.predict",
+    "export": "src.export",
+    "serve": "src.serve",
+    "sweep": "src.cli.fit",
+}
 
 
 def module_of(words: Sequence[str]) -> str:
-    """Return the module that runs a request; predict, export and serve start without Lightning, which takes seconds."""
-    name = words[0] if words else ""
-    return f"src.{name}" if name in FUNCTIONS else "src.data.report" if name == "data" else "src.cli.fit"
+    """Return the module with what a request needs."""
+    return FUNCTIONS.get(words[0] if words else "", "src.cli.fit")
 
 
 def look_at_data(args: Sequence[str]) -> None:

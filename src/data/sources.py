@@ -139,18 +139,12 @@ def _digests(folder: Path, dataset: DatasetName, names: list[str]) -> dict[str, 
 
 def _move_in(new: Path, path: Path, source: str) -> None:
     """Move a complete file to its place; whatever is there is kept as ``NAME.wrong``, in the place of an older one."""
-    if not _is_taken(path):
+    if not is_there(path) and not path.is_symlink():
         new.rename(path)
         return
     aside = path.with_name(f"{path.name}.wrong")
-    if aside.is_dir() and not aside.is_symlink():
-        shutil.rmtree(aside)
-    else:
-        aside.unlink(missing_ok=True)
+    shutil.rmtree(aside, ignore_errors=True)  # which leaves files and links
+    aside.unlink(missing_ok=True)
     path.rename(aside)
     new.rename(path)
     log.warning("%s was not the file that belongs there: kept as %s, replaced from %s.", path, aside.name, source)
-
-
-def _is_taken(path: Path) -> bool:
-    return is_there(path) or path.is_symlink()

@@ -241,14 +241,15 @@ def test_a_missing_file_of_a_named_folder_is_named(own_digits: Path) -> None:
 
 def deny(monkeypatch: pytest.MonkeyPatch, method: str, path: Path) -> None:
     """Refuse a path to this process; permissions do not hold for root, who may run the tests."""
-    original = getattr(Path, method)
+    owner = os if method == "open" else Path
+    original = getattr(owner, method)
 
     def refuse(self: Path, *args: object, **settings: object) -> object:
         if self == path:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
         return original(self, *args, **settings)
 
-    monkeypatch.setattr(Path, method, refuse)
+    monkeypatch.setattr(owner, method, refuse)
 
 
 @pytest.mark.parametrize("method", ["stat", "open"])

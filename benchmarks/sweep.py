@@ -46,16 +46,13 @@ def plain(place: str, epochs: str) -> float:
 def sweep(place: str, trials: str, epochs: str, workers: int) -> dict[str, Any]:
     """Run a sweep and return its figures."""
     from optuna import load_study
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
     from optuna.trial import TrialState
 
     job = [*MAIN_JOB, "--trainer.max_epochs", epochs, "--trainer.default_root_dir", place]
     space = ["--space", "configs/sweep.yaml", "--study", f"workers_{workers}", "--workers", str(workers)]
     seconds = command("sweep", *space, "--trials", trials, *job)
     folder = Path(place) / "lightning_logs" / "sweeps" / f"workers_{workers}"
-    storage = JournalStorage(JournalFileBackend(str(folder / "journal.log")))
-    study = load_study(study_name=folder.name, storage=storage)
+    study = load_study(study_name=folder.name, storage=f"sqlite:///{folder / 'study.db'}")
     beyond = []
     for trial in study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)):
         training = read(Path(trial.user_attrs["run"]) / "result.json")["total_seconds"]
@@ -79,13 +76,11 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
         "| trials | workers | seconds | of these beyond training, a trial | given up | best val/acc | the recipe's |"
     ]
     rows.append("|---" * 7 + "|")
-    for each in results["sweeps"]:
-        beyond = (
-            f"{each['seconds beyond training, median']:.2f} (longest {each['seconds beyond training, longest']:.2f})"
-        )
+    for row in results["sweeps"]:
+        beyond = f"{row['seconds beyond training, median']:.2f} (longest {row['seconds beyond training, longest']:.2f})"
         plain_accuracy = results["plain recipe's val/acc"]
-        accuracies = f"{each['best val/acc']:.4f} | {plain_accuracy:.4f}"
-        cells = (each["trials"], each["workers"], f"{each['seconds']:.0f}", beyond, each["pruned"], accuracies)
+        accuracies = f"{row['best val/acc']:.4f} | {plain_accuracy:.4f}"
+        cells = (row["trials"], row["workers"], f"{row['seconds']:.0f}", beyond, row["pruned"], accuracies)
         rows.append(f"| {' | '.join(map(str, cells))} |")
     return {"sweep": "\n".join(rows)}
 

@@ -6,26 +6,38 @@ import pwd
 import re
 import shutil
 import signal
+import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from src.data import datamodule
 from src.sweep import storage, workers
 from src.sweep import study as studies
+from src.sweep.attempts import queue_again
 from src.sweep.results import half_width
 from src.sweep.space import Space
+from src.sweep.study import SharedStudy
 from src.sweep.trial import Progress, run_before
 from tests.conftest import REPOSITORY, Answer, Cli
 from tests.test_cli import run_folder
@@ -259,9 +271,10 @@ def test_only_what_is_searched_is_pruned(
     assert ("given up after epoch" in answer.out) == is_pruned
 
 
-def shared_study(tmp_path: Path, trials: int) -> studies.SharedStudy:
-    space = Space("space.yaml", {"model.lr": optuna.distributions.FloatDistribution(0.1, 1.0)}, is_grid=False)
-    return studies.SharedStudy("study", tmp_path, f"sqlite:///{tmp_path}/study.db", space, {}, trials, seed=1)
+def shared_study(tmp_path: Path, trials: int, **keys: Any) -> SharedStudy:
+    distributions = keys or {"model.lr": FloatDistribution(0.1, 1.0)}
+    space = Space("space.yaml", distributions, is_grid=bool(keys))
+    return SharedStudy("study", str(tmp_path / "study.db"), space, {}, trials, seed=1)
 
 
 # heartbeats, which a command takes for granted
@@ -269,55 +282,132 @@ experimental = pytest.mark.filterwarnings("ignore::optuna.exceptions.Experimenta
 
 
 @experimental
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # the filters of threads are not their own
+def test_workers_that_begin_at_once_take_each_combination_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studies, "is_alive", lambda trial: True)  # not that of this process before
+    barrier = threading.Barrier(8)
+    values: list[int] = []
+
+    def work() -> None:
+        barrier.wait()
+        shared = shared_study(tmp_path, 4, seed=CategoricalDistribution([1, 2, 3, 4]))
+        barrier.wait()
+        if (trial := shared.take()) is not None:
+            with shared.running(trial):
+                values.append(shared.space.suggest(trial)["seed"])
+                barrier.wait()
+                shared.tell(trial, TrialState.COMPLETE, 0.5)
+        else:
+            barrier.wait()
+
+    with ThreadPoolExecutor(8) as threads:
+        for worker in [threads.submit(work) for _ in range(8)]:
+            worker.result()
+
+    assert sorted(values) == [1, 2, 3, 4]
+    shared = shared_study(tmp_path, 4, seed=CategoricalDistribution([1, 2, 3, 4]))
+    assert len(shared.finished()) == 4
+    assert shared.take() is None
+
+
+@experimental
 def test_what_two_workers_take_at_once_is_not_one_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = shared_study(tmp_path, trials=1)
-    monkeypatch.setattr(shared, "_is_taken", lambda: False)  # as both see it
-    ran = []
-    for _ in range(2):
-        shared.run_one(lambda trial: ran.append(trial.number) or 0.5)
+    shared, other = shared_study(tmp_path, trials=1), shared_study(tmp_path, trials=1)
+    ask = shared.to_optuna().ask
 
-    assert ran == [0]
-    assert len(shared.all()) == len(shared.finished()) == 1
+    def ask_second() -> optuna.Trial:
+        assert other.take() is not None
+        return ask()
+
+    monkeypatch.setattr(shared.to_optuna(), "ask", ask_second)
+
+    assert shared.take() is None
+    assert [trial.state.name for trial in shared.to_optuna().get_trials()] == ["RUNNING", "FAIL"]
+    monkeypatch.undo()
+    assert shared.take() is None
+    assert len(shared.to_optuna().get_trials()) == 2
 
 
 @experimental
-def test_a_worker_that_was_taken_for_dead_goes_on_with_the_next_trial(tmp_path: Path) -> None:
-    shared = shared_study(tmp_path, trials=1)
+def test_the_result_of_a_worker_that_was_taken_for_dead_does_not_count(tmp_path: Path) -> None:
+    shared, other = shared_study(tmp_path, trials=1), shared_study(tmp_path, trials=1)
+    trial = shared.take()
+    with shared.running(trial):
+        shared.space.suggest(trial)
+        other.to_optuna().tell(trial.number, state=TrialState.FAIL)  # as the heartbeats have it
+        again = other.take()
+        with pytest.raises(UpdateFinishedTrialError):
+            trial.report(0.5, 1)
+        assert not shared.tell(trial, TrialState.COMPLETE, 0.5)
 
-    def slow(trial: optuna.Trial) -> float:
-        frozen = shared.to_optuna().get_trials()[trial.number]
-        shared.to_optuna().tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        storage.requeue(shared.to_optuna(), frozen)
-        return 0.5
-
-    assert shared.run_one(slow)
+    assert again.params == trial.params
     assert shared.finished() == []
-    assert shared.run_one(lambda trial: 0.5)
-    assert [each.number for each in shared.finished()] == [1]
+    assert other.tell(again, TrialState.COMPLETE, 0.6)
+    assert [trial.value for trial in shared.finished()] == [0.6]
 
 
 @experimental
-@pytest.mark.parametrize("mistake", [ValueError, AssertionError])
-def test_a_mistake_of_ours_in_a_trial_is_not_taken_for_a_dead_worker(tmp_path: Path, mistake: type[Exception]) -> None:
-    def fail(trial: optuna.Trial) -> float:
-        raise mistake("ours")
-
-    with pytest.raises(mistake, match="ours"):
-        shared_study(tmp_path, trials=1).run_one(fail)
-
-
-@experimental
-def test_a_trial_is_queued_again_once(tmp_path: Path) -> None:
+def test_a_trial_that_was_queued_again_by_two_workers_is_run_once(tmp_path: Path) -> None:
     shared = shared_study(tmp_path, trials=1)
-    with pytest.raises(KeyboardInterrupt):
-        shared.run_one(interrupt)
-    storage.requeue(shared.to_optuna(), shared.to_optuna().get_trials()[0])
+    trial = shared.take()
+    with pytest.raises(KeyboardInterrupt), shared.running(trial):
+        raise KeyboardInterrupt
+    lost = shared.to_optuna().get_trials()[0]
+    for _ in range(2):
+        queue_again(shared.to_optuna(), lost)
+    attempts = [shared.take(), shared.take()]
 
-    assert [each.state.name for each in shared.to_optuna().get_trials()] == ["FAIL", "WAITING"]
+    assert attempts[1] is None
+    assert shared.tell(attempts[0], TrialState.COMPLETE, 0.5)
+    assert shared.take() is None
+    assert len(shared.finished()) == 1
 
 
-def interrupt(trial: optuna.Trial) -> float:
-    raise KeyboardInterrupt
+@experimental
+def test_a_worker_that_died_before_its_first_heartbeat_gives_its_trial_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "HEARTBEAT_SECONDS", 1)
+    shared = shared_study(tmp_path, trials=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shared.to_optuna().ask()
+    assert shared.take() is None
+    assert shared.newly_awaited() == [0]
+    assert shared.newly_awaited() == []
+    deadline = time.monotonic() + 60
+    while (trial := shared.take()) is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    assert trial is not None
+    assert trial.number == 1
+
+
+@experimental
+@pytest.mark.parametrize("trials", [1, 2])
+def test_a_command_waits_for_the_trial_of_a_dead_worker_and_says_so(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, trials: int
+) -> None:
+    lines: list[str] = []
+    take = SharedStudy.take
+
+    def take_second(shared: SharedStudy) -> optuna.Trial | None:
+        if not shared.to_optuna().get_trials():
+            take(shared).set_user_attr("worker", f"{socket.gethostname()} {2**22 + 1}")  # no process has this number
+        if not lines:  # it has died in this moment
+            shared.record_heartbeat(0)
+        return take(shared)
+
+    monkeypatch.setattr(storage, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(SharedStudy, "take", take_second)
+    monkeypatch.setattr(workers, "say", lines.append)
+    answer = sweep("seed_everything: {grid: [1, 2]}\n", "--trials", str(trials))
+
+    assert answer.code == 0
+    assert lines[0] == (
+        "Trial 0 is being run by another worker, or its worker has died: waiting up to 3 s for a sign of life"
+    )
+    assert [line.partition(":")[0] for line in lines[1:]] == [f"Trial {number + 1}" for number in range(trials)]
 
 
 def test_a_worker_that_died_before_its_run_had_a_token_costs_no_more_than_that_run(own_run: Path) -> None:
@@ -366,9 +456,10 @@ def test_data_is_read_once(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> Non
         ("", "", "has no keys"),
         (SPACE, "--space missing.yaml", "--space missing.yaml: no such file"),
         (SPACE, "--storage sqlite:////no/such/folder/x.db", "--storage sqlite:////no/such/folder/x.db cannot be used"),
+        (SPACE, "--storage sqlite://", "--storage sqlite:// ends with the process: name a file or a database"),
         (SPACE, "--storage nonsense://host/name", "--storage nonsense://host/name cannot be used"),
         (SPACE, "--storage postgresql+psycopg://u:secret@127.0.0.1:9/x", "u:***@127.0.0.1:9/x cannot be used"),
-        (SPACE, f"--storage {REPOSITORY}/LICENSE", "LICENSE is not the journal of a study: name another file"),
+        (SPACE, f"--storage {REPOSITORY}/LICENSE", "LICENSE is damaged or not the database of a study (file"),
         (SPACE, "--study a/b", "--study a/b: give it a name that a folder can have"),
         (SPACE, "--trials 0", "--workers and --trials must be at least 1"),
         (SPACE, "--trials many", "--trials: many is not one of a whole number"),
@@ -390,28 +481,96 @@ def test_a_bad_request_is_refused_before_any_trial(
     assert "secret" not in answer.err
     assert answer.out == ""
     assert not list(tmp_path.rglob("version_*"))
-    assert not list(REPOSITORY.glob(".*.locks"))
 
 
-def test_a_line_of_something_else_is_no_half_line_of_a_journal(sweep: Sweep, tmp_path: Path) -> None:
-    notes = tmp_path / "notes.txt"
-    notes.write_text("one line, and no newline")
-    answer = sweep(SPACE, "--storage", str(notes))
+def other_study(path: Path, name: str, directions: list[str]) -> None:
+    study = optuna.create_study(study_name=name, storage=f"sqlite:///{path}", directions=directions)
+    study.add_trial(optuna.create_trial(values=[0.5] * len(directions)))
+
+
+def other_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE places (name)")
+        connection.commit()
+
+
+def half_database(path: Path) -> None:
+    other_study(path, "space", ["maximize"])
+    path.write_bytes(path.read_bytes()[:20_000])
+
+
+@pytest.mark.parametrize(
+    ("write", "sentence"),
+    [
+        (lambda path: path.write_text("one line, and no newline"), "is damaged or not the database of a study (file"),
+        (lambda path: path.write_text('{"op_code": 0}\n'), "is damaged or not the database of a study (file"),
+        (other_database, "is damaged or not the database of a study (no such table: studies): name another file"),
+        (half_database, "is damaged or not the database of a study ("),
+        (lambda path: other_study(path, "space", ["maximize"]), "has a study of this name by another program; give"),
+        (lambda path: other_study(path, "space", ["minimize"]), "has a study of this name by another program; give"),
+        (lambda path: other_study(path, "space", ["maximize"] * 2), "has a study of this name by another program"),
+    ],
+)
+def test_the_file_of_something_else_is_refused_and_stays(
+    sweep: Sweep, tmp_path: Path, write: Callable[[Path], Any], sentence: str
+) -> None:
+    path = tmp_path / "file"
+    write(path)
+    before = path.read_bytes()
+    answer = sweep(SPACE, "--storage", str(path))
 
     assert answer.code == 2
-    assert "notes.txt is not the journal of a study" in answer.err
-    assert notes.read_text() == "one line, and no newline"
+    assert sentence in answer.err
+    assert answer.err.count("\n") == 1
+    assert path.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == [path, tmp_path / "space.yaml"]
 
 
-def test_half_a_line_at_the_end_of_the_journal_costs_nothing(sweep: Sweep, tmp_path: Path) -> None:
-    assert sweep(SPACE, "--trials", "1").code == 0
-    with (study_folder(tmp_path) / "journal.log").open("a") as journal:
-        journal.write('{"op_code":5,"wor')  # as a full disk leaves it
-    answer = sweep(SPACE, "--trials", "2")
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_keeps_no_study(sweep: Sweep, tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "file")
+    answer = sweep(SPACE, "--storage", f"sqlite:///{tmp_path}/file")
 
-    assert (answer.code, answer.err) == (0, "")
-    assert list(results(study_folder(tmp_path))) == [0, 1]
-    assert sweep(SPACE, "--trials", "2").code == 0
+    assert answer.code == 2
+    assert f"--storage {tmp_path}/file is damaged or not the database of a study (no regular file)" in answer.err
+
+
+def test_a_study_begun_with_a_journal_is_refused(sweep: Sweep, tmp_path: Path) -> None:
+    study_folder(tmp_path).mkdir(parents=True)
+    (study_folder(tmp_path) / "journal.log").write_text('{"op_code": 0}\n')
+    answer = sweep(SPACE)
+
+    assert answer.code == 2
+    assert "--study space was begun by a version before 0.2" in answer.err
+    assert "give this one another name with --study." in answer.err
+    assert [path.name for path in study_folder(tmp_path).iterdir()] == ["journal.log"]
+
+
+@pytest.mark.parametrize(("kind", "code"), [("nfs4", 2), ("ext4", 0)])
+def test_a_network_folder_keeps_no_study(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, code: int
+) -> None:
+    device = tmp_path.stat().st_dev
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 27 0:999 / /proc rw,relatime - proc proc rw\n"
+        f"27 1 {os.major(device)}:{os.minor(device)} / /home\\040x rw shared:1 - {kind} server:/home rw\n"
+    )
+    monkeypatch.setattr(storage, "MOUNTS", mounts)
+    answer = sweep(SPACE, "--trials", "1")
+
+    assert answer.code == code
+    assert (f"lies on a network folder ({kind}), where SQLite may lose a study" in answer.err) == (code == 2)
+    assert ("postgresql+psycopg://USER@HOST/NAME" in answer.err) == (code == 2)
+    assert study_folder(tmp_path).exists() == (code == 0)
+
+
+def test_a_file_of_any_name_keeps_a_study(sweep: Sweep, tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "{a}?b%20#é.db"
+    assert sweep(SPACE, "--trials", "1", "--storage", str(path)).code == 0
+
+    assert [path.name for path in path.parent.iterdir()] == ["{a}?b%20#é.db"]
+    assert not (study_folder(tmp_path) / "study.db").exists()
 
 
 def test_a_storage_that_is_lost_ends_a_sweep_in_a_sentence(
@@ -476,43 +635,49 @@ import os, signal, sys, time
 from pathlib import Path
 from src.cli.main import main
 from src.sweep import storage
-from src.sweep.trial import Progress, run_before
+from src.sweep.trial import Progress
 storage.HEARTBEAT_SECONDS = 1
-folder, is_doomed = Path(sys.argv.pop(1)), sys.argv.pop(1) == "doomed"
+folder, others, number = Path(sys.argv.pop(1)), int(sys.argv.pop(1)), int(sys.argv.pop(1))
 report = Progress.on_train_epoch_end
 
-def report_and_die(self, trainer, pl_module):
+def report_and_stop(self, trainer, pl_module):
     report(self, trainer, pl_module)
-    if trainer.current_epoch == 1:
-        while len(list(folder.glob("version_*"))) < OTHERS + 1:  # the others are at work
+    if trainer.current_epoch == 1 and Progress.on_train_epoch_end is not report:
+        while len(list(folder.glob("version_*"))) < others + 1:  # the others are at work
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGKILL)
+        Progress.on_train_epoch_end = report
+        os.kill(os.getpid(), number)
 
-if is_doomed:
-    Progress.on_train_epoch_end = report_and_die
+if number:
+    Progress.on_train_epoch_end = report_and_stop
 sys.exit(main(sys.argv[1:]))
 """
 
 
-def run_workers(tmp_path: Path, digits: Path, workers: int, trials: int, *words: str) -> str:
-    """Let workers share a grid of seeds, of whom the first is killed in the middle of a trial; return their output."""
+def start_worker(
+    tmp_path: Path, digits: Path, trials: int, *words: str, others: int = 0, number: int = 0
+) -> subprocess.Popen[str]:
+    """Start a worker on a grid of seeds; with a signal's number it gets that one in the middle of its first trial."""
     space = tmp_path / "seeds.yaml"
     space.write_text(f"seed_everything: {{grid: {list(range(trials))}}}\n")
     place = ["--trainer.default_root_dir", str(tmp_path), "--trainer.accelerator", "cpu", "--trainer.max_epochs", "3"]
     data = ["--data.data_dir", str(digits), "--data.val_size", "60", "--data.batch_size", "32"]
     command = ["sweep", "--space", str(space), *place, *data, "--model.hidden_units", "[8]", *words]
-    code = WORKER.replace("OTHERS", str(workers - 1))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(study_folder(tmp_path, "seeds")), str(others), str(number), *command],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run_workers(tmp_path: Path, digits: Path, workers: int, trials: int, *words: str) -> str:
+    """Let workers share a grid of seeds, of whom the first is killed in the middle of a trial; return their output."""
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(study_folder(tmp_path, "seeds")), "doomed" if first else "", *command],
-            cwd=REPOSITORY,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for first in (True, *[False] * (workers - 1))
+        start_worker(tmp_path, digits, trials, *words, others=workers - 1, number=0 if other else signal.SIGKILL)
+        for other in range(workers)
     ]
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     codes = [process.returncode for process in processes]
@@ -522,7 +687,7 @@ def run_workers(tmp_path: Path, digits: Path, workers: int, trials: int, *words:
 
 def check_that_each_ran_once(tmp_path: Path, output: str, trials: int) -> None:
     found = results(study_folder(tmp_path, "seeds"))
-    ends = Counter(line.split(" - ")[0].split(": ")[1] for line in output.splitlines() if line.startswith("Trial "))
+    ends = Counter(re.findall(r"^Trial \d+: (.*?) - val/acc", output, re.MULTILINE))
 
     assert sorted(result["seed"] for result in found.values()) == list(range(trials))
     assert ends == {f"seed_everything {seed}": 1 for seed in range(trials)}
@@ -531,10 +696,26 @@ def check_that_each_ran_once(tmp_path: Path, output: str, trials: int) -> None:
     assert [[epoch["epoch"] for epoch in result["epochs"]] for result in found.values()] == [[1, 2, 3]] * trials
 
 
-def test_four_workers_on_a_journal_lose_no_trial_when_one_is_killed(tmp_path: Path, digits: Path) -> None:
+def test_four_workers_on_a_file_lose_no_trial_when_one_is_killed(tmp_path: Path, digits: Path) -> None:
     output = run_workers(tmp_path, digits, 4, 12)
 
     check_that_each_ran_once(tmp_path, output, 12)
+
+
+def test_a_worker_that_was_only_stopped_does_not_make_a_trial_count_twice(tmp_path: Path, digits: Path) -> None:
+    stopped = start_worker(tmp_path, digits, 2, others=1, number=signal.SIGSTOP)
+    output = start_worker(tmp_path, digits, 2).communicate(timeout=300)[0]
+    stopped.send_signal(signal.SIGCONT)
+    late = stopped.communicate(timeout=300)[0]
+
+    assert stopped.returncode == 0
+    assert re.findall(r"^Trial \d+: seed_everything \d - (was .*)$", late, re.MULTILINE) == [
+        "was given to another worker after 3 s without a sign of life from this one, whose result does not count"
+    ]
+    assert len(re.findall(r"^Trial \d: .* - val/acc", output, re.MULTILINE)) == 2
+    assert "2 trials: 2 to their end, 0 given up, 0 failed" in late
+    assert len(list(study_folder(tmp_path, "seeds").glob("version_*"))) == 3  # no two train in one folder
+    assert sorted(result["seed"] for result in results(study_folder(tmp_path, "seeds")).values()) == [0, 1]
 
 
 @pytest.fixture

@@ -41,8 +41,9 @@ def sweep(
             Optuna's TPE sampler chooses, and its median pruner ends what does not look promising.
         trials: Total number of trials in the study, over all workers. Left out, 30, or all combinations of a grid.
         study: Its name. Left out, that of the space's file.
-        storage: Where processes that share the study keep it: a file on a disk that all see, or a database's URL such
-            as postgresql+psycopg://USER@HOST/NAME. Left out, a file in the study's folder.
+        storage: Where the study is kept: a file for SQLite, which all processes on this machine may share, or a
+            database's URL such as postgresql+psycopg://USER@HOST/NAME, for several machines. Left out, study.db in
+            the study's folder.
         workers: Processes to start here; each gets its share of the cores, and a GPU if there are any.
 
     Returns:
@@ -60,10 +61,10 @@ def sweep(
         from sqlalchemy.exc import SQLAlchemyError
 
         from src.sweep.space import read_space
-        from src.sweep.storage import storage_name
+        from src.sweep.storage import own_file, storage_name
         from src.sweep.study import SharedStudy
         from src.sweep.trial import SWEEPS_FOLDER, FitRequest
-        from src.sweep.workers import WORKER, start_workers, work
+        from src.sweep.workers import STARTED_BY_WORKERS, start_workers, work
     except ModuleNotFoundError as error:
         raise UsageError(
             f"sweep needs {error.name}, which is not installed: pip install --constraint constraints.txt '.[sweep]'"
@@ -75,41 +76,37 @@ def sweep(
     name = study or Path(space).stem
     if name != Path(name).name or name.startswith("."):
         raise UsageError(f"--study {name}: give it a name that a folder can have.")
-    asked = {
-        "space": space,
-        "trials": trials,
-        "study": study,
-        "storage": storage,
-        "workers": workers if workers > 1 else None,
-    }
-    own = [f"--{key}={value}" for key, value in asked.items() if value is not None]
+    flags = {"space": space, "trials": trials, "study": study, "storage": storage}
+    flags["workers"] = workers if workers > 1 else None
+    words = [*(f"--{key}={value}" for key, value in flags.items() if value is not None), *fit]
     varied = read_space(space)
     request = FitRequest(fit)
-    recipe, seed, root = recipe_of(request.request), int(request.request.seed_everything), request.root
+    recipe, seed = recipe_of(request.request), int(request.request.seed_everything)
     varied.check(lambda words: request.parse([*fit, *words]))
-    folder = root / SWEEPS_FOLDER / name
+    folder = request.root / SWEEPS_FOLDER / name
+    storage = storage or own_file(folder)
     wanted = min(trials or varied.combinations, varied.combinations) if varied.is_grid else trials or TRIALS
-    shared = SharedStudy(name, folder, storage, varied, recipe, wanted, seed)
+    shared = SharedStudy(name, storage, varied, recipe, wanted, seed)
     if len(shared.finished()) >= wanted:
         more = "" if varied.is_grid and wanted == varied.combinations else "; ask for more with --trials"
         say(f"Nothing left to run: {wanted} trials of {name} are done{more}")
     try:
         if workers > 1:
-            start_workers([*own, *fit], workers)
+            start_workers(words, workers)
         else:
             work(shared, fit)
     except (StoppedError, KeyboardInterrupt, SystemExit) as stopped:
         if not (number := signal_of(stopped)):
             raise
-        if WORKER in os.environ:  # the process that started it speaks
+        if STARTED_BY_WORKERS in os.environ:  # the process that started it speaks
             return 128 + number
-        raise StoppedError(number, progress(shared, [*own, *fit])) from stopped
+        raise StoppedError(number, progress(shared, words)) from stopped
     except (StorageInternalError, SQLAlchemyError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise RunError(f"--storage {storage_name(storage)} was lost ({reason}); the same command goes on.") from error
     if len(shared.finished()) < wanted:
-        raise RunError(f"the workers have ended. {progress(shared, [*own, *fit])}")
-    return 0 if WORKER in os.environ else finish(shared, request, fit, folder)
+        raise RunError(f"the workers have ended. {progress(shared, words)}")
+    return 0 if STARTED_BY_WORKERS in os.environ else finish(shared, request, fit, folder)
 
 
 def progress(shared: "SharedStudy", words: list[str]) -> str:
@@ -121,16 +118,17 @@ def progress(shared: "SharedStudy", words: list[str]) -> str:
 def finish(shared: "SharedStudy", request: "FitRequest", fit: list[str], folder: Path) -> int:
     """Show and keep what a study found; return the exit code."""
     from src.sweep import results
+    from src.sweep.attempts import ERROR
     from src.sweep.space import flags
 
     trials = shared.finished()
     if not (best := results.best_of(trials)):
-        reason = next((each.user_attrs["error"] for each in trials if "error" in each.user_attrs), "")
+        reason = next((trial.user_attrs[ERROR] for trial in trials if ERROR in trial.user_attrs), "")
         raise RunError(f"no trial of {folder} was trained to its end: {reason}")
     say(f"\n{results.table(trials)}\n")
     if results.SEED in shared.space.keys:
         say("\n".join(results.intervals(trials)) + "\n")
-    failed = sum("error" in each.user_attrs for each in trials)
+    failed = sum(ERROR in trial.user_attrs for trial in trials)
     say(f"{len(trials)} trials: {len(best)} to their end, {len(trials) - len(best) - failed} given up, {failed} failed")
     request.parse([*fit, *flags(best[0].params)])
     path = folder / "best.yaml"

@@ -29,8 +29,8 @@ INCHES, DPI = (10, 6), 120
 
 def best_of(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Return the trials that were trained to their end, the best first."""
-    complete = [each for each in trials if each.state == TrialState.COMPLETE]
-    return sorted(complete, key=lambda each: (-value_of(each), each.number))
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    return sorted(complete, key=lambda trial: (-value_of(trial), trial.number))
 
 
 def value_of(trial: FrozenTrial) -> float:
@@ -54,9 +54,9 @@ def table(trials: Sequence[FrozenTrial]) -> str:
     best = best_of(trials)[:SHOWN]
     keys = list(best[0].params)
     rows = [["trial", "val/acc", *keys, "run"]]
-    for each in best:
-        row = [str(each.number), f"{value_of(each):.4f}", *(format_value(each.params[key]) for key in keys)]
-        rows.append([*row, each.user_attrs["run"]])
+    for trial in best:
+        row = [str(trial.number), f"{value_of(trial):.4f}", *(format_value(trial.params[key]) for key in keys)]
+        rows.append([*row, trial.user_attrs["run"]])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
@@ -67,9 +67,9 @@ def intervals(trials: Sequence[FrozenTrial]) -> list[str]:
     The interval is Student's, for the mean, as if the seeds were a sample of a normal distribution.
     """
     groups: dict[str, tuple[Values, dict[int, float]]] = {}  # a seed that was drawn twice says nothing new
-    for each in best_of(trials):
-        others = {key: value for key, value in each.params.items() if key != SEED}
-        groups.setdefault(json.dumps(others), (others, {}))[1][each.params[SEED]] = value_of(each)
+    for trial in best_of(trials):
+        others = {key: value for key, value in trial.params.items() if key != SEED}
+        groups.setdefault(json.dumps(others), (others, {}))[1][trial.params[SEED]] = value_of(trial)
     lines = []
     for others, seeds in sorted(groups.values(), key=lambda group: -statistics.fmean(group[1].values())):
         values = list(seeds.values())

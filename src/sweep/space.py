@@ -1,6 +1,8 @@
 """The search space of a sweep: YAML whose keys are those of a config."""
 
+import itertools
 import json
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -45,16 +47,27 @@ class Space:
     @property
     def grid(self) -> dict[str, list[Any]]:
         """The values of each key of a grid."""
-        return {key: list(each.choices) for key, each in self.keys.items() if isinstance(each, CategoricalDistribution)}
+        return {
+            key: list(choice.choices)
+            for key, choice in self.keys.items()
+            if isinstance(choice, CategoricalDistribution)
+        }
 
     @property
     def combinations(self) -> int:
         """How many combinations a grid has."""
         return prod(len(values) for values in self.grid.values())
 
+    def combination(self, place: int) -> Values:
+        """Return one of a grid's combinations, in an order in which the first few are not alike."""
+        keys = sorted(self.grid)
+        combinations = list(itertools.product(*(self.grid[key] for key in keys)))
+        random.Random(0).shuffle(combinations)
+        return dict(zip(keys, combinations[place], strict=True))
+
     def to_json(self) -> dict[str, Any]:
         """Return what tells this space from another one, as plain values."""
-        keys = {key: json.loads(distribution_to_json(each)) for key, each in sorted(self.keys.items())}
+        keys = {key: json.loads(distribution_to_json(values)) for key, values in sorted(self.keys.items())}
         return {"keys": keys, "is_grid": self.is_grid}
 
     def suggest(self, trial: Trial) -> Values:

@@ -1,112 +1,148 @@
-"""Where a study is kept that many processes share: a journal file or a database."""
+"""Where a study is kept: a database that many processes share."""
 
 import os
+import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy
-from filelock import FileLock
-from optuna import Study
 from optuna.exceptions import OptunaError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial
+from optuna.storages import RDBStorage
 
 from src.common.errors import UsageError
 
-HEARTBEAT_SECONDS = 10  # between two signs of life of a worker in a database, after three without it counts as dead
-CONNECT_SECONDS = 10
-MEANWHILE_SECONDS = 0.2
-STORAGES = "name a file or a database, such as sqlite:///study.db or postgresql+psycopg://USER@HOST/NAME."
-JOURNAL_BEGINS = b'{"op_code":'
+HEARTBEAT_SECONDS = 5  # between two signs of life of a worker; after three without one it counts as dead
+CONNECT_SECONDS = 10  # for a server to answer
+LOCK_SECONDS = 60  # for the other workers to finish writing to an SQLite file
+RETRY_SECONDS = 0.2
+POSTGRESQL = "postgresql+psycopg://USER@HOST/NAME"
+STORAGES = f"name a file or a database, such as sqlite:///study.db or {POSTGRESQL}."
+MOUNTS = Path("/proc/self/mountinfo")  # Linux's; elsewhere no file system is refused
+NETWORK_FILE_SYSTEMS = {
+    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "pvfs2"),
+    *("fuse.sshfs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "fuse.juicefs"),
+}
 
 
-def open_storage(storage: str) -> tuple[BaseStorage, FileLock | None]:
-    """Open a journal file or a database.
+def own_file(folder: Path) -> str:
+    """Return the file of a study that is kept in its own folder.
+
+    Raises:
+        UsageError: If a version of this program before 0.2 began it.
+    """
+    journal = folder / "journal.log"
+    if journal.exists() and not (folder / "study.db").exists():
+        raise UsageError(
+            f"--study {folder.name} was begun by a version before 0.2, whose {journal} cannot be continued: give this "
+            "one another name with --study."
+        )
+    return str(folder / "study.db")
+
+
+def open_storage(storage: str) -> RDBStorage:
+    """Open the database of a study, and make its tables if it has none.
 
     Args:
-        storage: A file, or a database's URL.
-
-    Returns:
-        The storage; of a journal also the lock that each write takes, in a folder for locks of its own.
+        storage: A file for SQLite, whose folder is made, or a database's URL.
 
     Raises:
         UsageError: If it cannot be used.
     """
-    if "://" not in storage:
-        return open_journal(Path(storage))
     try:
-        return open_database(storage), None
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError, OptunaError) as error:
+        is_file = "://" not in storage
+        url = sqlalchemy.URL.create("sqlite", database=storage) if is_file else sqlalchemy.make_url(storage)
+        if url.get_backend_name() != "sqlite":
+            return make_tables(url, {"connect_timeout": CONNECT_SECONDS} if storage.startswith("postgres") else {})
+        if url.database in (None, "", ":memory:"):
+            raise UsageError(f"--storage {storage} ends with the process: {STORAGES}")
+        path = Path(str(url.database))
+        refuse_file(path)
+        if is_file:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        opened = make_tables(url, {"timeout": LOCK_SECONDS})
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, OptunaError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"--storage {storage_name(storage)} cannot be used: {reason}; {STORAGES}") from error
+    lock_from_the_beginning(opened.engine)
+    return opened
 
 
-def open_journal(path: Path) -> tuple[JournalStorage, FileLock]:
-    """Open a journal file, or begin one.
-
-    Raises:
-        UsageError: If the file is something else.
-    """
-    if path.exists():
-        try:
-            with path.open("rb") as file:  # Optuna would take half a line of anything for one of a journal
-                if not JOURNAL_BEGINS.startswith(file.read(len(JOURNAL_BEGINS))):
-                    raise ValueError
-            JournalStorage(JournalFileBackend(str(path)))  # which reads it
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise UsageError(f"--storage {path} is not the journal of a study: name another file.") from error
-    locks = path.parent / f".{path.name}.locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / "journal")
-    with lock:
-        mend(path)
-        interface: Any = lock  # has acquire and release, all that Optuna asks for
-        return JournalStorage(JournalFileBackend(str(path), interface)), lock
-
-
-def mend(journal: Path) -> None:
-    """Take away the half line that a full disk or a power cut left at the end of a journal, if nobody writes to it."""
-    content = journal.read_bytes() if journal.exists() else b""
-    if content and not content.endswith(b"\n"):
-        os.truncate(journal, content.rfind(b"\n") + 1)
-
-
-def open_database(url: str) -> RDBStorage:
-    """Open a database, and make its tables if there are none.
+def make_tables(url: sqlalchemy.URL, connect_args: dict[str, int]) -> RDBStorage:
+    """Open a database with Optuna's tables.
 
     Raises:
         SQLAlchemyError: If it cannot be reached.
         ImportError: If its driver is not installed.
+        RuntimeError: If its tables are those of another version of Optuna.
     """
-    arguments = {"connect_args": {"connect_timeout": CONNECT_SECONDS}} if url.startswith("postgres") else {}
     while True:
         try:
             return RDBStorage(
-                url,
-                engine_kwargs=arguments,
+                url.render_as_string(hide_password=False),
+                engine_kwargs={"connect_args": connect_args},
                 heartbeat_interval=HEARTBEAT_SECONDS,
                 grace_period=3 * HEARTBEAT_SECONDS,
-                heartbeat_stale_trial_callback=requeue,
             )
         except sqlalchemy.exc.DatabaseError as error:
             if not isinstance(error, sqlalchemy.exc.IntegrityError) and "already exists" not in str(error):
                 raise
-            time.sleep(MEANWHILE_SECONDS)  # another worker makes the tables at this moment
+            time.sleep(RETRY_SECONDS)  # another worker makes the tables at this moment
 
 
-def storage_name(storage: str | None) -> str:
+def lock_from_the_beginning(engine: sqlalchemy.Engine) -> None:
+    """Let each transaction of SQLite begin by taking the lock for writing, in the way that SQLAlchemy documents.
+
+    By default SQLite locks at the first write: two workers that read at once would both take the same trial, and one
+    that is to write after another has written would be refused ("database is locked") instead of waiting.
+    """
+    sqlalchemy.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+    sqlalchemy.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    engine.dispose()  # the connections that were opened before
+
+
+def refuse_file(path: Path) -> None:
+    """Refuse a file that cannot be the SQLite database of a study, or a place where none is safe; nothing is written.
+
+    Raises:
+        UsageError: If it lies on a network folder, or is there and no regular file, damaged or something else.
+    """
+    if (kind := file_system(path)) in NETWORK_FILE_SYSTEMS:
+        raise UsageError(
+            f"--storage {path} lies on a network folder ({kind}), where SQLite may lose a study: name a file on a disk "
+            f"of this machine, or for several machines a PostgreSQL database, {POSTGRESQL}."
+        )
+    if not path.exists() or (path.is_file() and not path.stat().st_size):  # another worker may begin it now
+        return
+    try:
+        if not path.is_file():
+            raise sqlite3.DatabaseError("no regular file")
+        uri = f"{path.resolve().as_uri()}?mode=rw"  # after a kill SQLite must be able to take back half a write
+        with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS)) as connection:
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+            connection.execute("SELECT study_id, study_name FROM studies")  # the first table that Optuna makes
+    except sqlite3.Error as error:
+        raise UsageError(
+            f"--storage {path} is damaged or not the database of a study ({' '.join(str(error).split())}): "
+            "name another file, or leave --storage out and give another --study."
+        ) from error
+
+
+def file_system(path: Path) -> str:
+    """Return the type of the file system that a file is or will be on, such as ext4; nothing where it is not known."""
+    device = next(place for place in (path, *path.absolute().parents) if place.exists()).stat().st_dev
+    with suppress(OSError):
+        for line in MOUNTS.read_text().splitlines():
+            mount, _, source = line.partition(" - ")
+            if mount.split()[2] == f"{os.major(device)}:{os.minor(device)}":
+                return source.split()[0]
+    return ""
+
+
+def storage_name(storage: str) -> str:
     """Return a storage as it may be shown, without a password."""
     with suppress(sqlalchemy.exc.ArgumentError):
-        return sqlalchemy.engine.make_url(storage or "").render_as_string(hide_password=True)
-    return str(storage)
-
-
-def requeue(study: Study, trial: FrozenTrial) -> None:
-    """Queue the trial of a worker that has died or was stopped again, once."""
-    queue = RetryHeartbeatStaleTrialCallback()
-    queued = {number for each in study.get_trials(deepcopy=False) for number in queue.retry_history(each)}
-    if trial.number not in queued:
-        queue(study, trial)
+        return sqlalchemy.make_url(storage).render_as_string(hide_password=True)
+    return storage

@@ -1,177 +1,189 @@
-"""A study that many processes share: who runs which trial, and what became of those that died."""
+"""A study that many processes share: who runs which trial, and what becomes of those whose workers have died."""
 
 import json
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
-from pathlib import Path
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
 from optuna import Study, Trial
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.pruners import MedianPruner, NopPruner
-from optuna.samplers import GridSampler, TPESampler
+from optuna.samplers import PartialFixedSampler, RandomSampler, TPESampler
 from optuna.storages import fail_stale_trials
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from src.common.errors import UsageError
 from src.runs.recipe import dotted, policy_of
+from src.sweep.attempts import WORKER, attempts_of, is_alive, is_lost, note_worker, queue_again
 from src.sweep.space import Space
-from src.sweep.storage import open_storage, requeue
+from src.sweep.storage import open_storage, storage_name
 
 STARTUP_TRIALS = 5  # before the pruner compares
+COMPARISON = "comparison"  # the study's attribute that says what it varies, and what it does not
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # the sweep prints a line per trial itself
 
 
 class SharedStudy:
-    """A study of Optuna's that any number of processes work on.
+    """A study of Optuna's that any number of processes work on, by heartbeats in its database.
 
-    In a journal file, one lock makes looking at the study and taking a trial one step, and a worker holds a lock on
-    its trial that the operating system takes back when the worker ends, however it ends. In a database,
-    Optuna's heartbeats tell who is alive. Either way the trial of a dead worker is failed and queued again.
+    A trial is failed when its worker has given no sign of life for a while, and queued again: another attempt at the
+    same trial. Of these the first that was not failed counts, so it does no harm if two workers queue one at once. The
+    trials that are no such attempts are numbered in the order of their beginning; those beyond the total, which two
+    workers may begin at once, are not run.
 
     Args:
         name: Its name.
-        folder: Where its journal file and locks are, unless they are elsewhere.
-        storage: A database's URL, or another journal file; None keeps it in the folder.
+        storage: A database's URL or a file.
         space: What is varied.
         recipe: What is not, as plain values.
         trials: Total number of trials, over all workers.
         seed: Decides what Optuna suggests.
 
     Raises:
-        UsageError: If the storage cannot be reached, or has a study of this name that varies something else.
+        UsageError: If the storage cannot be used, or has a study of this name that compares something else.
     """
 
-    def __init__(
-        self, name: str, folder: Path, storage: str | None, space: Space, recipe: dict[str, Any], trials: int, seed: int
-    ) -> None:
+    def __init__(self, name: str, storage: str, space: Space, recipe: dict[str, Any], trials: int, seed: int) -> None:
         self.name = name
         self.space = space
         self.trials = trials
         self.seed = seed
-        self._storage, self._lock = open_storage(storage or str(folder / "journal.log"))
+        self._storage = open_storage(storage)
+        self.grace_seconds = self._storage.grace_period or 0
         self._study = optuna.create_study(
             study_name=name, storage=self._storage, direction="maximize", load_if_exists=True, pruner=self._pruner()
         )
-        self._refuse_another(recipe)
+        self._refuse_another(storage_name(storage), recipe)
+        self._started = time.monotonic()
+        self._awaited: set[int] = set()
 
     def _pruner(self) -> MedianPruner | NopPruner:
         return NopPruner() if self.space.is_grid else MedianPruner(n_startup_trials=STARTUP_TRIALS)
 
-    def _refuse_another(self, recipe: dict[str, Any]) -> None:
+    def _refuse_another(self, storage: str, recipe: dict[str, Any]) -> None:
         """Note what the study compares, or refuse another comparison of the same name."""
         fixed = {
             key: value
             for key, value in dotted(recipe).items()
             if (policy := policy_of(key)) and policy.shared and key not in self.space.keys
         }
-        asked = json.loads(json.dumps({"space": self.space.to_json(), "recipe": fixed}))
-        with self._lock or nullcontext():
-            saved = self._study.user_attrs.get("asked")
-            if saved is None:
-                self._study.set_user_attr("asked", asked)
-                return
+        comparison = json.loads(json.dumps({"space": self.space.to_json(), "recipe": fixed}))
+        is_begun = bool(self._study.get_trials(deepcopy=False))  # first, as another worker may note and begin meanwhile
+        attributes = self._study.user_attrs
+        saved: Any = attributes.get(COMPARISON, None if is_begun or attributes else comparison)
         way_out = "give this one another name with --study."
-        if saved["space"] != asked["space"]:
+        is_ours = isinstance(saved, dict) and saved.keys() == comparison.keys()
+        if self._study.directions != [StudyDirection.MAXIMIZE] or not is_ours:
+            raise UsageError(f"--study {self.name}: {storage} has a study of this name by another program; {way_out}")
+        if saved["space"] != comparison["space"]:
             raise UsageError(f"--study {self.name} has another space than {self.space.path}: {way_out}")
-        for key, value in asked["recipe"].items():
-            if saved["recipe"].get(key, value) != value:
+        for key, value in fixed.items():
+            if saved["recipe"].get(key, value) != comparison["recipe"][key]:
                 raise UsageError(f"--study {self.name} was begun with --{key} {saved['recipe'][key]}: {way_out}")
-
-    def all(self) -> list[FrozenTrial]:
-        """Return the trials that count: not those of dead workers, which were queued again."""
-        trials = self._study.get_trials(deepcopy=False)
-        return [each for each in trials if each.state != TrialState.FAIL or "error" in each.user_attrs]
-
-    def finished(self) -> list[FrozenTrial]:
-        """Return the trials that have a result, or an error of their own."""
-        return [each for each in self.all() if each.state.is_finished()]
-
-    def _is_taken(self) -> bool:
-        """Say whether others run all that is left."""
-        trials = self.all()
-        return len(trials) >= self.trials and not any(each.state == TrialState.WAITING for each in trials)
+        if COMPARISON not in attributes:
+            self._study.set_user_attr(COMPARISON, comparison)
 
     def to_optuna(self) -> Study:
         """Return the study as Optuna's pictures take it."""
         return self._study
 
-    def run_one(self, objective: Callable[[Trial], float]) -> bool:
-        """Run a trial, if there is one left.
+    def _trials(self) -> list[FrozenTrial]:
+        """Return the attempts that count."""
+        valid = ([trial for trial in attempts if not is_lost(trial)] for attempts in attempts_of(self._study))
+        return [attempts[0] for attempts in valid if attempts]
 
-        Args:
-            objective: Runs it and returns its val/acc, or raises TrialPruned or TrialFailedError. After any other
-                exception the trial is queued again, and the exception raised.
+    def finished(self) -> list[FrozenTrial]:
+        """Return the trials that have a result, or an error of their own."""
+        return [trial for trial in self._trials() if trial.state.is_finished()]
 
-        Returns:
-            Whether there was one. Others may still be running, and come back if their workers die.
+    def _running(self) -> list[FrozenTrial]:
+        return [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
+
+    def take(self) -> Trial | None:
+        """Return a trial to run next, or None where there is nothing but what others run, at this moment."""
+        fail_stale_trials(self._study)
+        attempts = attempts_of(self._study)
+        for lost in [trials[-1] for trials in attempts[: self.trials] if all(map(is_lost, trials))]:
+            queue_again(self._study, lost)
+        if not any(trial.state == TrialState.WAITING for trial in self._trials()):
+            if len(attempts) >= self.trials:
+                return None
+            # the trial that this command ran when it was killed comes before a new one
+            patience = self.grace_seconds + 2
+            if time.monotonic() - self._started < patience and any(
+                is_alive(other) is False for other in self._running()
+            ):
+                return None
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Heartbeat of storage")  # ``running`` gives them
+            trial = self._study.ask()
+        self.record_heartbeat(trial.number)
+        place, others = next(
+            (place, [other for other in trials if other.number < trial.number])
+            for place, trials in enumerate(attempts_of(self._study))
+            if any(other.number == trial.number for other in trials)
+        )
+        if (place >= self.trials and not others) or not all(map(is_lost, others)):  # two workers at the same moment
+            self.tell(trial, TrialState.FAIL)
+            return None
+        if self.space.is_grid:
+            self._study.sampler = PartialFixedSampler(self.space.combination(place), RandomSampler())
+        else:  # a seed of its own for each trial, as several workers begin at once
+            self._study.sampler = TPESampler(seed=(self.seed * 1_000 + trial.number) % 2**32, constant_liar=True)
+        return trial
+
+    @contextmanager
+    def running(self, trial: Trial) -> Iterator[None]:
+        """Give signs of life while a trial is run; where that ends by an exception, the trial can be taken at once.
+
+        Raises:
+            UpdateFinishedTrialError: When something is told of a trial that another worker took meanwhile.
         """
-        number, claim, has_raised = -1, None, False
+        ended = threading.Event()
 
-        def run(trial: Trial) -> float:
-            nonlocal number, claim, has_raised
-            number = trial.number
-            if self._lock is not None:
-                claim = self._claim(number)
-                claim.acquire()
-                self._lock.release()
-            elif sum(each.number < number for each in self.all()) >= self.trials:
-                raise SurplusError
-            if not self.space.is_grid:  # a seed of its own for each trial, as several workers begin at once
-                self._study.sampler = TPESampler(seed=(self.seed * 1_000 + number) % 2**32, constant_liar=True)
-            try:
-                return objective(trial)
-            except (optuna.TrialPruned, TrialFailedError):
-                raise
-            except BaseException:
-                has_raised = True
-                requeue(self._study, self._study.get_trials(deepcopy=False)[number])
-                raise
+        def beat() -> None:
+            while not ended.wait(self._storage.heartbeat_interval):
+                with suppress(SQLAlchemyError, StorageInternalError):  # the next may reach the database
+                    self.record_heartbeat(trial.number)
 
-        if self._lock is not None:
-            self._lock.acquire()
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
         try:
-            self._requeue_the_dead()
-            if self._is_taken():
-                return False
-            if self.space.is_grid:
-                self._study.sampler = GridSampler(self.space.grid)
-            self._study.optimize(run, n_trials=1, catch=(TrialFailedError, SurplusError))
-        except UnboundLocalError as error:  # Optuna's own, at the end of a trial whose storage is gone
-            raise error.__context__ or error from None
-        except (ValueError, AssertionError):  # what Optuna says of a trial that has ended already
-            if has_raised or number < 0 or self._study.get_trials(deepcopy=False)[number].state != TrialState.FAIL:
-                raise  # else this worker was taken for dead, and another one has the trial
+            note_worker(trial)
+            yield
+        except BaseException:
+            self.tell(trial, TrialState.FAIL)
+            raise
         finally:
-            if claim is not None:
-                claim.release()
-                Path(claim.lock_file).unlink(missing_ok=True)
-            elif self._lock is not None:
-                self._lock.release()
-        return True
+            ended.set()
+            thread.join()
 
-    def _claim(self, number: int) -> FileLock:
-        """Return the lock that the worker of a trial holds."""
-        assert self._lock is not None
-        return FileLock(Path(self._lock.lock_file).with_name(f"{self.name}.{number}"))
+    def tell(self, trial: Trial, state: TrialState, value: float | None = None) -> bool:
+        """Note how a trial ended; return False where another worker has taken it meanwhile, so that this is void."""
+        try:
+            return self._study.tell(trial, value, state, skip_if_finished=True).state == state
+        except UpdateFinishedTrialError:
+            return False
 
-    def _requeue_the_dead(self) -> None:
-        if self._lock is None:
-            fail_stale_trials(self._study)
-            return
-        self._study.sampler = TPESampler()  # a grid's wants to stop the study when a trial has ended
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            claim = self._claim(trial.number)
-            with suppress(Timeout), claim.acquire(timeout=0):
-                requeue(self._study, trial)
-                self._study.tell(trial.number, state=TrialState.FAIL)
+    def newly_awaited(self) -> list[int]:
+        """Return the trials, by number, that this worker begins to wait for without knowing whether they are run."""
+        unknown = [trial for trial in self._running() if not is_alive(trial) and trial.number not in self._awaited]
+        for trial in unknown:
+            self._awaited.add(trial.number)
+            if (
+                WORKER not in trial.user_attrs
+            ):  # it may have died before its first heartbeat, without which none is late
+                self.record_heartbeat(trial.number)
+        return [trial.number for trial in unknown]
 
-
-class TrialFailedError(Exception):
-    """A trial could not be trained; its attribute ``error`` says why."""
-
-
-class SurplusError(Exception):
-    """Several workers took what was to be the last trial at the same moment."""
+    def record_heartbeat(self, number: int) -> None:
+        """Note that the worker of a trial is alive."""
+        study = self._storage.get_study_id_from_name(self.name)
+        self._storage.record_heartbeat(self._storage.get_trial_id_from_study_id_trial_number(study, number))

@@ -48,12 +48,12 @@ class FitRequest(CLI):
 
     def _refuse(self) -> None:
         """Refuse what trials cannot be."""
-        asked = self.request.trainer
-        if number_of_devices(asked.devices) not in (None, 1) or asked.num_nodes > 1:
+        trainer = self.request.trainer
+        if number_of_devices(trainer.devices) not in (None, 1) or trainer.num_nodes > 1:
             raise UsageError("--trainer.devices: a trial runs on one device; start several workers instead.")
-        if asked.fast_dev_run or asked.barebones:
+        if trainer.fast_dev_run or trainer.barebones:
             raise UsageError("--trainer.fast_dev_run and --trainer.barebones leave no run to compare: leave them out.")
-        if not self.request.data.val_size or asked.limit_val_batches == 0:
+        if not self.request.data.val_size or trainer.limit_val_batches == 0:
             raise UsageError("a sweep compares val/acc, so it needs validation: set --data.val_size.")
 
     def parse_arguments(self, parser: Any, args: Any) -> None:
@@ -111,7 +111,7 @@ class TrialCLI(CLI):
     def late_signal(self) -> int:
         """The number of a signal that came too late to stop this trial, but is for the sweep; or 0."""
         checkpoints = self.trainer.checkpoint_callbacks
-        return next((each.signals.received for each in checkpoints if isinstance(each, Checkpoints)), 0)
+        return next((saver.signals.received for saver in checkpoints if isinstance(saver, Checkpoints)), 0)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Share the data first."""
@@ -124,7 +124,7 @@ class TrialCLI(CLI):
         settings = super().training_settings(asked, run)
         note_trial(self.trial, run)
         callbacks = settings["callbacks"]
-        history = next(each for each in callbacks if isinstance(each, History))
+        history = next(callback for callback in callbacks if isinstance(callback, History))
         history.swept = self.swept.keys()
         self.progress = Progress(self.trial, history)
         callbacks.insert(callbacks.index(history) + 1, self.progress)
@@ -183,6 +183,16 @@ class Progress(Callback):
         is_last = trainer.current_epoch + 1 == trainer.max_epochs
         if not is_last and self.trial.should_prune():
             self.is_pruned = trainer.should_stop = True
+
+    def best(self) -> float:
+        """Return the best epoch's val/acc.
+
+        Raises:
+            UsageError: If there is none.
+        """
+        if (best := self.history.best()) is None:
+            raise UsageError("nothing was validated, so there is no val/acc to compare.")
+        return best["val/acc"]
 
     def _report(self, record: dict[str, float]) -> None:
         if "val/acc" in record:

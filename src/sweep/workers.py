@@ -5,60 +5,87 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from types import FrameType
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from optuna import Trial, TrialPruned
+from optuna import Trial
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
 
 from src.common.errors import RunError, UsageError, one_line
 from src.common.output import say
 from src.common.signals import STOPS, StoppedError
 from src.data.datamodule import MNISTDataModule
+from src.sweep.attempts import ERROR
 from src.sweep.results import settings
-from src.sweep.study import SharedStudy, TrialFailedError
+from src.sweep.study import SharedStudy
 from src.sweep.trial import TrialCLI
 
-WORKER = "MNIST_SWEEP_WORKER"  # in the environment of a process that --workers started
+STARTED_BY_WORKERS = "MNIST_SWEEP_WORKER"  # in the environment of a process that --workers started
 POLL_SECONDS = 0.5
+FAILURES = (UsageError, RunError, MisconfigurationException, torch.OutOfMemoryError)  # of a trial, not of the sweep
 
 
 def work(shared: SharedStudy, fit: list[str]) -> None:
-    """Run trials until the study has all that are wanted."""
-    data: MNISTDataModule | None = None
-    received = 0
+    """Run trials until the study has all that are wanted.
 
-    def objective(trial: Trial) -> float:
-        nonlocal data, received
+    Raises:
+        StoppedError: After Ctrl-C or SIGTERM.
+    """
+    data: MNISTDataModule | None = None
+    while len(shared.finished()) < shared.trials:
+        if (trial := shared.take()) is None:
+            for number in shared.newly_awaited():
+                say(
+                    f"Trial {number} is being run by another worker, or its worker has died: "
+                    f"waiting up to {shared.grace_seconds} s for a sign of life"
+                )
+            time.sleep(POLL_SECONDS)
+        elif (cli := run(shared, trial, fit, data)) is not None:
+            data = cli.datamodule
+            if cli.late_signal:
+                raise StoppedError(cli.late_signal)
+
+
+def run(shared: SharedStudy, trial: Trial, fit: list[str], data: MNISTDataModule | None) -> TrialCLI | None:
+    """Run a trial, and say in a line how it ended.
+
+    Args:
+        shared: Its study.
+        trial: The trial.
+        fit: The words after ``fit``.
+        data: The data of another trial, to be shared.
+
+    Returns:
+        What trained it, if it could be trained at all.
+    """
+    cli, values, end, counts = None, {}, "", False
+    started = time.perf_counter()
+    with suppress(UpdateFinishedTrialError), shared.running(trial):
         values = shared.space.suggest(trial)
-        shown = f"Trial {trial.number}: {settings(values)}"
-        started = time.perf_counter()
         try:
             cli = TrialCLI(trial, shared.name, fit, values, data)
-            best = cli.progress.history.best()
-            if best is None:
-                raise UsageError("nothing was validated, so there is no val/acc to compare.")
+            accuracy = cli.progress.best()
         except StoppedError:
             raise
-        except (UsageError, RunError, MisconfigurationException, torch.OutOfMemoryError) as error:
-            reason = one_line(" ".join(str(error).split()))
-            trial.set_user_attr("error", reason)
-            say(f"{shown} - failed: {reason}")
-            raise TrialFailedError from error
-        data, received = cli.datamodule, cli.late_signal
-        epochs = len(cli.progress.history.epochs)
-        end = f"val/acc {best['val/acc']:.4f}" + f" - given up after epoch {epochs}" * cli.progress.is_pruned
-        went_on = f" - went on after epoch {cli.checkpoint.epochs}" if cli.checkpoint else ""
-        say(f"{shown} - {end} - {time.perf_counter() - started:.1f}s{went_on}")
-        if cli.progress.is_pruned:
-            raise TrialPruned
-        return best["val/acc"]
-
-    while len(shared.finished()) < shared.trials:
-        if not shared.run_one(objective):
-            time.sleep(POLL_SECONDS)  # a worker that dies gives its trial back
-        if received:
-            raise StoppedError(received)
+        except FAILURES as error:
+            end = f"failed: {one_line(' '.join(str(error).split()))}"
+            trial.set_user_attr(ERROR, end.removeprefix("failed: "))
+            counts = shared.tell(trial, TrialState.FAIL)
+        else:
+            pruned = cli.progress.is_pruned
+            end = f"val/acc {accuracy:.4f}"
+            end += f" - given up after epoch {len(cli.progress.history.epochs)}" if pruned else ""
+            end += f" - {time.perf_counter() - started:.1f}s"
+            end += f" - went on after epoch {cli.checkpoint.epochs}" if cli.checkpoint else ""
+            counts = shared.tell(trial, *((TrialState.PRUNED,) if pruned else (TrialState.COMPLETE, accuracy)))
+    if not counts:
+        end = f"was given to another worker after {shared.grace_seconds} s without a sign of life from this one, "
+        end += "whose result does not count"
+    say(f"Trial {trial.number}: {settings(values)} - {end}")
+    return cli
 
 
 def start_workers(words: list[str], workers: int) -> None:
@@ -87,7 +114,7 @@ def start_workers(words: list[str], workers: int) -> None:
     try:
         for number in range(workers):
             gpu = gpus[number % len(gpus)]
-            share = {WORKER: str(number), "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": gpu}
+            share = {STARTED_BY_WORKERS: str(number), "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": gpu}
             command = [sys.executable, "-m", "src.cli", "sweep", *words, "--workers=1"]
             processes.append(subprocess.Popen(command, env={**os.environ, **share}, start_new_session=True))
         for process in processes:

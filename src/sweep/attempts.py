@@ -1,0 +1,52 @@
+"""The attempts at a trial: one whose worker died or was stopped is followed by another."""
+
+import copy
+import os
+import socket
+from contextlib import suppress
+
+from optuna import Study, Trial
+from optuna.storages import RetryHeartbeatStaleTrialCallback
+from optuna.trial import FrozenTrial, TrialState
+
+WORKER = "worker"  # a trial's attribute that says which process runs it
+ERROR = "error"  # one that says why it could not be trained
+
+
+def attempts_of(study: Study) -> list[list[FrozenTrial]]:
+    """Return the attempts at each trial, in the order of the trials' beginning."""
+    attempts: dict[int, list[FrozenTrial]] = {}
+    for trial in study.get_trials(deepcopy=False):
+        first = RetryHeartbeatStaleTrialCallback.retried_trial_number(trial)
+        attempts.setdefault(trial.number if first is None else first, []).append(trial)
+    return list(attempts.values())
+
+
+def is_lost(trial: FrozenTrial) -> bool:
+    """Say whether a trial ended without a result or an error of its own: its worker died or was stopped."""
+    return trial.state == TrialState.FAIL and ERROR not in trial.user_attrs
+
+
+def is_alive(trial: FrozenTrial) -> bool | None:
+    """Say whether the process that runs a trial is there, as far as this machine knows; None of other machines."""
+    host, _, process = trial.user_attrs.get(WORKER, "").rpartition(" ")
+    if host != socket.gethostname():
+        return None
+    try:
+        with suppress(PermissionError):  # it is another user's
+            os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    return int(process) != os.getpid()  # this one looks for a trial: in a container the one before it had its number
+
+
+def note_worker(trial: Trial) -> None:
+    """Note that this process runs a trial."""
+    trial.set_user_attr(WORKER, f"{socket.gethostname()} {os.getpid()}")
+
+
+def queue_again(study: Study, trial: FrozenTrial) -> None:
+    """Queue a lost trial for another attempt."""
+    attempt = copy.deepcopy(trial)
+    attempt.user_attrs.pop(WORKER, None)
+    RetryHeartbeatStaleTrialCallback()(study, attempt)

@@ -313,19 +313,19 @@ def test_workers_that_begin_at_once_take_each_combination_once(tmp_path: Path, m
 @experimental
 def test_what_two_workers_take_at_once_is_not_one_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shared, other = shared_study(tmp_path, trials=1), shared_study(tmp_path, trials=1)
-    ask = shared.to_optuna().ask
+    ask = shared.study.ask
 
     def ask_second() -> optuna.Trial:
         assert other.take() is not None
         return ask()
 
-    monkeypatch.setattr(shared.to_optuna(), "ask", ask_second)
+    monkeypatch.setattr(shared.study, "ask", ask_second)
 
     assert shared.take() is None
-    assert [trial.state.name for trial in shared.to_optuna().get_trials()] == ["RUNNING", "FAIL"]
+    assert [trial.state.name for trial in shared.study.get_trials()] == ["RUNNING", "FAIL"]
     monkeypatch.undo()
     assert shared.take() is None
-    assert len(shared.to_optuna().get_trials()) == 2
+    assert len(shared.study.get_trials()) == 2
 
 
 @experimental
@@ -334,7 +334,7 @@ def test_the_result_of_a_worker_that_was_taken_for_dead_does_not_count(tmp_path:
     trial = shared.take()
     with shared.running(trial):
         shared.space.suggest(trial)
-        other.to_optuna().tell(trial.number, state=TrialState.FAIL)  # as the heartbeats have it
+        other.study.tell(trial.number, state=TrialState.FAIL)  # as the heartbeats have it
         again = other.take()
         with pytest.raises(UpdateFinishedTrialError):
             trial.report(0.5, 1)
@@ -352,9 +352,9 @@ def test_a_trial_that_was_queued_again_by_two_workers_is_run_once(tmp_path: Path
     trial = shared.take()
     with pytest.raises(KeyboardInterrupt), shared.running(trial):
         raise KeyboardInterrupt
-    lost = shared.to_optuna().get_trials()[0]
+    lost = shared.study.get_trials()[0]
     for _ in range(2):
-        queue_again(shared.to_optuna(), lost)
+        queue_again(shared.study, lost)
     attempts = [shared.take(), shared.take()]
 
     assert attempts[1] is None
@@ -371,7 +371,7 @@ def test_a_worker_that_died_before_its_first_heartbeat_gives_its_trial_back(
     shared = shared_study(tmp_path, trials=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        shared.to_optuna().ask()
+        shared.study.ask()
     assert shared.take() is None
     assert shared.newly_awaited() == [0]
     assert shared.newly_awaited() == []
@@ -392,7 +392,7 @@ def test_a_command_waits_for_the_trial_of_a_dead_worker_and_says_so(
     take = SharedStudy.take
 
     def take_second(shared: SharedStudy) -> optuna.Trial | None:
-        if not shared.to_optuna().get_trials():
+        if not shared.study.get_trials():
             take(shared).set_user_attr("worker", f"{socket.gethostname()} {2**22 + 1}")  # no process has this number
         if not lines:  # it has died in this moment
             shared.record_heartbeat(0)

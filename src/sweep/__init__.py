@@ -133,7 +133,7 @@ def finish(shared: "SharedStudy", request: "FitRequest", fit: list[str], folder:
     request.parse([*fit, *flags(best[0].params)])
     path = folder / "best.yaml"
     write_atomic(path, results.best_config(request.to_yaml(), best[0], path, len(trials)))
-    for picture, reason in results.draw(shared.to_optuna(), folder).items():
+    for picture, reason in results.draw(shared.study, folder).items():
         say(f"No picture of the {picture.replace('_', ' ')}: {reason}")
     say(f"The best again: python -m src.cli fit --config {path}")
     say(f"Look at it:     tensorboard --logdir {folder}")

@@ -73,13 +73,13 @@ class Space:
     def suggest(self, trial: Trial) -> Values:
         """Let Optuna choose the values of a trial."""
         values: Values = {}
-        for key, each in self.keys.items():
-            if isinstance(each, FloatDistribution):
-                values[key] = trial.suggest_float(key, each.low, each.high, log=each.log)
-            elif isinstance(each, IntDistribution):
-                values[key] = trial.suggest_int(key, each.low, each.high)
-            elif isinstance(each, CategoricalDistribution):
-                values[key] = trial.suggest_categorical(key, each.choices)
+        for key, kind in self.keys.items():
+            if isinstance(kind, FloatDistribution):
+                values[key] = trial.suggest_float(key, kind.low, kind.high, log=kind.log)
+            elif isinstance(kind, IntDistribution):
+                values[key] = trial.suggest_int(key, kind.low, kind.high)
+            elif isinstance(kind, CategoricalDistribution):
+                values[key] = trial.suggest_categorical(key, kind.choices)
         return values
 
     def check(self, parse: Callable[[list[str]], None]) -> None:
@@ -91,8 +91,8 @@ class Space:
         Raises:
             UsageError: The same, naming the file.
         """
-        for key, each in self.keys.items():
-            ends = (each.low, each.high) if isinstance(each, FloatDistribution | IntDistribution) else self.grid[key]
+        for key, kind in self.keys.items():
+            ends = (kind.low, kind.high) if isinstance(kind, FloatDistribution | IntDistribution) else self.grid[key]
             for value in ends:
                 try:
                     parse(flags({key: value}))
@@ -132,7 +132,7 @@ def _distribution(name: str, value: Any) -> BaseDistribution:
         raise UsageError(f"{name}: {kind} needs a list, such as {EXAMPLE}; got {values}.")
     if kind in ("choice", "grid"):
         choices = [
-            each if each is None or isinstance(each, SIMPLE) else json.dumps(each, default=str) for each in values
+            value if value is None or isinstance(value, SIMPLE) else json.dumps(value, default=str) for value in values
         ]
         if len(set(choices)) < len(choices):  # 1 and true and 1.0 are the same to Optuna
             raise UsageError(f"{name}: {kind} has a value twice: {values}.")

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import optuna
-from optuna import Study, Trial
+from optuna import Trial
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import PartialFixedSampler, RandomSampler, TPESampler
@@ -46,6 +46,10 @@ class SharedStudy:
         trials: Total number of trials, over all workers.
         seed: Decides what Optuna suggests.
 
+    Attributes:
+        study: Optuna's study.
+        grace_seconds: Without a sign of life after which a worker is taken for dead.
+
     Raises:
         UsageError: If the storage cannot be used, or has a study of this name that compares something else.
     """
@@ -57,15 +61,16 @@ class SharedStudy:
         self.seed = seed
         self._storage = open_storage(storage)
         self.grace_seconds = self._storage.grace_period or 0
-        self._study = optuna.create_study(
-            study_name=name, storage=self._storage, direction="maximize", load_if_exists=True, pruner=self._pruner()
+        self.study = optuna.create_study(
+            study_name=name,
+            storage=self._storage,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=NopPruner() if space.is_grid else MedianPruner(n_startup_trials=STARTUP_TRIALS),
         )
         self._refuse_another(storage_name(storage), recipe)
         self._started = time.monotonic()
         self._awaited: set[int] = set()
-
-    def _pruner(self) -> MedianPruner | NopPruner:
-        return NopPruner() if self.space.is_grid else MedianPruner(n_startup_trials=STARTUP_TRIALS)
 
     def _refuse_another(self, storage: str, recipe: dict[str, Any]) -> None:
         """Note what the study compares, or refuse another comparison of the same name."""
@@ -75,12 +80,12 @@ class SharedStudy:
             if (policy := policy_of(key)) and policy.shared and key not in self.space.keys
         }
         comparison = json.loads(json.dumps({"space": self.space.to_json(), "recipe": fixed}))
-        is_begun = bool(self._study.get_trials(deepcopy=False))  # first, as another worker may note and begin meanwhile
-        attributes = self._study.user_attrs
+        is_begun = bool(self.study.get_trials(deepcopy=False))  # first, as another worker may note and begin meanwhile
+        attributes = self.study.user_attrs
         saved: Any = attributes.get(COMPARISON, None if is_begun or attributes else comparison)
         way_out = "give this one another name with --study."
         is_ours = isinstance(saved, dict) and saved.keys() == comparison.keys()
-        if self._study.directions != [StudyDirection.MAXIMIZE] or not is_ours:
+        if self.study.directions != [StudyDirection.MAXIMIZE] or not is_ours:
             raise UsageError(f"--study {self.name}: {storage} has a study of this name by another program; {way_out}")
         if saved["space"] != comparison["space"]:
             raise UsageError(f"--study {self.name} has another space than {self.space.path}: {way_out}")
@@ -88,15 +93,11 @@ class SharedStudy:
             if saved["recipe"].get(key, value) != comparison["recipe"][key]:
                 raise UsageError(f"--study {self.name} was begun with --{key} {saved['recipe'][key]}: {way_out}")
         if COMPARISON not in attributes:
-            self._study.set_user_attr(COMPARISON, comparison)
-
-    def to_optuna(self) -> Study:
-        """Return the study as Optuna's pictures take it."""
-        return self._study
+            self.study.set_user_attr(COMPARISON, comparison)
 
     def _trials(self) -> list[FrozenTrial]:
         """Return the attempts that count."""
-        valid = ([trial for trial in attempts if not is_lost(trial)] for attempts in attempts_of(self._study))
+        valid = ([trial for trial in attempts if not is_lost(trial)] for attempts in attempts_of(self.study))
         return [attempts[0] for attempts in valid if attempts]
 
     def finished(self) -> list[FrozenTrial]:
@@ -108,35 +109,32 @@ class SharedStudy:
 
     def take(self) -> Trial | None:
         """Return a trial to run next, or None where there is nothing but what others run, at this moment."""
-        fail_stale_trials(self._study)
-        attempts = attempts_of(self._study)
+        fail_stale_trials(self.study)
+        attempts = attempts_of(self.study)
         for lost in [trials[-1] for trials in attempts[: self.trials] if all(map(is_lost, trials))]:
-            queue_again(self._study, lost)
+            queue_again(self.study, lost)
         if not any(trial.state == TrialState.WAITING for trial in self._trials()):
             if len(attempts) >= self.trials:
                 return None
-            # the trial that this command ran when it was killed comes before a new one
-            patience = self.grace_seconds + 2
-            if time.monotonic() - self._started < patience and any(
-                is_alive(other) is False for other in self._running()
-            ):
-                return None
+            has_just_started = time.monotonic() - self._started < self.grace_seconds + 2
+            if has_just_started and any(is_alive(other) is False for other in self._running()):
+                return None  # what this command ran when it was killed comes before a new trial
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Heartbeat of storage")  # ``running`` gives them
-            trial = self._study.ask()
+            trial = self.study.ask()
         self.record_heartbeat(trial.number)
         place, others = next(
             (place, [other for other in trials if other.number < trial.number])
-            for place, trials in enumerate(attempts_of(self._study))
+            for place, trials in enumerate(attempts_of(self.study))
             if any(other.number == trial.number for other in trials)
         )
         if (place >= self.trials and not others) or not all(map(is_lost, others)):  # two workers at the same moment
             self.tell(trial, TrialState.FAIL)
             return None
         if self.space.is_grid:
-            self._study.sampler = PartialFixedSampler(self.space.combination(place), RandomSampler())
+            self.study.sampler = PartialFixedSampler(self.space.combination(place), RandomSampler())
         else:  # a seed of its own for each trial, as several workers begin at once
-            self._study.sampler = TPESampler(seed=(self.seed * 1_000 + trial.number) % 2**32, constant_liar=True)
+            self.study.sampler = TPESampler(seed=(self.seed * 1_000 + trial.number) % 2**32, constant_liar=True)
         return trial
 
     @contextmanager
@@ -168,7 +166,7 @@ class SharedStudy:
     def tell(self, trial: Trial, state: TrialState, value: float | None = None) -> bool:
         """Note how a trial ended; return False where another worker has taken it meanwhile, so that this is void."""
         try:
-            return self._study.tell(trial, value, state, skip_if_finished=True).state == state
+            return self.study.tell(trial, value, state, skip_if_finished=True).state == state
         except UpdateFinishedTrialError:
             return False
 
@@ -177,9 +175,7 @@ class SharedStudy:
         unknown = [trial for trial in self._running() if not is_alive(trial) and trial.number not in self._awaited]
         for trial in unknown:
             self._awaited.add(trial.number)
-            if (
-                WORKER not in trial.user_attrs
-            ):  # it may have died before its first heartbeat, without which none is late
+            if WORKER not in trial.user_attrs:  # it may have died before its first heartbeat, so that none is late
                 self.record_heartbeat(trial.number)
         return [trial.number for trial in unknown]
 

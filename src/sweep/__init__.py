@@ -85,10 +85,11 @@ def sweep(
     varied.check(lambda words: request.parse([*fit, *words]))
     folder = request.root / SWEEPS_FOLDER / name
     storage = storage or own_file(folder)
-    wanted = min(trials or varied.combinations, varied.combinations) if varied.is_grid else trials or TRIALS
+    combinations = len(varied.combinations) if varied.is_grid else None
+    wanted = min(trials or combinations, combinations) if combinations else trials or TRIALS
     shared = SharedStudy(name, storage, varied, recipe, wanted, seed)
     if len(shared.finished()) >= wanted:
-        more = "" if varied.is_grid and wanted == varied.combinations else "; ask for more with --trials"
+        more = "" if wanted == combinations else "; ask for more with --trials"
         say(f"Nothing left to run: {wanted} trials of {name} are done{more}")
     try:
         if workers > 1:

@@ -1,18 +1,16 @@
 """The search space of a sweep: YAML whose keys are those of a config."""
 
-import itertools
 import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
 from optuna import Trial
 from optuna.distributions import (
-    BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
@@ -26,6 +24,7 @@ KINDS = {"log": (int, float), "float": (int, float), "int": (int,), "choice": ()
 LARGEST = 2**53  # whole numbers beyond are not exact as floats
 SIMPLE = (bool, int, float, str)  # the choices that Optuna keeps
 EXAMPLE = "{log: [1e-4, 1e-1]}"
+Distribution = FloatDistribution | IntDistribution | CategoricalDistribution
 Values = dict[str, Any]
 """What a trial sets, by key: numbers, booleans, None and text. A list is text, as a flag is."""
 
@@ -41,29 +40,18 @@ class Space:
     """
 
     path: str
-    keys: dict[str, BaseDistribution]
+    keys: dict[str, Distribution]
     is_grid: bool
 
     @property
-    def grid(self) -> dict[str, list[Any]]:
-        """The values of each key of a grid."""
-        return {
-            key: list(choice.choices)
-            for key, choice in self.keys.items()
-            if isinstance(choice, CategoricalDistribution)
-        }
-
-    @property
-    def combinations(self) -> int:
-        """How many combinations a grid has."""
-        return prod(len(values) for values in self.grid.values())
-
-    def combination(self, place: int) -> Values:
-        """Return one of a grid's combinations, in an order in which the first few are not alike."""
-        keys = sorted(self.grid)
-        combinations = list(itertools.product(*(self.grid[key] for key in keys)))
+    def combinations(self) -> list[Values]:
+        """All combinations of a grid, in an order in which the first few are not alike."""
+        grid = {key: kind.choices for key, kind in self.keys.items() if isinstance(kind, CategoricalDistribution)}
+        combinations = [
+            dict(zip(sorted(grid), values, strict=True)) for values in product(*(grid[key] for key in sorted(grid)))
+        ]
         random.Random(0).shuffle(combinations)
-        return dict(zip(keys, combinations[place], strict=True))
+        return combinations
 
     def to_json(self) -> dict[str, Any]:
         """Return what tells this space from another one, as plain values."""
@@ -78,7 +66,7 @@ class Space:
                 values[key] = trial.suggest_float(key, kind.low, kind.high, log=kind.log)
             elif isinstance(kind, IntDistribution):
                 values[key] = trial.suggest_int(key, kind.low, kind.high)
-            elif isinstance(kind, CategoricalDistribution):
+            else:
                 values[key] = trial.suggest_categorical(key, kind.choices)
         return values
 
@@ -92,7 +80,7 @@ class Space:
             UsageError: The same, naming the file.
         """
         for key, kind in self.keys.items():
-            ends = (kind.low, kind.high) if isinstance(kind, FloatDistribution | IntDistribution) else self.grid[key]
+            ends = kind.choices if isinstance(kind, CategoricalDistribution) else (kind.low, kind.high)
             for value in ends:
                 try:
                     parse(flags({key: value}))
@@ -123,7 +111,7 @@ def read_space(path: str) -> Space:
     return Space(path, keys, all("grid" in value for value in content.values()))
 
 
-def _distribution(name: str, value: Any) -> BaseDistribution:
+def _distribution(name: str, value: Any) -> Distribution:
     """Make Optuna's distribution of what stands behind a key; ``name`` says which for messages."""
     if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in KINDS:
         raise UsageError(f"{name} needs one of {', '.join(KINDS)}, such as {EXAMPLE}; got {value}.")

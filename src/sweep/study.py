@@ -132,7 +132,7 @@ class SharedStudy:
             self.tell(trial, TrialState.FAIL)
             return None
         if self.space.is_grid:
-            self.study.sampler = PartialFixedSampler(self.space.combination(place), RandomSampler())
+            self.study.sampler = PartialFixedSampler(self.space.combinations[place], RandomSampler())
         else:  # a seed of its own for each trial, as several workers begin at once
             self.study.sampler = TPESampler(seed=(self.seed * 1_000 + trial.number) % 2**32, constant_liar=True)
         return trial

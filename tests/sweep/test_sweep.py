@@ -1,0 +1,164 @@
+"""Many fits, compared: what a sweep leaves, and how it goes on."""
+
+import json
+import re
+import signal
+import statistics
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from src.sweep.results import half_width
+from src.sweep.trial import Progress
+from tests.conftest import Cli
+from tests.sweep.conftest import EPOCHS, SPACE, Sweep, results, study_folder
+from tests.test_cli import run_folder
+
+
+def shown_hparams(run: Path) -> dict[str, Any]:
+    events = EventAccumulator(str(run)).Reload()
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    values = HParamsPluginData.FromString(content).session_start_info.hparams
+    return {name: getattr(value, value.WhichOneof("kind")) for name, value in values.items()}
+
+
+def test_a_study_is_a_folder_of_runs_with_its_best_config_and_pictures(sweep: Sweep, cli: Cli, tmp_path: Path) -> None:
+    answer = sweep(SPACE, "--trials", "6")
+    folder = study_folder(tmp_path)
+    found = results(folder)
+
+    assert (answer.code, answer.err) == (0, "")
+    assert len(found) == len(list(folder.glob("version_*"))) == 6
+    assert len([line for line in answer.out.splitlines() if line.startswith("Trial ")]) == 6
+    assert "Epoch" not in answer.out
+    best = max(found.values(), key=lambda result: result["best"]["val/acc"])  # the first of equals
+    first = answer.out.partition("\ntrial  val/acc")[2].splitlines()[1].split()
+    assert first[1] == f"{best['best']['val/acc']:.4f}"
+    assert first[-1] == str(Path(best["best"]["checkpoint"]).parents[1])
+    for name in ("history", "importance", "parallel_coordinate"):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(EventAccumulator(str(folder)).Reload().Tags()["images"]) == [
+        *("sweep/history", "sweep/importance", "sweep/parallel_coordinate")
+    ]
+    again = cli("fit", "--config", str(folder / "best.yaml"))
+    assert again.code == 0
+    result = json.loads((run_folder(tmp_path) / "result.json").read_text())
+    assert result["best"]["val/acc"] == best["best"]["val/acc"]
+    assert result["config"]["model"] == best["config"]["model"]
+    assert "Epoch 1/3" in again.out  # what makes a trial quiet is no part of the recipe
+    once_more = sweep(SPACE, "--trials", "6")
+    assert once_more.code == 0
+    assert "Nothing left to run: 6 trials of space are done; ask for more with --trials" in once_more.out
+    assert "Trial " not in once_more.out
+
+
+def test_each_trial_has_its_settings_and_result_in_hparams(sweep: Sweep, tmp_path: Path) -> None:
+    space = "model.weight_decay: {choice: [0.0, 0.1]}\nmodel.lr: {float: [0.001, 0.01]}"
+    assert sweep(space, "--trials", "3").code == 0
+
+    for number, result in results(study_folder(tmp_path)).items():
+        run = study_folder(tmp_path) / f"version_{number}"
+        shown = shown_hparams(run)
+        assert shown["lr"] == result["config"]["model"]["lr"]
+        assert shown["weight_decay"] == result["config"]["model"]["weight_decay"]
+        points = EventAccumulator(str(run)).Reload().Scalars("best/val/acc")
+        assert [point.value for point in points] == [pytest.approx(result["best"]["val/acc"])]
+
+
+def test_trials_are_no_newest_run(sweep: Sweep, cli: Cli) -> None:
+    assert sweep(SPACE, "--trials", "1").code == 0
+
+    assert cli("validate", "--ckpt_path", "best").code == 2
+
+
+def test_one_seed_gives_one_sweep(sweep: Sweep, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        assert sweep(SPACE, "--trials", "3", "--study", name).code == 0
+    one, other = (results(study_folder(tmp_path, name)) for name in ("one", "other"))
+
+    assert [each["config"]["model"] for each in one.values()] == [each["config"]["model"] for each in other.values()]
+    assert len({each["config"]["model"]["lr"] for each in one.values()}) == 3
+
+
+def test_a_trial_that_is_given_up_or_fails_leaves_its_run_and_costs_nothing_else(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optuna.trial.Trial, "should_prune", lambda self: self.params["model.lr"] == 0.002)
+    answer = sweep("model.lr: {grid: [0.001, 0.002, 1e+30]}\n")
+    found = {result["config"]["model"]["lr"]: result for result in results(study_folder(tmp_path)).values()}
+
+    assert answer.code == 0
+    assert len(found[0.001]["epochs"]) == EPOCHS
+    assert len(found[0.002]["epochs"]) == 1
+    assert "given up after epoch 1" in answer.out
+    assert "failed: the loss is no longer finite" in answer.out or "failed: val/loss is" in answer.out
+    assert "3 trials: 1 to their end, 1 given up, 1 failed" in answer.out
+
+
+def test_a_sweep_whose_trials_all_fail_is_a_failure(sweep: Sweep) -> None:
+    answer = sweep("data.batch_size: {grid: [1000, 2000]}\n")
+
+    assert answer.code == 1
+    assert "no trial" in answer.err
+    assert "larger than the training split" in answer.err
+
+
+def test_seeds_give_mean_deviation_and_interval(sweep: Sweep, tmp_path: Path) -> None:
+    answer = sweep("seed_everything: {grid: [1, 2, 3]}\n")
+    accuracies = [result["best"]["val/acc"] for result in results(study_folder(tmp_path)).values()]
+    mean, deviation = statistics.fmean(accuracies), statistics.stdev(accuracies)
+    half = 4.302653 * deviation / 3**0.5  # Student's t for 2 degrees of freedom
+
+    assert sorted(result["seed"] for result in results(study_folder(tmp_path)).values()) == [1, 2, 3]
+    assert half_width(accuracies) == pytest.approx(half, rel=1e-6)
+    assert (
+        f"val/acc: mean {mean:.4f} over 3 seeds, sd {deviation:.4f}, "
+        f"95 % interval {mean - half:.4f} to {mean + half:.4f}" in answer.out
+    )
+
+
+def test_the_same_command_goes_on(sweep: Sweep, tmp_path: Path) -> None:
+    assert sweep(SPACE, "--trials", "2").code == 0
+    before = {number: result["epochs"] for number, result in results(study_folder(tmp_path)).items()}
+    answer = sweep(SPACE, "--trials", "3")
+
+    assert answer.code == 0
+    assert answer.out.count("Trial ") == 1
+    after = {number: result["epochs"] for number, result in results(study_folder(tmp_path)).items()}
+    assert after.keys() == {0, 1, 2}
+    assert before.items() <= after.items()
+
+
+def test_a_stopped_sweep_keeps_what_is_done_and_goes_on_in_the_same_runs(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = Progress.on_train_epoch_end
+
+    def stop(self: Progress, trainer: Any, pl_module: Any) -> None:
+        report(self, trainer, pl_module)
+        if self.trial.number == 1 and trainer.current_epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Progress, "on_train_epoch_end", stop)
+    stopped = sweep("seed_everything: {grid: [1, 2, 3]}\n")
+    monkeypatch.undo()
+    finished = sweep("seed_everything: {grid: [1, 2, 3]}\n")
+    undisturbed = sweep("seed_everything: {grid: [1, 2, 3]}\n", "--study", "undisturbed")
+
+    assert stopped.code == 130
+    assert "Stopped by SIGINT. 1 of 3 trials are done. Go on with: python -m src.cli sweep --space=" in stopped.err
+    assert (finished.code, undisturbed.code) == (0, 0)
+    assert re.findall(r"Trial (\d): .*?( - went on after epoch \d)?\n", finished.out) == [
+        ("2", " - went on after epoch 2"),
+        ("3", ""),
+    ]
+    of_seed = [
+        {each["seed"]: [epoch["val/loss"] for epoch in each["epochs"]] for each in results(folder).values()}
+        for folder in (study_folder(tmp_path), study_folder(tmp_path, "undisturbed"))
+    ]
+    assert of_seed[0] == of_seed[1]
+    assert len(list(study_folder(tmp_path).glob("version_*"))) == 3

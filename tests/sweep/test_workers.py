@@ -1,0 +1,138 @@
+"""Workers of a sweep as processes: shared cores, one that is killed and one that is stopped."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from src.sweep import workers
+from tests.conftest import REPOSITORY
+from tests.sweep.conftest import SPACE, Sweep, results, study_folder
+
+
+def test_what_a_launcher_starts_are_workers(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"NTASKS": "2", "PROCID": "1", "LOCALID": "1", "JOB_ID": "7"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+
+    assert sweep(SPACE, "--trials", "1").code == 0
+
+
+def test_workers_share_the_cores_and_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[list[str], dict[str, str]]] = []
+
+    class Process:
+        def __init__(self, command: list[str], env: dict[str, str], start_new_session: bool) -> None:
+            started.append((command, env))
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(7)))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    workers.start_workers(["--space=space.yaml", "--workers=3"], 3)
+
+    assert [env["OMP_NUM_THREADS"] for _, env in started] == ["2", "2", "2"]
+    assert [env["CUDA_VISIBLE_DEVICES"] for _, env in started] == ["2", "5", "2"]
+    assert all(command[-1] == "--workers=1" for command, _ in started)
+
+
+WORKER = """
+import os, signal, sys, time
+from pathlib import Path
+from src.cli.main import main
+from src.sweep import storage
+from src.sweep.trial import Progress
+storage.HEARTBEAT_SECONDS = 3
+folder, others, number = Path(sys.argv.pop(1)), int(sys.argv.pop(1)), int(sys.argv.pop(1))
+report = Progress.on_train_epoch_end
+
+def report_and_stop(self, trainer, pl_module):
+    report(self, trainer, pl_module)
+    if trainer.current_epoch == 1 and Progress.on_train_epoch_end is not report:
+        while len(list(folder.glob("version_*"))) < others + 1:  # the others are at work
+            time.sleep(0.01)
+        Progress.on_train_epoch_end = report
+        os.kill(os.getpid(), number)
+
+if number:
+    Progress.on_train_epoch_end = report_and_stop
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def start_worker(
+    tmp_path: Path, digits: Path, trials: int, *words: str, others: int = 0, number: int = 0
+) -> subprocess.Popen[str]:
+    """Start a worker on a grid of seeds; with a signal's number it gets that one in the middle of its first trial."""
+    space = tmp_path / "seeds.yaml"
+    space.write_text(f"seed_everything: {{grid: {list(range(trials))}}}\n")
+    place = ["--trainer.default_root_dir", str(tmp_path), "--trainer.accelerator", "cpu", "--trainer.max_epochs", "3"]
+    data = ["--data.data_dir", str(digits), "--data.val_size", "60", "--data.batch_size", "32"]
+    command = ["sweep", "--space", str(space), *place, *data, "--model.hidden_units", "[8]", *words]
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(study_folder(tmp_path, "seeds")), str(others), str(number), *command],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run_workers(tmp_path: Path, digits: Path, workers: int, trials: int, *words: str) -> str:
+    """Let workers share a grid of seeds, of whom the first is killed in the middle of a trial; return their output."""
+    processes = [
+        start_worker(tmp_path, digits, trials, *words, others=workers - 1, number=0 if other else signal.SIGKILL)
+        for other in range(workers)
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    codes = [process.returncode for process in processes]
+    assert codes == [-signal.SIGKILL, *[0] * (workers - 1)], "\n".join(outputs)
+    return "".join(outputs)
+
+
+def check_that_each_ran_once(tmp_path: Path, output: str, trials: int) -> None:
+    found = results(study_folder(tmp_path, "seeds"))
+    ends = Counter(re.findall(r"^Trial \d+: (.*?) - val/acc", output, re.MULTILINE))
+
+    assert sorted(result["seed"] for result in found.values()) == list(range(trials))
+    assert ends == {f"seed_everything {seed}": 1 for seed in range(trials)}
+    # the killed one's trial went on in its own folder
+    assert len(list(study_folder(tmp_path, "seeds").glob("version_*"))) == trials
+    assert [[epoch["epoch"] for epoch in result["epochs"]] for result in found.values()] == [[1, 2, 3]] * trials
+
+
+def test_four_workers_on_a_file_lose_no_trial_when_one_is_killed(tmp_path: Path, digits: Path) -> None:
+    output = run_workers(tmp_path, digits, 4, 12)
+
+    check_that_each_ran_once(tmp_path, output, 12)
+
+
+def test_a_worker_that_was_only_stopped_does_not_make_a_trial_count_twice(tmp_path: Path, digits: Path) -> None:
+    stopped = start_worker(tmp_path, digits, 2, others=1, number=signal.SIGSTOP)
+    output = start_worker(tmp_path, digits, 2).communicate(timeout=300)[0]
+    stopped.send_signal(signal.SIGCONT)
+    late = stopped.communicate(timeout=300)[0]
+
+    assert stopped.returncode == 0
+    assert re.findall(r"^Trial \d+: seed_everything \d - (was .*)$", late, re.MULTILINE) == [
+        "was given to another worker after 9 s without a sign of life from this one, whose result does not count"
+    ]
+    assert len(re.findall(r"^Trial \d: .* - val/acc", output, re.MULTILINE)) == 2
+    assert "2 trials: 2 to their end, 0 given up, 0 failed" in late
+    assert len(list(study_folder(tmp_path, "seeds").glob("version_*"))) == 3  # no two train in one folder
+    assert sorted(result["seed"] for result in results(study_folder(tmp_path, "seeds")).values()) == [0, 1]
+
+
+def test_two_workers_on_a_database_lose_no_trial_when_one_is_killed(
+    tmp_path: Path, digits: Path, postgresql: str
+) -> None:
+    output = run_workers(tmp_path, digits, 2, 6, "--storage", postgresql)
+
+    check_that_each_ran_once(tmp_path, output, 6)

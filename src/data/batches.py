@@ -32,21 +32,36 @@ class Split(NamedTuple):
     """Some of the samples of a pair of files.
 
     Attributes:
-        images: All images of the file, ``(N, 28, 28)`` uint8, in memory or mapped.
-        labels: All labels of the file, ``(N,)`` uint8.
+        file_images: All images of the file, ``(N, 28, 28)`` uint8, in memory or mapped.
+        file_labels: All labels of the file, ``(N,)`` uint8.
         members: The positions in the file that belong to the split: a range, or a tensor of int64.
         transposed: Whether the images lie on their side in the file; batches of them stand upright.
     """
 
-    images: Tensor
-    labels: Tensor
+    file_images: Tensor
+    file_labels: Tensor
     members: range | Tensor
     transposed: bool = False
+
+    @property
+    def images(self) -> Tensor:
+        """The images of the split, standing upright: ``(members, 28, 28)`` uint8."""
+        return self.upright(self._where)
+
+    @property
+    def labels(self) -> Tensor:
+        """The labels of the split: ``(members,)`` uint8."""
+        return self.file_labels[self._where]
+
+    @property
+    def _where(self) -> slice | Tensor:
+        members = self.members
+        return slice(members.start, members.stop) if isinstance(members, range) else members
 
     def upright(self, where: slice | Tensor) -> Tensor:
         """Return the images at these positions of the file, standing upright: ``(B, 28, 28)`` uint8."""
         # turned after the gather: rows that are whole in memory are gathered faster
-        images = self.images[where] if isinstance(where, slice) else self.images.index_select(0, where)
+        images = self.file_images[where] if isinstance(where, slice) else self.file_images.index_select(0, where)
         return images.transpose(1, 2) if self.transposed else images
 
 
@@ -122,7 +137,7 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         # a generator: the order is drawn at the first batch, because Lightning may call iter() before set_epoch()
-        order = None if self.sampler is None else self.sampler.order().to(self.split.images.device)
+        order = None if self.sampler is None else self.sampler.order().to(self.split.file_images.device)
         first_batch, self._start = self._start, 0
         for number in range(first_batch, self.batches, self.steps_per_execution):
             self._batches_done = min(number + self.steps_per_execution, self.batches)
@@ -137,7 +152,7 @@ class BatchLoader:
         return slice(first, last), global_size
 
     def _gather(self, shards: list[tuple[slice, int]], order: Tensor | None) -> Batch:
-        labels, members = self.split.labels, self.split.members
+        labels, members = self.split.file_labels, self.split.members
         sizes = [shard.stop - shard.start for shard, _ in shards]
         global_sizes = [global_size for _, global_size in shards]
         chosen = shards[0][0] if order is None else torch.cat([order[shard] for shard, _ in shards])

@@ -17,7 +17,7 @@ from src.data.checks import source_of
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import read_pair
 from src.data.sources import find_files, place_files
-from src.data.splits import mean_and_std, split_positions
+from src.data.splits import UNIT, mean_and_std, normalize, split_positions
 
 EVAL_BATCH_SIZE = 4_000  # no gradients are kept, so a few large batches cost less than many small ones
 
@@ -138,7 +138,7 @@ class MNISTDataModule(LightningDataModule):
                 self.splits["test"] = self.split_of(images, labels, range(len(labels)))
         elif "train" not in self.splits:
             if self._shared:
-                images, labels = self._shared.images.cpu(), self._shared.labels.cpu()
+                images, labels = self._shared.file_images.cpu(), self._shared.file_labels.cpu()
             else:
                 if stage == "fit":
                     self.read("test")  # a damaged file is found now instead of after the training
@@ -188,11 +188,11 @@ class MNISTDataModule(LightningDataModule):
         """Move the images to a device, once; the splits of a file share them."""
         placed: dict[int, tuple[Tensor, Tensor]] = {}
         for name, split in self.splits.items():
-            if id(split.images) not in placed:
-                placed[id(split.images)] = split.images.to(device), split.labels.to(device)
-            images, labels = placed[id(split.images)]
+            if id(split.file_images) not in placed:
+                placed[id(split.file_images)] = split.file_images.to(device), split.file_labels.to(device)
+            images, labels = placed[id(split.file_images)]
             members = split.members if isinstance(split.members, range) else split.members.to(device)
-            self.splits[name] = split._replace(images=images, labels=labels, members=members)
+            self.splits[name] = split._replace(file_images=images, file_labels=labels, members=members)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move the batch as uint8: a quarter of the bytes of float32."""
@@ -217,11 +217,7 @@ class MNISTDataModule(LightningDataModule):
         Args:
             images: uint8, or float32 that may be overwritten.
         """
-        pixels = images.float().div_(255)
-        if self.mean_std is None:
-            return pixels
-        mean, std = self.mean_std
-        return pixels.sub_(mean).div_(std)
+        return normalize(images, *(self.mean_std or UNIT))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must carry to read images as in training, and to name what they show."""

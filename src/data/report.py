@@ -61,7 +61,7 @@ def _read(data: MNISTDataModule) -> tuple[dict[str, Split], str]:
 
 def class_counts(split: Split, classes: int) -> Tensor:
     """Count the samples of each class in a split: ``(classes,)`` int64."""
-    return torch.bincount(split.labels[_positions(split)], minlength=classes)
+    return torch.bincount(split.labels, minlength=classes)
 
 
 def _positions(split: Split) -> Tensor:
@@ -71,9 +71,8 @@ def _positions(split: Split) -> Tensor:
 
 def _draw_sheet(split: Split, classes: tuple[str, ...]) -> bytes:
     """Draw the first samples of each class, a row per class, upright; return a PNG file."""
-    tiles = torch.zeros(len(classes), SAMPLES, *split.images.shape[1:], dtype=torch.uint8)
-    positions = _positions(split)
-    labels = split.labels[positions]
+    tiles = torch.zeros(len(classes), SAMPLES, *split.file_images.shape[1:], dtype=torch.uint8)
+    positions, labels = _positions(split), split.labels
     for label, row in enumerate(tiles):
         chosen = positions[(labels == label).nonzero().flatten()[:SAMPLES]]
         row[: len(chosen)] = split.upright(chosen)

@@ -9,6 +9,7 @@ from src.common.errors import UsageError
 from src.data.batches import Split
 
 CHUNK = 10_000
+UNIT = (0.0, 1.0)  # mean and std that leave pixel / 255 as it is
 
 
 def split_positions(
@@ -63,7 +64,7 @@ def pixel_counts(split: Split) -> Tensor:
     for start in range(0, len(split.members), CHUNK):
         members = split.members[start : start + CHUNK]
         here = slice(members.start, members.stop) if isinstance(members, range) else members
-        counts += torch.bincount(split.images[here].flatten(), minlength=256)
+        counts += torch.bincount(split.file_images[here].flatten(), minlength=256)
     return counts
 
 
@@ -83,3 +84,15 @@ def mean_and_std(split: Split) -> tuple[float, float]:
     if std == 0:
         raise UsageError("--data.normalization standard needs pixels that differ: all training pixels are equal.")
     return float(mean), float(std)
+
+
+def normalize(images: Tensor, mean: float, std: float) -> Tensor:
+    """Turn pixels of any shape from 0 (background) to 255 into float32 as a network takes it.
+
+    Args:
+        images: uint8, or float32 that may be overwritten.
+        mean: What to subtract from pixel / 255.
+        std: What to divide the difference by.
+    """
+    pixels = images.float().div_(255)
+    return pixels if (mean, std) == UNIT else pixels.sub_(mean).div_(std)

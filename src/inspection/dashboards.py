@@ -70,7 +70,7 @@ class Evaluation:
     def images(self, chosen: Tensor) -> Tensor:
         """Return the images of some predictions, upright, ``(N, 28, 28)`` uint8."""
         split = self.data.splits[self.split]
-        return split.upright(self.found.positions[chosen].to(split.images.device)).cpu()
+        return split.upright(self.found.positions[chosen].to(split.file_images.device)).cpu()
 
     def title(self, text: str) -> str:
         """Return a heading that says what the picture belongs to."""

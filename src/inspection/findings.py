@@ -1,6 +1,7 @@
 """What a network does on a split: its predictions, and the numbers that pictures and reports are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -42,24 +43,35 @@ class Predictions(NamedTuple):
         return chosen[self.confidence[chosen].argsort(descending=surest, stable=True)[:count]]
 
 
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Let a network answer without dropout for a while, as it may still be in training mode after a training."""
+    was_training = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train(was_training)
+
+
 @torch.no_grad()
 def predict(net: nn.Module, split: Split, data: MNISTDataModule) -> Predictions:
     """Predict a whole split on the CPU, whatever other ranks do and wherever the images are."""
     probabilities, labels, positions = [], [], []
-    for batch in BatchLoader(split, EVAL_BATCH_SIZE):
-        probabilities.append(net(data.normalize(batch.images.cpu())).double().softmax(dim=1))
-        labels.append(batch.labels.cpu())
-        positions.append(batch.positions.cpu())
+    with evaluating(net):
+        for batch in BatchLoader(split, EVAL_BATCH_SIZE):
+            probabilities.append(net(data.normalize(batch.images.cpu())).double().softmax(dim=1))
+            labels.append(batch.labels.cpu())
+            positions.append(batch.positions.cpu())
     return Predictions(torch.cat(probabilities), torch.cat(labels), torch.cat(positions))
 
 
 @torch.no_grad()
 def hidden_activations(net: nn.Sequential, images: Tensor) -> Tensor:
     """Return what the last layer sees, ``(N, units)``, for normalized images ``(N, 28, 28)``."""
-    values = images
-    for layer in list(net)[:-1]:
-        values = layer(values)
-    return values
+    with evaluating(net):
+        activations: Tensor = nn.Sequential(*list(net)[:-1])(images)
+    return activations
 
 
 def confusion_counts(found: Predictions) -> Tensor:

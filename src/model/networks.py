@@ -9,7 +9,6 @@ from src.model.cnn import CNN
 from src.model.mlp import MLP
 
 NetworkName = Literal["mlp", "cnn"]
-SETTINGS = ("network", "hidden_units")  # arguments that a checkpoint must name, to build it again
 
 
 def build_network(

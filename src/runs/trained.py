@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from src.common.errors import RunError
+from src.data.splits import UNIT, normalize
 from src.runs.checkpoint import Checkpoint
 
 
@@ -34,7 +35,7 @@ class PixelClassifier(nn.Module):
         Returns:
             Logits and probabilities, each ``(N, classes)`` float32.
         """
-        logits: Tensor = self.network((images.float() / 255 - self.mean) / self.std)
+        logits: Tensor = self.network(normalize(images, self.mean, self.std))
         return logits, logits.softmax(dim=1)
 
 
@@ -69,7 +70,7 @@ class Trained:
             UsageError: If there is none, or it is damaged, or it does not come from this project.
         """
         checkpoint = Checkpoint.find(ckpt_path, root)
-        mean, std = checkpoint.mean_std or (0.0, 1.0)
+        mean, std = checkpoint.mean_std or UNIT
         network = PixelClassifier(checkpoint.network().float(), mean, std).eval()
         return cls(checkpoint.path, network, checkpoint.classes, checkpoint.recipe, checkpoint.sha256)
 

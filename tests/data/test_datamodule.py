@@ -29,12 +29,24 @@ def test_the_first_images_train_and_the_last_validate(digits: Path) -> None:
     images, labels = read_idx(digits / TRAIN_IMAGES), read_idx(digits / TRAIN_LABELS)
     splits = ready(digits).splits
 
-    assert splits["train"].images.equal(images)
-    assert splits["train"].labels.equal(labels)
+    assert splits["train"].file_images.equal(images)
+    assert splits["train"].file_labels.equal(labels)
     assert (splits["train"].members, splits["val"].members) == (
         range(TRAIN_SIZE - 60),
         range(TRAIN_SIZE - 60, TRAIN_SIZE),
     )
+
+
+@pytest.mark.parametrize("split", ["tail", "stratified"])
+def test_a_splits_images_are_its_own_and_no_others(split: str, digits: Path) -> None:
+    images, labels = read_idx(digits / TRAIN_IMAGES), read_idx(digits / TRAIN_LABELS)
+    splits = ready(digits, split=split).splits
+
+    for name, size in (("train", TRAIN_SIZE - 60), ("val", 60)):
+        members = torch.as_tensor(list(splits[name].members))
+        assert splits[name].images.equal(images[members])
+        assert splits[name].labels.equal(labels[members])
+        assert len(splits[name].images) == size
 
 
 def test_the_real_split_is_the_notebooks(mnist: Path) -> None:
@@ -86,13 +98,13 @@ def test_unit_normalization_is_pixels_over_255(digits: Path) -> None:
     data = ready(digits)
     batch = data.on_after_batch_transfer(next(iter(data.val_dataloader())), 0)
 
-    expected = data.splits["val"].images[-60:].numpy().astype(np.float32) / 255
+    expected = data.splits["val"].images.numpy().astype(np.float32) / 255
     assert batch.images.numpy().tobytes() == expected.tobytes()
 
 
 def test_standard_normalization_uses_the_training_split_alone(digits: Path) -> None:
     data = ready(digits, normalization="standard")
-    train = data.splits["train"].images[:-60]
+    train = data.splits["train"].images
     pixels = train.numpy().astype(np.float64) / 255
 
     assert data.mean_std == pytest.approx((pixels.mean(), pixels.std()), rel=1e-12)
@@ -257,7 +269,7 @@ def test_qmnist_labels_are_the_first_of_eight_numbers(tmp_path: Path) -> None:
     family(tmp_path, "QMNIST", struct.pack(">4B2I32i", 0, 0, 12, 2, 4, 8, *itertools.chain(*rows)))
 
     data = ready(tmp_path, dataset="QMNIST", val_size=1, batch_size=1)
-    assert data.splits["train"].labels.tolist() == [7, 2, 1, 0]
+    assert data.splits["train"].file_labels.tolist() == [7, 2, 1, 0]
 
 
 def test_emnist_stands_upright_and_letters_start_at_a(tmp_path: Path) -> None:
@@ -266,7 +278,7 @@ def test_emnist_stands_upright_and_letters_start_at_a(tmp_path: Path) -> None:
     batch, shown = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))
 
     assert shown.images[0].T.flatten().tolist() == list(range(16)) * 49
-    assert [data.classes[label] for label in data.splits["train"].labels] == ["a", "b", "z", "a"]
+    assert [data.classes[label] for label in data.splits["train"].file_labels] == ["a", "b", "z", "a"]
     assert batch.images[0].T.flatten().tolist() == list(range(16)) * 49
     family(tmp_path, "EMNIST/letters", struct.pack(">4BI4B", 0, 0, 8, 1, 4, 1, 0, 26, 1))
     with pytest.raises(UsageError, match=r"label 0: the classes of EMNIST/letters go from 1 to 26; .*--data.dataset"):

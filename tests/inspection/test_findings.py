@@ -99,6 +99,19 @@ def test_predictions_are_those_of_the_network_in_the_order_of_the_split() -> Non
     assert torch.allclose(last(hidden_activations(net, pixels)), logits, atol=1e-6)
 
 
+def test_a_network_in_training_mode_predicts_without_dropout_and_stays_in_it() -> None:
+    images, labels = synthetic_digits(50, seed=0)
+    net, data = MLP(dropout=0.5), MNISTDataModule()
+    split = Split(images, labels, range(50))
+    first, second = (predict(net.train(), split, data) for _ in range(2))
+
+    assert first.probabilities.equal(second.probabilities)
+    assert first.probabilities.equal(predict(net.eval(), split, data).probabilities)
+    activations = hidden_activations(net.train(), data.normalize(images))
+    assert activations.equal(hidden_activations(net, data.normalize(images)))
+    assert net.training
+
+
 def test_shown_images_stand_upright_and_are_those_of_the_predictions(tmp_path: Path) -> None:
     images, labels = synthetic_digits(50, seed=0)
     data = MNISTDataModule()

@@ -62,6 +62,23 @@ def test_workers_that_begin_at_once_take_each_combination_once(tmp_path: Path, m
 
 
 @experimental
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_of_workers_that_look_at_once_one_takes_the_trial_of_a_stopped_one(tmp_path: Path) -> None:
+    workers = [shared_study(tmp_path, trials=1) for _ in range(8)]
+    barrier = threading.Barrier(len(workers))
+
+    def take(shared: SharedStudy) -> optuna.Trial | None:
+        barrier.wait()
+        return shared.take()
+
+    trial = workers[0].take()
+    for _ in range(5):
+        workers[0].tell(trial, TrialState.FAIL)
+        with ThreadPoolExecutor(len(workers)) as threads:
+            [trial] = [trial for trial in threads.map(take, workers) if trial is not None] or [workers[0].take()]
+
+
+@experimental
 def test_what_two_workers_take_at_once_is_not_one_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shared, other = shared_study(tmp_path, trials=1), shared_study(tmp_path, trials=1)
     ask = shared.study.ask

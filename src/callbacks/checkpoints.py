@@ -49,6 +49,7 @@ class Checkpoints(Checkpoint):
         self.signals = SignalWatch()
         self._saved_step = self._step = 0
         self._batches_done: int | None = None
+        self._is_cut = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Agree on the best score: only the first rank knows the run's folder, and saving takes all ranks."""
@@ -75,6 +76,7 @@ class Checkpoints(Checkpoint):
         """Save within the epoch if it is time to; the end of the epoch saves for its last batch."""
         if not pl_module.automatic_optimization:
             left = len(batch.sizes) - (trainer.global_step - self._step)
+            self._is_cut = left > 0
             if left:  # max_steps has ended an execution
                 loader = loader_of(trainer)
                 loader.load_state_dict({"batches_done": loader.state_dict()["batches_done"] - left})
@@ -135,7 +137,8 @@ class Checkpoints(Checkpoint):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the request, and where in its epoch the training is."""
         checkpoint["config"] = self.config
-        checkpoint["batches_done"] = loader_of(trainer).state_dict()["batches_done"]
+        is_whole = trainer.is_last_batch and not self._is_cut  # of fewer batches too, by limit_train_batches
+        checkpoint["batches_done"] = 0 if is_whole else loader_of(trainer).state_dict()["batches_done"]
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Take where in its epoch the training is, which version 0.1.0 left to Lightning."""

@@ -60,6 +60,7 @@ class StageMetrics(MetricCollection):
         named: dict[str, Metric | MetricCollection] = {"loss": MeanLoss(), **deepcopy(dict(metrics))}
         super().__init__(named, prefix=f"{stage}/", compute_groups=False)
         self.stage = stage
+        self.names = [f"{stage}/{name}" for name in named]  # torchmetrics sorts them
         for name, metric in self.items():
             if any(isinstance(state, list) for state in _state(metric).values()):
                 raise UsageError(
@@ -81,10 +82,10 @@ class StageMetrics(MetricCollection):
             elif len(labels):  # with more devices than samples in a batch, some have none
                 metric.update(logits.detach(), labels)
 
-    @property
-    def names(self) -> list[str]:
-        """What the metrics are called."""
-        return [name for name, _ in self.items()]
+    def compute(self) -> dict[str, Tensor]:
+        """Compute the epoch's means over all devices, scalars by name; every rank must call this."""
+        results = super().compute()
+        return {name: results[name] for name in self.names}
 
     def running(self) -> dict[str, Tensor]:
         """Return loss and accuracy of this rank's samples so far, without talking to other ranks."""

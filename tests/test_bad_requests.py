@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -470,14 +469,7 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(
 ) -> None:
     path = own_run / "checkpoints" / "best.ckpt"
 
-    original = Path.open
-
-    def refuse(self: Path, *arguments: Any, **keywords: Any) -> object:
-        if self == path:
-            raise PermissionError(errno.EACCES, "Permission denied", str(self))
-        return original(self, *arguments, **keywords)
-
-    monkeypatch.setattr(Path, "open", refuse)
+    refusing(monkeypatch, "open", path)
     answer = cli("test", "--ckpt_path", str(path))
 
     check(answer, Request("", (f"{path}: Permission denied",)))
@@ -497,7 +489,9 @@ def test_resuming_in_a_run_that_may_not_be_written_names_it(
 
 
 def test_a_result_that_may_not_be_kept_is_still_shown(cli: Cli, own_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    refusing(monkeypatch, "open", own_run)
+    refusing(monkeypatch, "mkdir", own_run)
+    refusing(monkeypatch, "rename", own_run)
+    refusing(monkeypatch, "replace", own_run)
     answer = cli("test", "--ckpt_path", "best")
 
     check(answer, Request("", (f"{own_run}/test.json: Permission denied",)))

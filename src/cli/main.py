@@ -14,7 +14,7 @@ from pathlib import Path
 
 import docstring_parser
 
-from src.cli.messages import explain, explain_parser_message
+from src.cli.messages import explain, explain_parser_message, with_flags
 from src.cli.parser import Parser, ParserError
 from src.common.errors import UsageError
 from src.common.output import flush, say
@@ -48,7 +48,7 @@ def look_at_data(args: Sequence[str]) -> None:
         request = parser.instantiate(parser.parse_args(args))
     except ParserError as error:
         raise UsageError(explain_parser_message(str(error), list(parser.get_defaults().keys()))) from error
-    say(report(request.data, Path(request.output)))
+    say(with_flags(report(request.data, Path(request.output))))
 
 
 def call(name: str, args: Sequence[str]) -> int:
@@ -111,8 +111,8 @@ def main(args: Sequence[str] | None = None) -> int:
     sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     speak: Callable[[str], None] = partial(print, file=sys.stderr, flush=True)
     leave: Callable[[], None] = flush
+    words = list(sys.argv[1:] if args is None else args)
     try:
-        words = list(sys.argv[1:] if args is None else args)
         if words[:1] == ["data"]:
             look_at_data(words[1:])
         elif words and words[0] in FUNCTIONS:
@@ -140,7 +140,7 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         if os.environ.get("MNIST_TRACEBACK"):
             traceback.print_exc()
-        speak(f"error: {told[0]}")
+        speak(f"error: {with_flags(told[0], words[0] if words else 'fit')}")
         return told[1]
     finally:
         leave()

@@ -5,6 +5,8 @@ import errno
 import os
 import re
 from collections.abc import Collection
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 from torch.distributed import DistError
@@ -87,6 +89,36 @@ def explain(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, OSError) and error.errno in WAYS_OUT and error.filename:
         return one_line(f"{error.filename}: {error.strerror}; {WAYS_OUT[error.errno]}."), UsageError.exit_code
     return None
+
+
+def with_flags(sentence: str, command: str = "fit") -> str:
+    """Turn arguments in backticks into the flags that they are: data and model, also used in notebooks, know no flags.
+
+    Args:
+        sentence: What a person is told.
+        command: The command that was asked for, which decides the flags.
+    """
+    flags = flags_of(command)
+
+    def flag(match: re.Match[str]) -> str:
+        name = match[1]
+        key = name if "." in name else next((key for key in flags if key.rpartition(".")[2] == name), None)
+        return f"--{key}" if key else match[0]
+
+    return re.sub(r"`([\w.]+)`", flag, sentence)
+
+
+def flags_of(command: str) -> list[str]:
+    """Return the flags of a command, dotted, that arguments of data and model may be."""
+    if command in ("predict", "export", "serve"):
+        return list(signature(getattr(import_module(f"src.{command}"), command)).parameters)
+    from src.data.augment import Distortion
+    from src.data.datamodule import MNISTDataModule
+    from src.model.classifier import Classifier
+    from src.model.distillation import Distillation
+
+    groups = {"model": Classifier, "data": MNISTDataModule, "data.distortion": Distortion, "distillation": Distillation}
+    return [f"{group}.{name}" for group, kind in groups.items() for name in signature(kind).parameters]
 
 
 def explain_parser_message(message: str, keys: Collection[str]) -> str:

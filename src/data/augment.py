@@ -47,9 +47,7 @@ class Distortion:
         for field in fields(self):
             value = getattr(self, field.name)
             if not 0 <= value <= below[field.name]:
-                raise UsageError(
-                    f"--data.distortion.{field.name} must be between 0 and {below[field.name]:g}, got {value}."
-                )
+                raise UsageError(f"`{field.name}` must be between 0 and {below[field.name]:g}, got {value}.")
 
     def __call__(self, images: Tensor, seed: int, epoch: int, positions: Tensor) -> Tensor:
         """Distort images; the same arguments give the same images to rounding, whatever else is in the batch.

@@ -73,15 +73,15 @@ class MNISTDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         if batch_size < 1:
-            raise UsageError(f"--data.batch_size must be at least 1, got {batch_size}.")
+            raise UsageError(f"`batch_size` must be at least 1, got {batch_size}.")
         if not (0 <= val_size < 1 if isinstance(val_size, float) else val_size >= 0):
-            raise UsageError(f"--data.val_size must be a whole number from 0 up or a fraction below 1, got {val_size}.")
+            raise UsageError(f"`val_size` must be a whole number from 0 up or a fraction below 1, got {val_size}.")
         if isinstance(normalization, list) and not (
             len(normalization) == 2 and isfinite(normalization[0]) and 0 < normalization[1] < inf
         ):
-            raise UsageError(f"--data.normalization [mean, std] needs two numbers, std above 0, got {normalization}.")
+            raise UsageError(f"`normalization` [mean, std] needs two numbers, std above 0, got {normalization}.")
         if memory_map and on_device:
-            raise UsageError("--data.memory_map and --data.on_device exclude each other: leave one of them out.")
+            raise UsageError("`memory_map` and `on_device` exclude each other: leave one of them out.")
         self.dataset: DatasetName = dataset
         self.data_dir = data_dir
         self.batch_size = batch_size
@@ -146,8 +146,8 @@ class MNISTDataModule(LightningDataModule):
             train, val = split_positions(labels, self.val_size, self.split)
             if self.batch_size > len(train):
                 raise UsageError(
-                    f"--data.batch_size {self.batch_size:,} is larger than the training split: "
-                    f"choose at most {len(train):,}, or a smaller --data.val_size."
+                    f"`batch_size` {self.batch_size:,} is larger than the training split: "
+                    f"choose at most {len(train):,}, or a smaller `val_size`."
                 )
             self.splits["train"] = self.split_of(images, labels, train)
             self.splits["val"] = self.split_of(images, labels, val)

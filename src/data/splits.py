@@ -32,7 +32,7 @@ def split_positions(
     count = round(val_size * size) if isinstance(val_size, float) else val_size
     if count >= size:
         raise UsageError(
-            f"--data.val_size {val_size:,} leaves nothing to train on: it must be below the {size:,} training images."
+            f"`val_size` {val_size:,} leaves nothing to train on: it must be below the {size:,} training images."
         )
     if split == "tail":
         return range(size - count), range(size - count, size)
@@ -82,7 +82,7 @@ def mean_and_std(split: Split) -> tuple[float, float]:
     mean = (counts * values).sum() / counts.sum()
     std = ((counts * (values - mean) ** 2).sum() / counts.sum()).sqrt()
     if std == 0:
-        raise UsageError("--data.normalization standard needs pixels that differ: all training pixels are equal.")
+        raise UsageError("`normalization` standard needs pixels that differ: all training pixels are equal.")
     return float(mean), float(std)
 
 

@@ -98,8 +98,7 @@ def read_test_data(trained: Trained, data_dir: str | None) -> tuple[Split, list[
         files = find_files(Path(folder), dataset) if folder else place_files(dataset)
         images, labels = read_pair(files[2], files[3], dataset)
     except UsageError as error:
-        reason = str(error).replace("--data.data_dir", "--data_dir")
-        raise UsageError(f"an export is checked with the test images: {reason}") from error
+        raise UsageError(f"an export is checked with the test images: {error}") from error
     return Split(images, labels, range(len(labels)), DATASETS[dataset].transposed), files
 
 

@@ -14,6 +14,7 @@ from optuna import Trial
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from src.cli.messages import with_flags
 from src.common.errors import RunError, UsageError, one_line
 from src.common.output import say
 from src.common.signals import STOPS, StoppedError
@@ -71,7 +72,7 @@ def run(shared: SharedStudy, trial: Trial, fit: list[str], data: MNISTDataModule
         except StoppedError:
             raise
         except FAILURES as error:
-            end = f"failed: {one_line(' '.join(str(error).split()))}"
+            end = f"failed: {with_flags(one_line(' '.join(str(error).split())))}"
             trial.set_user_attr(ERROR, end.removeprefix("failed: "))
             counts = shared.tell(trial, TrialState.FAIL)
         else:

@@ -111,5 +111,5 @@ def test_what_was_there_stays_on_a_black_background(images: Tensor) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("rotation", -1), ("scale", 1.0), ("shear", -0.1), ("shift", 29)])
 def test_impossible_strengths_are_refused_by_name(name: str, value: float) -> None:
-    with pytest.raises(UsageError, match=rf"--data\.distortion\.{name} must be between 0 and"):
+    with pytest.raises(UsageError, match=rf"`{name}` must be between 0 and"):
         Distortion(**{name: value})

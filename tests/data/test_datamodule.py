@@ -137,16 +137,16 @@ def test_a_result_names_hash_and_source_of_each_file_that_is_still_there(own_dig
 
 
 def test_equal_pixels_cannot_be_standardised() -> None:
-    with pytest.raises(UsageError, match="normalization standard"):
+    with pytest.raises(UsageError, match="`normalization` standard"):
         mean_and_std(Split(torch.full((3, 28, 28), 7, dtype=torch.uint8), torch.zeros(3), range(3)))
 
 
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"batch_size": 0}, "--data.batch_size must be at least 1"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1"),
         ({"batch_size": 171}, "choose at most 170"),
-        ({"val_size": -1}, "--data.val_size must be"),
+        ({"val_size": -1}, "`val_size` must be"),
         ({"val_size": 1.0}, "fraction below 1"),
         ({"normalization": [0.5]}, "needs two numbers"),
         ({"normalization": [0.5, 0.0]}, "std above 0"),
@@ -281,5 +281,5 @@ def test_emnist_stands_upright_and_letters_start_at_a(tmp_path: Path) -> None:
     assert [data.classes[label] for label in data.splits["train"].file_labels] == ["a", "b", "z", "a"]
     assert batch.images[0].T.flatten().tolist() == list(range(16)) * 49
     family(tmp_path, "EMNIST/letters", struct.pack(">4BI4B", 0, 0, 8, 1, 4, 1, 0, 26, 1))
-    with pytest.raises(UsageError, match=r"label 0: the classes of EMNIST/letters go from 1 to 26; .*--data.dataset"):
+    with pytest.raises(UsageError, match=r"label 0: the classes of EMNIST/letters go from 1 to 26; .*`dataset`"):
         ready(tmp_path, dataset="EMNIST/letters", val_size=1, batch_size=1)

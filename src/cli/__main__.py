@@ -40,7 +40,8 @@ if (on_interrupt := signal.getsignal(signal.SIGINT)) is signal.default_int_handl
     signal.signal(signal.SIGINT, stop_importing)
 gc.disable()  # the imports make 700,000 objects and no garbage, and looking for it takes a fifth of their time
 
-from src.cli.main import main, module_of
+from src.cli.commands import module_of
+from src.cli.main import main
 
 import_module(module_of(sys.argv[1:]))
 signal.signal(signal.SIGINT, on_interrupt)

@@ -14,24 +14,14 @@ from pathlib import Path
 
 import docstring_parser
 
-from src.cli.messages import explain, explain_parser_message, with_flags
+from src.cli.commands import COMMANDS, with_flags
+from src.cli.messages import explain, explain_parser_message
 from src.cli.parser import Parser, ParserError
-from src.common.errors import UsageError
+from src.common.errors import RunError, UsageError
 from src.common.output import flush, say
 from src.common.signals import StoppedError, signal_of
 
-# src/NAME.py has a function NAME, whose arguments are the flags -> what to import at the start; Lightning takes seconds
-FUNCTIONS = {
-    "predict": "src.predict",
-    "export": "src.export",
-    "serve": "src.serve",
-    "sweep": "src.cli.fit",
-}
-
-
-def module_of(words: Sequence[str]) -> str:
-    """Return the module with what a request needs."""
-    return FUNCTIONS.get(words[0] if words else "", "src.cli.fit")
+FLAGS_OF_FIT = ("fit", "validate", "test", "data")  # commands that have some of them
 
 
 def look_at_data(args: Sequence[str]) -> None:
@@ -52,7 +42,14 @@ def look_at_data(args: Sequence[str]) -> None:
 
 
 def call(name: str, args: Sequence[str]) -> int:
-    """Run one of ``FUNCTIONS``: its arguments are the flags, its docstring the help, its result the exit code."""
+    """Run a command, ``src/NAME``'s function NAME: its arguments are the flags, its docstring the help.
+
+    Returns:
+        The exit code, which is its result.
+
+    Raises:
+        UsageError: In its words, with its flags.
+    """
     function = getattr(import_module(f"src.{name}"), name)
     lists = [each.name for each in signature(function).parameters.values() if each.annotation == list[str]]
     described = docstring_parser.parse(function.__doc__ or "")
@@ -69,7 +66,11 @@ def call(name: str, args: Sequence[str]) -> int:
         request = parser.parse_args(args)
     except ParserError as error:
         raise UsageError(explain_parser_message(str(error), list(parser.get_defaults().keys()))) from error
-    exit_code: int = function(**vars(request), **others)
+    try:
+        exit_code: int = function(**vars(request), **others)
+    except (UsageError, RunError) as error:
+        error.args = (with_flags(str(error), None if others else list(signature(function).parameters)),)
+        raise
     return exit_code
 
 
@@ -115,7 +116,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         if words[:1] == ["data"]:
             look_at_data(words[1:])
-        elif words and words[0] in FUNCTIONS:
+        elif words and words[0] in COMMANDS:
             return call(words[0], words[1:])
         else:
             from src.cli.fit import CLI
@@ -140,7 +141,7 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         if os.environ.get("MNIST_TRACEBACK"):
             traceback.print_exc()
-        speak(f"error: {with_flags(told[0], words[0] if words else 'fit')}")
+        speak(f"error: {with_flags(told[0]) if not words or words[0] in FLAGS_OF_FIT else told[0]}")
         return told[1]
     finally:
         leave()

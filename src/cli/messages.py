@@ -5,12 +5,11 @@ import errno
 import os
 import re
 from collections.abc import Collection
-from importlib import import_module
-from inspect import signature
 from pathlib import Path
 
 from torch.distributed import DistError
 
+from src.cli.commands import NAMES
 from src.common.errors import FULL, RunError, UsageError, one_line
 
 OUT_OF_MEMORY = "can't allocate memory|out of memory"  # what torch says of the CPU's and of a GPU's
@@ -25,7 +24,7 @@ WAYS_OUT = {
     errno.ENAMETOOLONG: "name another place, or give it a shorter name",
 }
 NO_CHECKPOINT = "--ckpt_path is missing: give a checkpoint, a run folder, best or last."
-COMMANDS = "fit, validate, test, predict, export, serve, sweep or data"
+COMMANDS = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
 
 # what jsonargparse says -> what a person needs
 REWORDINGS = (
@@ -89,36 +88,6 @@ def explain(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, OSError) and error.errno in WAYS_OUT and error.filename:
         return one_line(f"{error.filename}: {error.strerror}; {WAYS_OUT[error.errno]}."), UsageError.exit_code
     return None
-
-
-def with_flags(sentence: str, command: str = "fit") -> str:
-    """Turn arguments in backticks into the flags that they are: data and model, also used in notebooks, know no flags.
-
-    Args:
-        sentence: What a person is told.
-        command: The command that was asked for, which decides the flags.
-    """
-    flags = flags_of(command)
-
-    def flag(match: re.Match[str]) -> str:
-        name = match[1]
-        key = name if "." in name else next((key for key in flags if key.rpartition(".")[2] == name), None)
-        return f"--{key}" if key else match[0]
-
-    return re.sub(r"`([\w.]+)`", flag, sentence)
-
-
-def flags_of(command: str) -> list[str]:
-    """Return the flags of a command, dotted, that arguments of data and model may be."""
-    if command in ("predict", "export", "serve"):
-        return list(signature(getattr(import_module(f"src.{command}"), command)).parameters)
-    from src.data.augment import Distortion
-    from src.data.datamodule import MNISTDataModule
-    from src.model.classifier import Classifier
-    from src.model.distillation import Distillation
-
-    groups = {"model": Classifier, "data": MNISTDataModule, "data.distortion": Distortion, "distillation": Distillation}
-    return [f"{group}.{name}" for group, kind in groups.items() for name in signature(kind).parameters]
 
 
 def explain_parser_message(message: str, keys: Collection[str]) -> str:

@@ -16,7 +16,6 @@ from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.history import History
 from src.common.errors import UsageError, one_line
 from src.data.datamodule import MNISTDataModule
-from src.inspection.callback import Inspection
 from src.launch.launcher import as_list
 from src.runs.folder import RUNS_FOLDER, Run
 from src.runs.recipe import plain, recipe_of
@@ -50,7 +49,7 @@ class OneBatchTrainer(Trainer):
 
 
 def training_settings(
-    request: Namespace, asked: Namespace, run: Run, data: MNISTDataModule, inspection: Inspection, epochs_done: int
+    request: Namespace, asked: Namespace, run: Run, data: MNISTDataModule, epochs_done: int
 ) -> dict[str, Any]:
     """Return the Trainer's arguments for ``fit``.
 
@@ -59,7 +58,6 @@ def training_settings(
         asked: Those of them that are the Trainer's, instantiated.
         run: The run folder.
         data: The data; it must be set up.
-        inspection: The callback that draws.
         epochs_done: The epochs that the checkpoint to go on from has.
 
     Raises:
@@ -67,8 +65,7 @@ def training_settings(
     """
     config = recipe_of(request)
     history = History(run, config, data)
-    # before the history: what it takes to draw is no part of an epoch's seconds
-    callbacks: list[Callback] = [inspection, history, *as_list(asked.callbacks)]
+    callbacks: list[Callback] = [history, *as_list(asked.callbacks)]
     if request.ema_decay is not None:  # before all that may save a checkpoint after a step
         callbacks.insert(0, EMAWeightAveraging(decay=request.ema_decay))
     if request.model.steps_per_execution > 1 and any(isinstance(each, WeightAveraging) for each in callbacks):

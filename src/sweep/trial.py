@@ -23,7 +23,11 @@ from src.sweep.space import Values, flags
 NOTE = "trial.json"
 SWEEPS_FOLDER = f"{RUNS_FOLDER}/sweeps"
 # before the user's own words, which win
-QUIET = ["--inspection.enabled=false", "--trainer.enable_progress_bar=false", "--trainer.devices=1"]
+QUIET = [
+    "--inspection.enabled=false",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.devices=1",
+]
 
 
 class ParsedError(Exception):

@@ -14,7 +14,7 @@ from optuna import Trial
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from src.cli.messages import with_flags
+from src.cli.commands import with_flags
 from src.common.errors import RunError, UsageError, one_line
 from src.common.output import say
 from src.common.signals import STOPS, StoppedError

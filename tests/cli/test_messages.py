@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from src.cli.commands import with_flags
 from src.cli.main import main
-from src.cli.messages import with_flags
 from src.common.errors import UsageError
 from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier

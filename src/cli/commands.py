@@ -1,0 +1,52 @@
+"""The commands beside fit, validate and test, and their flags: without its line and its folder, a command is gone."""
+
+import re
+from collections.abc import Collection
+from inspect import signature
+
+COMMANDS = {
+    "predict": "reads pictures of digits",
+    "export": "writes a network as ONNX or torch.export program",
+    "serve": "a page to draw digits on",
+    "sweep": "compares many fits",
+    "data": "describes a data set and draws samples of it",
+}
+NAMES = ("fit", "validate", "test", *COMMANDS)
+
+
+def module_of(words: list[str]) -> str:
+    """Return the module to import for a request; some start without Lightning, which takes seconds.
+
+    Args:
+        words: The request.
+    """
+    name = words[0] if words else ""
+    return f"src.{name}" if name in COMMANDS and name not in ("sweep", "data") else "src.cli.fit"
+
+
+def with_flags(sentence: str, flags: Collection[str] | None = None) -> str:
+    """Turn arguments in backticks into the flags that they are: data and model, also used in notebooks, know no flags.
+
+    Args:
+        sentence: What a person is told.
+        flags: A command's, dotted; None for those of fit.
+    """
+    keys = flags_of_fit() if flags is None else flags
+
+    def flag(match: re.Match[str]) -> str:
+        name = match[1]
+        key = name if "." in name else next((key for key in keys if key.rpartition(".")[2] == name), None)
+        return f"--{key}" if key else match[0]
+
+    return re.sub(r"`([\w.]+)`", flag, sentence)
+
+
+def flags_of_fit() -> list[str]:
+    """Return the flags of fit that arguments of data and model are."""
+    from src.data.augment import Distortion
+    from src.data.datamodule import MNISTDataModule
+    from src.model.classifier import Classifier
+    from src.model.distillation import Distillation
+
+    groups = {"model": Classifier, "data": MNISTDataModule, "data.distortion": Distortion, "distillation": Distillation}
+    return [f"{group}.{name}" for group, kind in groups.items() for name in signature(kind).parameters]

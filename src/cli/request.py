@@ -1,0 +1,186 @@
+"""What words ask fit, validate or test for: parsed, with a checkpoint's own settings as the defaults."""
+
+import logging
+import shlex
+from pathlib import Path
+
+from jsonargparse import Namespace
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from src.cli.commands import COMMANDS
+from src.cli.flags import add_flags, add_seed
+from src.cli.messages import NO_CHECKPOINT, explain_parser_message
+from src.cli.parser import Parser, ParserError
+from src.cli.refusals import (
+    refuse_conflicts,
+    refuse_forgotten,
+    refuse_impossible,
+    refuse_settings,
+    refuse_with_several_steps,
+)
+from src.cli.teacher import find_teacher
+from src.cli.trainer import OneBatchTrainer
+from src.common.errors import UsageError
+from src.data.datamodule import MNISTDataModule
+from src.launch.job import Job
+from src.launch.launcher import Launch
+from src.launch.ranks import Ranks
+from src.model.classifier import Classifier
+from src.runs.checkpoint import Checkpoint
+from src.runs.folder import Run, find_checkpoint
+from src.runs.recipe import dotted
+from src.runs.trained import Trained
+
+for name in ("lightning.pytorch", "lightning.fabric"):
+    logging.getLogger(name).setLevel(logging.WARNING)  # hardware found, seed set, tips: nothing to act on
+DESCRIPTION = (
+    "Train, evaluate and use an MLP on MNIST. Beside the subcommands below there are "
+    + ", ".join(f"{name} ({meaning})" for name, meaning in COMMANDS.items())
+    + ", each with its own --help.\nWith MNIST_TRACEBACK=1 in the environment an error shows its full traceback."
+)
+TRAINER_DEFAULTS = {
+    "max_epochs": 10,
+    "enable_model_summary": False,  # the console shows the network with exact counts
+    "num_sanity_val_steps": 0,  # data and model are checked before; two batches would only cost start-up time
+}
+
+
+class FitParser(Parser, LightningArgumentParser):
+    """Lightning's parser with messages for people."""
+
+
+class Request(LightningCLI):
+    """LightningCLI up to the parsed request, whose checkpoint is read and whose teacher is found.
+
+    A checkpoint's own settings take the place of the defaults, so that config files and flags still win over them.
+
+    Args:
+        words: The words of the request.
+        launch: How this process was started.
+        ranks: The processes that work together.
+
+    Attributes:
+        checkpoint: What to go on from or evaluate, if anything.
+        run: The run to go on in, which is locked.
+        teacher: The network to learn from, if any.
+    """
+
+    def __init__(self, words: list[str], launch: Launch, ranks: Ranks) -> None:
+        self.words = words
+        self.launch = launch
+        self.ranks = ranks
+        self.job = Job(words)
+        self.parsers: list[LightningArgumentParser] = []
+        self.checkpoint: Checkpoint | None = None
+        self.run: Run | None = None
+        self.teacher: Trained | None = None
+        self.command = shlex.join(["python", "-m", "src.cli", *words])
+        try:
+            self._start()
+        finally:
+            if self.run is not None:
+                self.run.unlock()
+
+    def _start(self) -> None:
+        super().__init__(
+            Classifier,
+            MNISTDataModule,
+            save_config_callback=None,
+            trainer_class=OneBatchTrainer,
+            trainer_defaults=TRAINER_DEFAULTS,
+            parser_class=FitParser,
+            parser_kwargs={"prog": "python -m src.cli", "allow_abbrev": False, "description": DESCRIPTION},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Name the Trainer's methods on offer, and their arguments that are not flags."""
+        evaluation = {"model", "dataloaders", "datamodule", "ckpt_path", "verbose", "weights_only"}
+        training = {"model", "train_dataloaders", "val_dataloaders", "datamodule", "ckpt_path", "weights_only"}
+        return {"fit": training, "validate": evaluation, "test": evaluation}
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the seed in the place of Lightning's."""
+        add_seed(parser)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add our own flags."""
+        add_flags(parser)
+        self.parsers.append(parser)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse the request; with a checkpoint once more, its settings then being the defaults."""
+        request = [word for word in self.words if not word.startswith("--print_config")]  # which ends the parsing
+        try:
+            self.config = parser.parse_args(request)
+            if self.config.subcommand == "fit":
+                self.request.ckpt_path = self.ranks.from_first("own run", self._own_run) or self.request.ckpt_path
+            if self.request.ckpt_path is not None:
+                self.checkpoint = self._read_checkpoint()
+                self.config = parser.parse_args(request)
+                refuse_conflicts(self.request, self.checkpoint, training=self.config.subcommand == "fit")
+            if request != self.words:
+                parser.parse_args(self.words)
+            if self.request.ckpt_path is None and self.config.subcommand != "fit":
+                raise UsageError(NO_CHECKPOINT)
+            self.request.ckpt_path = None  # Lightning would load the file again and let it win over flags
+            refuse_impossible(self.request)
+            if self.config.subcommand == "fit":
+                refuse_with_several_steps(self.request)
+                if self.checkpoint and not self.request.trainer.fast_dev_run:
+                    refuse_forgotten(self.request, self.checkpoint, self.words)
+                before = self.checkpoint.teacher if self.checkpoint else (None, "")
+                self.teacher = find_teacher(self.request, self.root, before)
+        except UnicodeDecodeError as error:
+            raise UsageError("a config is not UTF-8 text: save it as UTF-8.") from error
+        except ParserError as error:
+            keys = {key for subparser in self.parsers for key in subparser.get_defaults().keys()}  # noqa: SIM118
+            raise UsageError(explain_parser_message(str(error), keys)) from error
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds ``lightning_logs``."""
+        return Path(self.request.trainer.default_root_dir or ".")
+
+    def _own_run(self) -> str:
+        """Return the run that this job made before it was restarted, if it has a checkpoint; else nothing."""
+        run = self.job.run_made(self.root)
+        return str(run.path) if run and run.last.exists() else ""
+
+    def _read_checkpoint(self) -> Checkpoint:
+        """Read the checkpoint that is asked for, and make its settings the defaults."""
+        training = self.config.subcommand == "fit"
+        if training and self.launch.is_first:
+            # locked before it is read: another process could go on with it and save in between
+            path = find_checkpoint(self.request.ckpt_path, self.root, "last")
+            run = Run.of_checkpoint(path)
+            if run.continues_from(path):
+                run.lock()
+                self.run = run
+        checkpoint = Checkpoint.find(self.request.ckpt_path, self.root, training)
+        refuse_settings(checkpoint)
+        checkpoint.network()  # it says what does not fit, before the data is read and the run is made
+        try:
+            self.parsers[0].parse_object(checkpoint.recipe)
+        except ParserError as error:
+            raise ParserError(f"{checkpoint.path} has a setting that cannot be used: {error}") from error
+        parts = checkpoint.recipe if training else ("model", "data")
+        settings = {part: checkpoint.recipe[part] for part in parts if part in checkpoint.recipe}
+        for subparser in self.parsers:
+            subparser.set_defaults(dotted(settings))
+        return checkpoint
+
+    @property
+    def request(self) -> Namespace:
+        """The parsed arguments of the chosen subcommand."""
+        chosen: Namespace = self.config[self.config.subcommand]
+        return chosen
+
+    def to_yaml(self) -> str:
+        """Return what was asked for as a config, which may stand before or behind a ``--ckpt_path``."""
+        request = self.request.clone()
+        request.pop("ckpt_path")
+        content: str = self.parsers[0].dump(request, skip_unset=False)
+        return content

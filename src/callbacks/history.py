@@ -20,6 +20,7 @@ from src.callbacks.hparams import hyperparameters, overlays
 from src.common.errors import RunError
 from src.common.files import read_regular, write_atomic
 from src.data.datamodule import MNISTDataModule
+from src.data.report import describe
 from src.model.classifier import Classifier
 from src.runs.folder import Run
 
@@ -134,7 +135,7 @@ class History(Callback):
             "seed": self.config["seed_everything"],
             "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
             "git_commit": git_commit(),
-            "data": self.datamodule.describe(),
+            "data": describe(self.datamodule),
             "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
             "epochs": self.epochs,
             "best": {**best, "checkpoint": str(self.run.best)} if best else None,

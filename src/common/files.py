@@ -65,17 +65,12 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageError(
-            f"{error.filename or path} cannot be read ({error.strerror}): make it readable, or name another."
-        ) from error
+        name = error.filename or path
+        raise UsageError(f"{name} cannot be read ({error.strerror}): make it readable, or name another.") from error
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as a hexadecimal string.
-
-    Raises:
-        UsageError: If the file cannot be read.
-    """
+    """Return the SHA-256 of a file, hexadecimal; UsageError if it cannot be read."""
     with reading(path), open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

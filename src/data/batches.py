@@ -65,6 +65,19 @@ class Split(NamedTuple):
         return images.transpose(1, 2) if self.transposed else images
 
 
+def moved(splits: dict[str, Split], device: torch.device) -> dict[str, Split]:
+    """Return splits whose images lie on a device; those of a file are moved once."""
+    placed: dict[int, tuple[Tensor, Tensor]] = {}
+    result = {}
+    for name, split in splits.items():
+        if id(split.file_images) not in placed:
+            placed[id(split.file_images)] = split.file_images.to(device), split.file_labels.to(device)
+        images, labels = placed[id(split.file_images)]
+        members = split.members if isinstance(split.members, range) else split.members.to(device)
+        result[name] = split._replace(file_images=images, file_labels=labels, members=members)
+    return result
+
+
 class EpochOrder:
     """The order of the training samples as a pure function of seed and epoch.
 

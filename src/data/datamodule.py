@@ -1,6 +1,5 @@
 """MNIST and its family for Lightning: placement, split, normalization and loaders."""
 
-import contextlib
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +9,8 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from src.common.errors import UsageError
-from src.common.files import sha256
 from src.data.augment import Distortion
-from src.data.batches import Batch, BatchLoader, EpochOrder, Split
-from src.data.checks import source_of
+from src.data.batches import Batch, BatchLoader, EpochOrder, Split, moved
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import read_pair
 from src.data.sources import find_files, place_files
@@ -99,11 +96,7 @@ class MNISTDataModule(LightningDataModule):
         self._shared: Split | None = None
 
     def share(self, other: "MNISTDataModule") -> None:
-        """Take the training images from another one that has read them already, if it would read the same files.
-
-        Args:
-            other: It must be set up for ``fit``; it is checked that its test images were.
-        """
+        """Take the training images from another one, set up for ``fit``, if it would read the same files."""
         if (self.dataset, self.data_dir, self.memory_map) == (other.dataset, other.data_dir, other.memory_map):
             self.files, self._shared = other.files, other.splits["train"]
 
@@ -111,14 +104,6 @@ class MNISTDataModule(LightningDataModule):
     def classes(self) -> tuple[str, ...]:
         """The classes' names; a label is a position in them."""
         return DATASETS[self.dataset].classes
-
-    @property
-    def sources(self) -> dict[Path, str]:
-        """Where each file comes from and whether it was checked, in words."""
-        return {
-            path: "a folder of your own, not checked" if self.data_dir else source_of(path, self.dataset)
-            for path in self.files
-        }
 
     def prepare_data(self) -> None:
         """Place the files unless a folder was named; safe to run in several processes at once."""
@@ -132,11 +117,10 @@ class MNISTDataModule(LightningDataModule):
         ``test`` does not fail afterwards, and keeps nothing of them.
         """
         self.prepare_data()  # Lightning leaves it out on all ranks of a node but the first
-        if stage == "test":
-            if "test" not in self.splits:
-                images, labels = self.read("test")
-                self.splits["test"] = self.split_of(images, labels, range(len(labels)))
-        elif "train" not in self.splits:
+        if stage == "test" and "test" not in self.splits:
+            images, labels = self.read("test")
+            self.splits["test"] = self.split_of(images, labels, range(len(labels)))
+        if stage != "test" and "train" not in self.splits:
             if self._shared:
                 images, labels = self._shared.file_images.cpu(), self._shared.file_labels.cpu()
             else:
@@ -181,26 +165,13 @@ class MNISTDataModule(LightningDataModule):
     ) -> BatchLoader:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         if self.on_device and self.trainer:
-            self._move_to(self.trainer.strategy.root_device)
+            self.splits = moved(self.splits, self.trainer.strategy.root_device)
         return BatchLoader(self.splits[name], batch_size, sampler, rank, world_size, steps_per_execution)
-
-    def _move_to(self, device: torch.device) -> None:
-        """Move the images to a device, once; the splits of a file share them."""
-        placed: dict[int, tuple[Tensor, Tensor]] = {}
-        for name, split in self.splits.items():
-            if id(split.file_images) not in placed:
-                placed[id(split.file_images)] = split.file_images.to(device), split.file_labels.to(device)
-            images, labels = placed[id(split.file_images)]
-            members = split.members if isinstance(split.members, range) else split.members.to(device)
-            self.splits[name] = split._replace(file_images=images, file_labels=labels, members=members)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move the batch as uint8: a quarter of the bytes of float32."""
-        return batch._replace(
-            images=batch.images.to(device, non_blocking=True),
-            labels=batch.labels.to(device, non_blocking=True),
-            positions=batch.positions.to(device, non_blocking=True),
-        )
+        images, labels, positions = (part.to(device, non_blocking=True) for part in batch[:3])
+        return batch._replace(images=images, labels=labels, positions=positions)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Turn the images into normalized float32, distorted in training, on the device."""
@@ -212,11 +183,7 @@ class MNISTDataModule(LightningDataModule):
         return batch._replace(images=self.normalize(images))
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Turn pixels of any shape from 0 (background) to 255 into float32 as the network takes it.
-
-        Args:
-            images: uint8, or float32 that may be overwritten.
-        """
+        """Turn pixels of any shape, uint8 or float32 that may be overwritten, into what the network takes."""
         return normalize(images, *(self.mean_std or UNIT))
 
     def state_dict(self) -> dict[str, Any]:
@@ -231,18 +198,3 @@ class MNISTDataModule(LightningDataModule):
         """Take the statistics of a checkpoint, unless another normalization was asked for."""
         if state_dict["normalization"] == self.normalization and state_dict["mean_std"]:
             self.mean_std = tuple(state_dict["mean_std"])
-
-    def describe(self) -> dict[str, Any]:
-        """Say which data a run saw: the classes' names, SHA-256 and source of each file, and the size of each split."""
-        digests = {}
-        for path in self.files:
-            with contextlib.suppress(UsageError):  # deleted since it was read: that must not cost the run's result
-                digests[str(path)] = sha256(path)
-        return {
-            "dataset": self.dataset,
-            "classes": list(self.classes),
-            "sha256": digests,
-            "source": {str(path): source for path, source in self.sources.items()},
-            "split": {name: len(split.members) for name, split in self.splits.items()},
-            "mean_std": self.mean_std,
-        }

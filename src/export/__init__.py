@@ -134,7 +134,7 @@ def describe(trained: Trained, test: Split, files: list[Path], logits: Tensor) -
 def digests(trained: Trained, files: list[Path]) -> dict[str, str]:
     """Return the SHA-256 of the data's files by name, as the run recorded them, or else as they are now."""
     try:
-        result = json.loads((Run.of_checkpoint(trained.checkpoint).path / "result.json").read_bytes())
+        result = json.loads(read_regular(Run.of_checkpoint(trained.checkpoint).path / "result.json"))
         return {Path(path).name: str(digest) for path, digest in result["data"]["sha256"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # of a killed run, or a copied checkpoint
         return {path.name: sha256(path) for path in files}

@@ -1,7 +1,6 @@
 """TensorBoard beyond curves: what the network learned, where it fails, how sure it is."""
 
 import copy
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,15 +13,13 @@ from torch import nn
 
 from src.common.errors import FULL, UsageError
 from src.common.events import event_file
-from src.common.files import read_regular
-from src.common.output import say
+from src.common.output import say, warn
 from src.common.signals import StoppedError, signal_of
-from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
-from src.inspection.dashboards import OF_EVALUATION, OF_NETWORK, Evaluation, Network, draw_graph
+from src.inspection.draw import code, draw_evaluation, draw_network, guard, write_text
 from src.inspection.findings import predict
+from src.inspection.views import Evaluation
 from src.model.classifier import Classifier
-from src.model.networks import parameter_table
 from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run
 
@@ -30,9 +27,6 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 PROJECTED = 2_000
-METRICS = """`train/loss` and `train/acc` are means over the batches of an epoch, each taken before its step, with
-dropout and distortion, of the weights of that moment. `val/*` and `test/*` belong to the end of the epoch: of images
-as they are, without dropout, of the averaged weights if `ema_decay` is set."""
 
 
 class Inspection(Callback):
@@ -92,20 +86,20 @@ class Inspection(Callback):
             if trainer.global_step == 0:
                 self._initial = _copy_of_network(pl_module)
             else:
-                self._guard("this run", partial(_take_back, folder, trainer.current_epoch))
+                guard("this run", partial(_take_back, folder, trainer.current_epoch))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Inspect the epochs before, whose checkpoints are written by now."""
         epoch, folder = trainer.current_epoch, self._folder(trainer)
         if folder and self.every_n_epochs and epoch and epoch % self.every_n_epochs == 0:
-            self._guard("this run", partial(self._inspect_training, folder, pl_module, epoch, is_end=False))
+            guard("this run", partial(self._inspect_training, folder, pl_module, epoch, is_end=False))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Inspect the result of training."""
         if folder := self._folder(trainer):
             epoch = trainer.current_epoch
             try:
-                self._guard("this run", partial(self._inspect_training, folder, pl_module, epoch, is_end=True))
+                guard("this run", partial(self._inspect_training, folder, pl_module, epoch, is_end=True))
             except BaseException as end:
                 if not (number := signal_of(end)):
                     raise
@@ -117,23 +111,13 @@ class Inspection(Callback):
         if self.enabled and trainer.is_global_zero and self.checkpoint.parent == self.run.best.parent:
             found = trainer.callback_metrics.items()
             metrics = {name: float(value) for name, value in found if name.startswith("test/")}
-            self._guard("this test", partial(self._inspect_test, pl_module, metrics))
+            guard("this test", partial(self._inspect_test, pl_module, metrics))
 
     def _folder(self, trainer: Trainer) -> Path | None:
         """Return where TensorBoard's files go, or None if there is nothing to write."""
         if not self.enabled or not trainer.is_global_zero:
             return None
         return next((Path(log.log_dir) for log in trainer.loggers if isinstance(log, TensorBoardLogger)), None)
-
-    def _guard(self, what: str, work: Callable[[], None]) -> None:
-        """Turn whatever goes wrong into one line; a full disk is left to the caller."""
-        try:
-            work()
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno in FULL:
-                raise
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            print(f"warning: TensorBoard lacks {what} ({reason})", file=sys.stderr)
 
     def _write(self, folder: Path, work: "Callable[[SummaryWriter], None]", ending: str = "") -> None:
         threads = torch.get_num_threads()
@@ -146,11 +130,7 @@ class Inspection(Callback):
             if error.errno not in FULL:
                 raise
             self.enabled = False
-            print(
-                f"warning: no more pictures for TensorBoard, {folder} cannot be written: {error.strerror}; "
-                "free some space.",
-                file=sys.stderr,
-            )
+            warn(f"no more pictures for TensorBoard, {folder} cannot be written: {error.strerror}; free some space.")
         finally:
             torch.set_num_threads(threads)
 
@@ -162,10 +142,12 @@ class Inspection(Callback):
 
         def write(writer: "SummaryWriter") -> None:
             if is_end:
-                self._guard("the text", partial(self._write_text, writer, net, epoch))
+                guard("the text", partial(write_text, writer, self.command, self.run, net, epoch))
             if is_new:
-                self._guard("the network", partial(self._draw_network, writer, net, step, is_first))
-                self._guard("the validation split", partial(self._draw_split, writer, folder, net, step))
+                # TensorBoard wants one graph for a run, and steps that never go back
+                initial = self._initial if is_first else None
+                guard("the network", partial(draw_network, writer, net, initial, self.data, step, is_first))
+                guard("the validation split", partial(self._draw_split, writer, folder, net, step))
 
         if is_new or (is_end and self._has_trained):
             self._write(folder, write, f".step{step}")
@@ -177,10 +159,17 @@ class Inspection(Callback):
         def write(writer: "SummaryWriter") -> None:
             for name, value in metrics.items():
                 writer.add_scalar(name, value, step)
-            writer.add_text("test/command", _code(self.command), step)
+            writer.add_text("test/command", code(self.command), step)
             self._draw_split(writer, self.run.path, net, step)
 
         self._write(self.run.path, write)
+
+    def _draw_split(self, writer: "SummaryWriter", folder: Path, net: nn.Sequential, step: int) -> None:
+        if not len(self.data.splits[self.split].members):
+            say("No validation split, so TensorBoard has no pictures of mistakes; `test` adds those of the test split")
+            return
+        found = predict(net, self.data.splits[self.split], self.data)
+        draw_evaluation(Evaluation(writer, folder, net, found, self.data, self.split, self.samples, step))
 
     def _best(self, pl_module: LightningModule, epoch: int) -> tuple[nn.Sequential, int]:
         """Return a copy of the network with the checkpoint's weights, or else its own, and their epoch."""
@@ -190,32 +179,6 @@ class Inspection(Callback):
         saved = Checkpoint.read(self.checkpoint)
         net.load_state_dict(saved.weights)
         return net, saved.epochs
-
-    def _write_text(self, writer: "SummaryWriter", net: nn.Sequential, step: int) -> None:
-        writer.add_text("run/command", _code(self.command), step)
-        writer.add_text("run/config", _code(read_regular(self.run.path / "config.yaml").decode()), step)
-        writer.add_text("run/parameters", _code(parameter_table(net)), step)
-        writer.add_text("run/metrics", METRICS, step)
-
-    def _draw_network(self, writer: "SummaryWriter", net: nn.Sequential, step: int, is_first: bool) -> None:
-        batch: Batch = self.data.on_after_batch_transfer(next(iter(self.data.train_dataloader())), 0)
-        size = batch.sizes[0]  # of the first optimizer step
-        batch = batch._replace(images=batch.images[:size].cpu(), labels=batch.labels[:size].cpu())
-        # TensorBoard wants one graph for a run, and steps that never go back
-        initial = self._initial if is_first else None
-        network = Network(writer, net, initial, batch, self.data, step)
-        for draw in (*OF_NETWORK, draw_graph) if is_first else OF_NETWORK:
-            self._guard(_name(draw), partial(draw, network))
-
-    def _draw_split(self, writer: "SummaryWriter", folder: Path, net: nn.Sequential, step: int) -> None:
-        split = self.data.splits[self.split]
-        if not len(split.members):
-            say("No validation split, so TensorBoard has no pictures of mistakes; `test` adds those of the test split")
-            return
-        found = predict(net, split, self.data)
-        evaluation = Evaluation(writer, folder, net, found, self.data, self.split, self.samples, step)
-        for draw in OF_EVALUATION:
-            self._guard(_name(draw), partial(draw, evaluation))
 
 
 def _copy_of_network(pl_module: LightningModule) -> nn.Sequential:
@@ -235,12 +198,3 @@ def _take_back(folder: Path, epoch: int) -> None:
     for path, step in _steps(folder).items():
         if step > epoch:
             path.unlink()
-
-
-def _code(text: str) -> str:
-    """Return text as a block of code in Markdown."""
-    return f"```\n{text.strip()}\n```"
-
-
-def _name(draw: Callable[..., None]) -> str:
-    return f"the {draw.__name__.removeprefix('draw_').replace('_', ' ')}"

@@ -1,80 +1,21 @@
 """What each of TensorBoard's dashboards shows of a network: one function per picture, curve or table."""
 
 import warnings
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from src.common import drawing
-from src.data.batches import Batch
-from src.data.datamodule import MNISTDataModule
+from src.common import charts, drawing
 from src.inspection import findings
-from src.inspection.findings import Predictions
 from src.inspection.projector import write_projector
+from src.inspection.views import Evaluation, Network
 
 if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+    pass
 
 FIRST_BATCH, UNITS, MISTAKES, SUREST = 200, 1_024, 40, 18  # how many are drawn, at most
-
-
-@dataclass
-class Network:
-    """A network to show.
-
-    Attributes:
-        writer: Where to write.
-        net: The network, on the CPU.
-        initial: The network before training, or None if it is not to be shown.
-        batch: The first training batch as the network sees it.
-        data: The data.
-        step: The epoch of the weights.
-    """
-
-    writer: "SummaryWriter"
-    net: nn.Sequential
-    initial: nn.Sequential | None
-    batch: Batch
-    data: MNISTDataModule
-    step: int
-
-
-@dataclass
-class Evaluation:
-    """A network's predictions for a split, to show.
-
-    Attributes:
-        writer: Where to write.
-        folder: The run, for the Projector's files.
-        net: The network, on the CPU.
-        found: The predictions.
-        data: The data.
-        split: ``val`` or ``test``.
-        samples: Images in the Projector.
-        step: The epoch of the weights.
-    """
-
-    writer: "SummaryWriter"
-    folder: Path
-    net: nn.Sequential
-    found: Predictions
-    data: MNISTDataModule
-    split: str
-    samples: int
-    step: int
-
-    def images(self, chosen: Tensor) -> Tensor:
-        """Return the images of some predictions, upright, ``(N, 28, 28)`` uint8."""
-        split = self.data.splits[self.split]
-        return split.upright(self.found.positions[chosen].to(split.file_images.device)).cpu()
-
-    def title(self, text: str) -> str:
-        """Return a heading that says what the picture belongs to."""
-        return f"{text} ({self.data.dataset} {self.split}, weights of epoch {self.step})"
 
 
 def draw_first_batch(of: Network) -> None:
@@ -127,7 +68,7 @@ def draw_graph(of: Network) -> None:
 def draw_confusion(of: Evaluation) -> None:
     """Images: the confusion matrix."""
     counts = findings.confusion_counts(of.found)
-    picture = drawing.confusion(counts, of.data.classes, of.title("Confusion"))
+    picture = charts.confusion(counts, of.data.classes, of.title("Confusion"))
     of.writer.add_image(f"{of.split}/confusion", picture, of.step, dataformats="HWC")
 
 
@@ -163,7 +104,7 @@ def draw_calibration(of: Evaluation) -> None:
         f"expected calibration error {error:.4f}",
         f"mean confidence {of.found.confidence.mean():.4f}, accuracy {right:.4f}",
     ]
-    picture = drawing.reliability(*findings.calibration_bins(of.found), of.title("Reliability"), notes)
+    picture = charts.reliability(*findings.calibration_bins(of.found), of.title("Reliability"), notes)
     of.writer.add_image(f"{of.split}/reliability", picture, of.step, dataformats="HWC")
     of.writer.add_scalar(f"{of.split}/calibration_error", error, of.step)
 

@@ -24,7 +24,7 @@ class Exact(LightningModule):
 
     Args:
         metrics: Those beside the loss, by name; each takes logits and labels.
-        steps_per_execution: Optimizer steps in one batch of Lightning's.
+        steps_per_execution: Optimizer steps in one of Lightning's batches.
         cuda_graph: Run the steps of an execution as one CUDA graph.
         seed: Decides what is dropped.
     """
@@ -36,8 +36,7 @@ class Exact(LightningModule):
         if cuda_graph and steps_per_execution == 1:
             raise UsageError("`cuda_graph` needs several steps to capture: give `steps_per_execution` 48.")
         self.automatic_optimization = steps_per_execution == 1  # else Lightning would take one step for all of them
-        self.steps_per_execution = steps_per_execution
-        self.cuda_graph = cuda_graph
+        self.steps_per_execution, self.cuda_graph = steps_per_execution, cuda_graph
         self.seed = seed
         self.dropout = 0.0
         self._execution: Execution | None = None
@@ -132,7 +131,7 @@ class Exact(LightningModule):
         self.test_metrics.reset()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Step the schedules of whole epochs where Lightning does not, which counts executions."""
+        """Step the schedules of whole epochs where Lightning does not."""
         if self._execution is not None and self.trainer.is_last_batch:
             step_schedules(self.trainer, "epoch", self.current_epoch + 1)
 
@@ -162,7 +161,7 @@ class Exact(LightningModule):
         self.log_dict(metrics.compute(), logger=False, sync_dist=True, reduce_fx="max")
 
     def check_finite(self) -> None:
-        """Make sure that weights and losses of the epoch so far are numbers on all devices; every rank must call this.
+        """Make sure that weights and losses of the epoch are finite on all devices; every rank must call this.
 
         Raises:
             RunError: On all of them, if one is not, with the first such batch.

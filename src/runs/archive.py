@@ -9,8 +9,9 @@ import hashlib
 import io
 import pickle
 import pickletools
+import reprlib
 import zipfile
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from math import prod
 from pathlib import Path
@@ -24,22 +25,13 @@ from src.common.files import open_regular
 
 PROTOCOL = 2  # of the pickles that torch.save writes; later ones have instructions that allocate by a number
 MOST_INSTRUCTIONS, MOST_BYTES = 1_000_000, 8 << 20  # of a pickle, which has the names and numbers but no weights
-MOST_TENSORS = 10_000
-MOST_VALUES, DEEPEST, MOST_DIMENSIONS = 1_000_000, 50, 8  # of what it stands for
+MOST_TENSORS, MOST_VALUES, DEEPEST, MOST_DIMENSIONS = 10_000, 1_000_000, 50, 8  # of what it stands for
 STORAGES = {
-    "BoolStorage": torch.bool,
-    "ByteStorage": torch.uint8,
-    "CharStorage": torch.int8,
-    "ShortStorage": torch.int16,
-    "IntStorage": torch.int32,
-    "LongStorage": torch.int64,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "FloatStorage": torch.float32,
-    "DoubleStorage": torch.float64,
-    "ComplexFloatStorage": torch.complex64,
-    "ComplexDoubleStorage": torch.complex128,
-}
+    "BoolStorage": torch.bool, "ByteStorage": torch.uint8, "CharStorage": torch.int8, "ShortStorage": torch.int16,
+    "IntStorage": torch.int32, "LongStorage": torch.int64, "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16, "FloatStorage": torch.float32, "DoubleStorage": torch.float64,
+    "ComplexFloatStorage": torch.complex64, "ComplexDoubleStorage": torch.complex128,
+}  # fmt: skip
 
 
 class DamagedCheckpointError(UsageError):
@@ -81,8 +73,7 @@ def load_safely(path: Path) -> tuple[Any, str]:
                 _check_pickle(archive)
                 file.seek(0)
                 content = torch.load(file, map_location="cpu", weights_only=True)
-                for _ in values(content):
-                    pass
+                deque(values(content), maxlen=0)  # which refuses too many
                 file.seek(0)
                 return content, hashlib.file_digest(file, "sha256").hexdigest()
         except Refused as error:
@@ -203,7 +194,7 @@ def shown(value: Any) -> str:
     """Return a value from a file as a message may quote it: text of a tensor of many dimensions takes for ever."""
     if isinstance(value, str | int | float | bool | None):
         try:
-            return repr(value)[:60]
+            return reprlib.repr(value)
         except ValueError:  # Python does not write numbers that are too long
             return "a number too long to write"
     return f"a {type(value).__name__}" + (f" of {tuple(value.shape)}" if isinstance(value, Tensor) else "")

@@ -89,14 +89,9 @@ class Checkpoint:
         return checkpoint
 
     def refuse(self, problem: str) -> None:
-        """Say that the file is none of this project's.
-
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError(
-            f"{self.path} is not a checkpoint of this project: {problem}; name one that fit wrote with this code."
-        )
+        """Raise UsageError, as the file is none of this project's."""
+        what = f"{self.path} is not a checkpoint of this project"
+        raise UsageError(f"{what}: {problem}; name one that fit wrote with this code.")
 
     def _check_recipe(self) -> None:
         """Refuse settings that are no plain values, or so many or long that a parser would hang over them."""
@@ -121,8 +116,7 @@ class Checkpoint:
     @property
     def recipe(self) -> dict[str, Any]:
         """The request that made it, as plain values."""
-        recipe: dict[str, Any] = self.content["config"]
-        return recipe
+        return dict(self.content["config"])
 
     def setting(self, part: str, name: str, default: Any = MISSING) -> Any:
         """Return a setting of its recipe, or a default, without which it must be there."""

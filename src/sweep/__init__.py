@@ -13,8 +13,8 @@ from src.common.signals import StoppedError, signal_of
 from src.runs.recipe import recipe_of
 
 if TYPE_CHECKING:
+    from src.sweep.request import FitRequest
     from src.sweep.study import SharedStudy
-    from src.sweep.trial import FitRequest
 
 TRIALS = 30
 # what a launcher tells its processes; here each of them is a worker of its own
@@ -60,10 +60,11 @@ def sweep(
         from optuna.exceptions import ExperimentalWarning, StorageInternalError
         from sqlalchemy.exc import SQLAlchemyError
 
+        from src.sweep.request import FitRequest
         from src.sweep.space import read_space
         from src.sweep.storage import own_file, storage_name
         from src.sweep.study import SharedStudy
-        from src.sweep.trial import SWEEPS_FOLDER, FitRequest
+        from src.sweep.trial import SWEEPS_FOLDER
         from src.sweep.workers import STARTED_BY_WORKERS, start_workers, work
     except ModuleNotFoundError as error:
         raise UsageError(

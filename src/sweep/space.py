@@ -18,6 +18,7 @@ from optuna.distributions import (
 )
 
 from src.common.errors import UsageError
+from src.common.files import read_regular
 from src.common.yaml_text import load_yaml
 
 KINDS = {"log": (int, float), "float": (int, float), "int": (int,), "choice": (), "grid": ()}
@@ -100,7 +101,7 @@ def read_space(path: str) -> Space:
         UsageError: If there is no such file, or it is not YAML, or a key has no range or list of values.
     """
     try:
-        content = load_yaml(Path(path).read_text("utf-8"))
+        content = load_yaml(read_regular(Path(path)).decode())
     except FileNotFoundError as error:
         raise UsageError(f"--space {path}: no such file; name one such as configs/sweep.yaml.") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:

@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ from src.callbacks.checkpoints import Checkpoints
 from src.callbacks.history import History
 from src.cli.fit import CLI
 from src.common.errors import UsageError
-from src.common.files import write_atomic
+from src.common.files import read_regular, write_atomic
 from src.data.datamodule import MNISTDataModule
-from src.launch.launcher import Launch, number_of_devices
+from src.launch.launcher import Launch
 from src.launch.ranks import Ranks
 from src.runs.folder import RUNS_FOLDER, Run
 from src.sweep.space import Values, flags
@@ -28,60 +27,6 @@ QUIET = [
     "--trainer.enable_progress_bar=false",
     "--trainer.devices=1",
 ]
-
-
-class ParsedError(Exception):
-    """Ends a CLI that was only to parse."""
-
-
-class FitRequest(CLI):
-    """What words ask ``fit`` for, by its own parser; nothing is run.
-
-    Args:
-        words: The words after ``fit``.
-
-    Raises:
-        UsageError: If ``fit`` would refuse them, or if they cannot be those of a sweep's trials.
-    """
-
-    def __init__(self, words: list[str]) -> None:
-        launch = Launch()
-        with suppress(ParsedError):
-            super().__init__(["fit", *words], launch, Ranks(launch))
-        self._refuse()
-
-    def _refuse(self) -> None:
-        """Refuse what trials cannot be."""
-        trainer = self.request.trainer
-        if number_of_devices(trainer.devices) not in (None, 1) or trainer.num_nodes > 1:
-            raise UsageError("--trainer.devices: a trial runs on one device; start several workers instead.")
-        if trainer.fast_dev_run or trainer.barebones:
-            raise UsageError("--trainer.fast_dev_run and --trainer.barebones leave no run to compare: leave them out.")
-        if not self.request.data.val_size or trainer.limit_val_batches == 0:
-            raise UsageError("a sweep compares val/acc, so it needs validation: set --data.val_size.")
-
-    def parse_arguments(self, parser: Any, args: Any) -> None:
-        """Parse, but no checkpoint, whose settings would become the defaults of all trials."""
-        if any(word.partition("=")[0] == "--ckpt_path" for word in self.words):
-            raise UsageError("--ckpt_path: the trials of a sweep start from the beginning; leave it out.")
-        super().parse_arguments(parser, args)
-
-    def before_instantiate_classes(self) -> None:
-        """Go no further."""
-        raise ParsedError
-
-    def parse(self, words: list[str]) -> None:
-        """Parse other words, and make the network and the data module of them, which check their arguments.
-
-        Raises:
-            UsageError: If ``fit`` would refuse them.
-        """
-        self.words = ["fit", *words]
-        self.parse_arguments(self.parser, None)
-        self._refuse()
-        config = self.config.clone()
-        config.fit.trainer.logger = config.fit.trainer.callbacks = None  # they may do more than to check
-        self.parser.instantiate_classes(config)
 
 
 class TrialCLI(CLI):
@@ -114,8 +59,8 @@ class TrialCLI(CLI):
     @property
     def late_signal(self) -> int:
         """The number of a signal that came too late to stop this trial, but is for the sweep; or 0."""
-        checkpoints = self.trainer.checkpoint_callbacks
-        return next((saver.signals.received for saver in checkpoints if isinstance(saver, Checkpoints)), 0)
+        savers = [saver for saver in self.trainer.checkpoint_callbacks if isinstance(saver, Checkpoints)]
+        return savers[0].signals.received if savers else 0
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Share the data first."""
@@ -148,11 +93,11 @@ def run_before(trial: Trial) -> Run | None:
     """Return the run of a worker that was killed or stopped, if it can be continued here."""
     run = Run(Path(trial.user_attrs.get("run", "")))
     try:
-        token = json.loads((run.path / NOTE).read_bytes())["token"]
+        token = json.loads(read_regular(run.path / NOTE))["token"]
         if token != trial.user_attrs.get("token") or not run.last.exists():
             return None
         run.lock()  # the worker may only have been slow
-    except (FileNotFoundError, UsageError):
+    except (OSError, ValueError, LookupError):  # there is none, or another process has it
         return None
     run.unlock()
     return run

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.common import drawing
+from src.common import charts, drawing
 from src.data.datasets import DATASETS
 
 WIDE = "a name far wider than any image"
@@ -55,7 +55,7 @@ def test_a_confusion_matrix_has_room_for_all_classes_and_names(dataset: str) -> 
     classes = DATASETS[dataset].classes
     counts = torch.eye(len(classes), dtype=torch.int64) * 12_345
     counts[-1, 0] = 999
-    picture = drawing.confusion(counts, classes, "Confusion")
+    picture = charts.confusion(counts, classes, "Confusion")
     darkest = (picture == drawing.BLUES[-1]).all(axis=2)
 
     widest = drawing._width(classes, drawing.TEXT)
@@ -70,7 +70,7 @@ def test_a_confusion_matrix_has_room_for_all_classes_and_names(dataset: str) -> 
 def test_a_reliability_diagram_draws_bars_as_high_as_the_accuracy() -> None:
     counts = torch.tensor([0, 10, 0, 30])
     accuracy, confidence = torch.tensor([0.0, 0.25, 0.0, 1.0]), torch.tensor([0.0, 0.4, 0.0, 0.9])
-    picture = drawing.reliability(confidence, accuracy, counts, "Reliability", ["note"])
+    picture = charts.reliability(confidence, accuracy, counts, "Reliability", ["note"])
     blue = (picture == drawing.BLUE).all(axis=2)
     heights = blue.sum(axis=0)
 

@@ -14,6 +14,7 @@ from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import read_idx, write_idx
+from src.data.report import describe
 from src.data.splits import mean_and_std, split_positions
 from tests.conftest import TEST_SIZE, TRAIN_SIZE
 
@@ -124,16 +125,16 @@ def test_the_normalization_travels_in_the_state(digits: Path) -> None:
 def test_the_names_of_the_classes_travel_with_checkpoint_and_result(digits: Path) -> None:
     data = ready(digits, dataset="FashionMNIST")
 
-    assert data.state_dict()["classes"][:2] == data.describe()["classes"][:2] == ["T-shirt", "Trouser"]
+    assert data.state_dict()["classes"][:2] == describe(data)["classes"][:2] == ["T-shirt", "Trouser"]
 
 
 def test_a_result_names_hash_and_source_of_each_file_that_is_still_there(own_digits: Path) -> None:
     data = ready(own_digits)
-    assert data.describe()["sha256"] == {str(path): sha256(path) for path in data.files}
-    assert set(data.describe()["source"].values()) == {"a folder of your own, not checked"}
+    assert describe(data)["sha256"] == {str(path): sha256(path) for path in data.files}
+    assert set(describe(data)["source"].values()) == {"a folder of your own, not checked"}
 
     data.files[3].unlink()
-    assert list(data.describe()["sha256"]) == [str(path) for path in data.files[:3]]
+    assert list(describe(data)["sha256"]) == [str(path) for path in data.files[:3]]
 
 
 def test_equal_pixels_cannot_be_standardised() -> None:

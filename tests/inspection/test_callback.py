@@ -215,7 +215,7 @@ def test_a_picture_that_fails_is_one_line_and_the_others_are_drawn(
     def fail(*words: object) -> None:
         raise OSError("cannot open\n resource")  # what Pillow says of a missing font
 
-    monkeypatch.setattr(dashboards.drawing, "confusion", fail)
+    monkeypatch.setattr(dashboards.charts, "confusion", fail)
     answer = cli("fit", *EPOCHS)
 
     assert answer.code == 0

@@ -1,0 +1,63 @@
+"""What a sweep's trials have in common: a request to fit, by its own parser."""
+
+from contextlib import suppress
+from typing import Any
+
+from src.cli.request import Request
+from src.common.errors import UsageError
+from src.launch.launcher import Launch, number_of_devices
+from src.launch.ranks import Ranks
+
+
+class ParsedError(Exception):
+    """Ends a CLI that was only to parse."""
+
+
+class FitRequest(Request):
+    """What words ask ``fit`` for, by its own parser; nothing is run.
+
+    Args:
+        words: The words after ``fit``.
+
+    Raises:
+        UsageError: If ``fit`` would refuse them, or if they cannot be those of a sweep's trials.
+    """
+
+    def __init__(self, words: list[str]) -> None:
+        launch = Launch()
+        with suppress(ParsedError):
+            super().__init__(["fit", *words], launch, Ranks(launch))
+        self._refuse()
+
+    def _refuse(self) -> None:
+        """Refuse what trials cannot be."""
+        trainer = self.request.trainer
+        if number_of_devices(trainer.devices) not in (None, 1) or trainer.num_nodes > 1:
+            raise UsageError("--trainer.devices: a trial runs on one device; start several workers instead.")
+        if trainer.fast_dev_run or trainer.barebones:
+            raise UsageError("--trainer.fast_dev_run and --trainer.barebones leave no run to compare: leave them out.")
+        if not self.request.data.val_size or trainer.limit_val_batches == 0:
+            raise UsageError("a sweep compares val/acc, so it needs validation: set --data.val_size.")
+
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        """Parse, but no checkpoint, whose settings would become the defaults of all trials."""
+        if any(word.partition("=")[0] == "--ckpt_path" for word in self.words):
+            raise UsageError("--ckpt_path: the trials of a sweep start from the beginning; leave it out.")
+        super().parse_arguments(parser, args)
+
+    def before_instantiate_classes(self) -> None:
+        """Go no further."""
+        raise ParsedError
+
+    def parse(self, words: list[str]) -> None:
+        """Parse other words, and make the network and the data module of them, which check their arguments.
+
+        Raises:
+            UsageError: If ``fit`` would refuse them.
+        """
+        self.words = ["fit", *words]
+        self.parse_arguments(self.parser, None)
+        self._refuse()
+        config = self.config.clone()
+        config.fit.trainer.logger = config.fit.trainer.callbacks = None  # they may do more than to check
+        self.parser.instantiate_classes(config)

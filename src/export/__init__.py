@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from src.common.errors import RunError, UsageError
-from src.common.files import refuse_place, sha256, write_atomic
+from src.common.files import read_regular, refuse_place, sha256, write_atomic
 from src.common.output import say
 from src.data.batches import Split
 from src.data.datasets import DATASETS

@@ -137,7 +137,7 @@ ADAM = "optimizer_states/0"
 FIT_LOOP = "loops/fit_loop"
 STATE_OF_TRAINING: dict[str, tuple[str, object, str]] = {
     "no callbacks": ("callbacks/History", GONE, "its callbacks.History is missing"),
-    "no loops": ("loops/fit_loop", GONE, "its loops.fit_loop is missing"),
+    "no loops": ("loops/fit_loop", GONE, "KeyError"),
     "no optimizer": ("optimizer_states", GONE, "KeyError"),
     "two optimizers": ("optimizer_states", [{}, {}], "KeyError"),
     "other parameters": (f"{ADAM}/param_groups/0/params", [0], "doesn't match the size of optimizer's group"),
@@ -150,7 +150,7 @@ STATE_OF_TRAINING: dict[str, tuple[str, object, str]] = {
     "a moment that is not a number": (f"{ADAM}/state/0/exp_avg", NAN, "its optimizer_states has values that are not"),
     "sums that are none": ("train_sums", {"train/loss": 3}, "cannot be gone on with"),
     "an epoch that is none": ("epoch", "first", "its epoch is 'first'"),
-    "no loader": (f"{FIT_LOOP}/state_dict/combined_loader", [], "combined_loader.0 is missing"),
+    "no place in the epoch": ("batches_done", "half", "its batches_done is 'half'"),
     "a version of 5,000 digits": ("pytorch-lightning_version", "9" * 5_000, "cannot be gone on with: "),
     "a version that is a tensor": ("pytorch-lightning_version", torch.zeros((2,) * 8), "cannot be gone on with: "),
 }

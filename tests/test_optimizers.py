@@ -79,13 +79,14 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@pytest.mark.parametrize(
-    ("name", "steps_per_execution"),
-    [(name, steps) for name in CONFIGURED for steps in (1, 2) if (name, steps) != ("ReduceLROnPlateau", 2)],
-)
-@pytest.mark.parametrize("stop", [9, 12], ids=["within an epoch", "at an epoch's end"])
+WITHIN, AT_END = 9, 12  # steps after which it is stopped
+CASES = [(name, 1, stop) for name in CONFIGURED for stop in (WITHIN, AT_END)]
+CASES += [(name, 2, stop) for name, stop in (("SGD", WITHIN), ("OneCycleLR", WITHIN), ("MultiStepLR", AT_END))]
+
+
+@pytest.mark.parametrize(("name", "steps_per_execution", "stop"), CASES)
 def test_a_stopped_training_goes_on_bit_for_bit(
-    name: str, stop: int, steps_per_execution: int, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, steps_per_execution: int, stop: int, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure = CONFIGURED[name]
     monkeypatch.setattr(Classifier, "configure_optimizers", lambda model: configure(model))

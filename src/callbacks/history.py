@@ -20,7 +20,7 @@ from src.callbacks.hparams import hyperparameters, overlays
 from src.common.errors import RunError
 from src.common.files import read_regular, write_atomic
 from src.data.datamodule import MNISTDataModule
-from src.data.report import describe
+from src.data.provenance import describe
 from src.model.classifier import Classifier
 from src.runs.folder import Run
 

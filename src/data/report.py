@@ -1,8 +1,6 @@
 """A look at a data set: ``python -m src.cli data``."""
 
-import contextlib
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,35 +9,11 @@ from src.common.drawing import sheet, to_png
 from src.common.errors import UsageError
 from src.common.files import refuse_place, sha256, write_atomic
 from src.data.batches import Split
-from src.data.checks import source_of
 from src.data.datamodule import MNISTDataModule
+from src.data.provenance import sources
 from src.data.splits import mean_and_std, split_positions
 
 SAMPLES = 10
-
-
-def describe(data: MNISTDataModule) -> dict[str, Any]:
-    """Say which data a run saw: the classes' names, SHA-256 and source of each file, and the size of each split."""
-    digests = {}
-    for path in data.files:
-        with contextlib.suppress(UsageError):  # deleted since it was read: that must not cost the run's result
-            digests[str(path)] = sha256(path)
-    return {
-        "dataset": data.dataset,
-        "classes": list(data.classes),
-        "sha256": digests,
-        "source": {str(path): source for path, source in sources(data).items()},
-        "split": {name: len(split.members) for name, split in data.splits.items()},
-        "mean_std": data.mean_std,
-    }
-
-
-def sources(data: MNISTDataModule) -> dict[Path, str]:
-    """Say in words where each file comes from and whether it was checked."""
-    return {
-        path: "a folder of your own, not checked" if data.data_dir else source_of(path, data.dataset)
-        for path in data.files
-    }
 
 
 def report(data: MNISTDataModule, output: Path) -> str:

@@ -14,7 +14,7 @@ from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import read_idx, write_idx
-from src.data.report import describe
+from src.data.provenance import describe
 from src.data.splits import mean_and_std, split_positions
 from tests.conftest import TEST_SIZE, TRAIN_SIZE
 

@@ -109,8 +109,8 @@ class Inspection(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Inspect the test, in the run of the checkpoint; a checkpoint outside of a run has no curves to go with."""
         if self.enabled and trainer.is_global_zero and self.checkpoint.parent == self.run.best.parent:
-            found = trainer.callback_metrics.items()
-            metrics = {name: float(value) for name, value in found if name.startswith("test/")}
+            values = trainer.callback_metrics.items()
+            metrics = {name: float(value) for name, value in values if name.startswith("test/")}
             guard("this test", partial(self._inspect_test, pl_module, metrics))
 
     def _folder(self, trainer: Trainer) -> Path | None:
@@ -189,12 +189,12 @@ def _copy_of_network(pl_module: LightningModule) -> nn.Sequential:
 
 
 def _steps(folder: Path) -> dict[Path, int]:
-    """Return the event files that were drawn in training, and the step of each, in which its name ends."""
-    return {path: int(path.suffix.removeprefix(".step")) for path in folder.glob("events.out.tfevents.*.step*")}
+    """Return the event files that were drawn in training, and the step in which each one's name ends."""
+    paths = folder.glob("events.out.tfevents.*")  # a file that comes after such a one may be called NAME.stepN.1
+    return {path: int(path.suffix[5:]) for path in paths if path.suffix.startswith(".step")}
 
 
 def _take_back(folder: Path, epoch: int) -> None:
     """Remove what was drawn after an epoch; TensorBoard no longer shows it when training has gone back there."""
-    for path, step in _steps(folder).items():
-        if step > epoch:
-            path.unlink()
+    for path in [path for path, step in _steps(folder).items() if step > epoch]:
+        path.unlink()

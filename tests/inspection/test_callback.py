@@ -176,6 +176,18 @@ def test_a_run_that_goes_back_and_is_killed_before_it_draws_is_drawn_again(
     assert steps(folder, "val/confusion") == [3] == [best_epoch(folder)]
 
 
+def test_a_curves_file_that_is_named_after_a_drawn_one_is_none(cli: Cli, tmp_path: Path) -> None:
+    """As where a resumed process begins within the second in which the one before has drawn."""
+    cli("fit", *EPOCHS)
+    folder = run_folder(tmp_path)
+    (drawn,) = folder.glob("events.out.tfevents.*.step*")
+    (folder / f"{drawn.name}.1").write_bytes(b"")
+    answer = cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "5")
+
+    assert (answer.code, answer.err) == (0, "")
+    assert len(steps(folder, "val/confusion")) == len(set(steps(folder, "val/confusion"))) > 0
+
+
 def test_a_resumed_run_keeps_the_options(cli: Cli, tmp_path: Path) -> None:
     cli("fit", "--trainer.max_epochs", "2", *OFF)
     cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "3")

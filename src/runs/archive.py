@@ -23,6 +23,7 @@ from torch import Tensor
 from src.common.errors import UsageError
 from src.common.files import open_regular
 
+MAGIC = b"PK\x03\x04"  # with which an archive begins
 PROTOCOL = 2  # of the pickles that torch.save writes; later ones have instructions that allocate by a number
 MOST_INSTRUCTIONS, MOST_BYTES = 1_000_000, 8 << 20  # of a pickle, which has the names and numbers but no weights
 MOST_TENSORS, MOST_VALUES, DEEPEST, MOST_DIMENSIONS = 10_000, 1_000_000, 50, 8  # of what it stands for
@@ -67,7 +68,7 @@ def load_safely(path: Path) -> tuple[Any, str]:
     with open_regular(path) as file:
         try:
             archive = zipfile.ZipFile(file)
-            _check_entries(archive)
+            _check_entries(archive, file)
             damaged = archive.testzip()  # torch.load does not look at the checksums
             if damaged is None:
                 _check_pickle(archive)
@@ -103,13 +104,15 @@ def values(content: Any) -> Iterator[Any]:
             yield value
 
 
-def _check_entries(archive: zipfile.ZipFile) -> None:
-    """Refuse an archive that unpacks to more than it is, or that two readers may read differently."""
-    entries = archive.infolist()
-    size = archive.fp.seek(0, io.SEEK_END) if archive.fp else 0
+def _check_entries(archive: zipfile.ZipFile, file: io.BufferedReader) -> None:
+    """Refuse an archive that unpacks to more than it is, or that torch may read in another way than zipfile."""
+    entries, size = archive.infolist(), file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if file.read(len(MAGIC)) != MAGIC:
+        raise Refused("something before its archive, which torch would read instead")
     if sum(entry.file_size for entry in entries) > size or any(entry.compress_type for entry in entries):
         raise Refused("parts that are compressed")
-    if len({entry.filename for entry in entries}) < len(entries) or archive.comment:
+    if len({entry.filename.lower() for entry in entries}) < len(entries) or archive.comment:  # torch ignores the case
         raise Refused("a part twice")
 
 
@@ -126,11 +129,7 @@ def _check_pickle(archive: zipfile.ZipFile) -> None:
         if instruction.proto > PROTOCOL or is_far:
             raise Refused(f"the instruction {instruction.name}")
     prefix = name.removesuffix("data.pkl") + "data/"
-    storages = {
-        entry.filename.removeprefix(prefix): entry.file_size
-        for entry in archive.infolist()
-        if entry.filename.startswith(prefix)
-    }
+    storages = {entry.filename.removeprefix(prefix): entry.file_size for entry in archive.infolist()}
     _Outline(content, storages).load()
 
 

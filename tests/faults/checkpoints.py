@@ -73,6 +73,15 @@ def huge_storage(pickled: bytes) -> bytes:
     return pickled.replace(small, huge, 1)
 
 
+def with_entry(whole: bytes, name: str, content: bytes) -> bytes:
+    """Add a part to a checkpoint."""
+    file = io.BytesIO(whole)
+    with zipfile.ZipFile(file, "a") as archive:
+        folder = archive.namelist()[0].partition("/")[0]
+        archive.writestr(f"{folder}/{name}", content)
+    return file.getvalue()
+
+
 WEIGHT = ("state_dict", "net.linear1.weight")
 CONFIG = ("config", "model", "dropout")
 CHANGES: dict[str, tuple[tuple[str, ...], Callable[[], Any]]] = {
@@ -96,10 +105,20 @@ PICKLES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+FILES: dict[str, Callable[[bytes], bytes]] = {
+    "a pickle before the archive": lambda whole: pickle.dumps(Call(bytearray, GIGABYTES), 2) + whole,
+    "another pickle in capitals": lambda whole: with_entry(
+        whole, "DATA.PKL", pickle.dumps(Call(bytearray, GIGABYTES), 2)
+    ),
+}
+
+
 def hostile(name: str, good: bytes) -> bytes:
     """Return a checkpoint that does harm, made of a good one."""
     if name in PICKLES:
         return with_pickle(good, PICKLES[name])
+    if name in FILES:
+        return FILES[name](good)
     keys, value = CHANGES[name]
     content = torch.load(io.BytesIO(good), weights_only=True)
     part = content

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.faults.checkpoints import CHANGES, PICKLES, hostile
+from tests.faults.checkpoints import CHANGES, FILES, PICKLES, hostile
 
 SECONDS = 60  # of the processor: none of the good ones takes a tenth of it
 MEGABYTES = 100  # more than with a good checkpoint
@@ -51,7 +51,7 @@ def good(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
     return usage.megabytes
 
 
-@pytest.mark.parametrize("name", [*CHANGES, *PICKLES])
+@pytest.mark.parametrize("name", [*CHANGES, *PICKLES, *FILES])
 def test_a_checkpoint_neither_hangs_the_program_nor_fills_its_memory(
     name: str, own_run: Path, good: float, tmp_path: Path
 ) -> None:

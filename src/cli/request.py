@@ -151,15 +151,16 @@ class Request(LightningCLI):
 
     def _read_checkpoint(self) -> Checkpoint:
         """Read the checkpoint that is asked for, and make its settings the defaults."""
-        training = self.config.subcommand == "fit"
+        training, request = self.config.subcommand == "fit", str(self.request.ckpt_path)
         if training and self.launch.is_first:
             # locked before it is read: another process could go on with it and save in between
-            path = find_checkpoint(self.request.ckpt_path, self.root, "last")
+            path = find_checkpoint(request, self.root, "last")
             run = Run.of_checkpoint(path)
             if run.continues_from(path):
                 run.lock()
                 self.run = run
-        checkpoint = Checkpoint.find(self.request.ckpt_path, self.root, training)
+                request = request if path == Path(request) else str(run.path)  # "last" may be another run by now
+        checkpoint = Checkpoint.find(request, self.root, training)
         refuse_settings(checkpoint)
         checkpoint.network()  # it says what does not fit, before the data is read and the run is made
         try:

@@ -30,6 +30,28 @@ def test_what_another_process_saved_before_the_lock_is_what_training_goes_on_fro
     assert [record["epoch"] for record in epochs] == [1, 2, 3, 4]
 
 
+def test_a_newer_run_that_comes_before_the_lock_is_not_mixed_up(
+    cli: Cli, own_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, before = Run.lock, epochs_of(own_run)
+
+    def lock_late(run: Run) -> None:
+        monkeypatch.setattr(Run, "lock", lock)
+        assert cli("fit", "--trainer.max_epochs", "1", "--seed_everything", "7").code == 0
+        lock(run)
+
+    monkeypatch.setattr(Run, "lock", lock_late)
+    assert cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "3").code == 0
+
+    assert epochs_of(own_run)[:2] == before
+    assert len(epochs_of(own_run)) == 3
+
+
+def epochs_of(run: Path) -> list[dict[str, float]]:
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    return list(content["callbacks"]["History"]["epochs"])
+
+
 def test_a_run_in_training_can_be_read_but_not_gone_on_with(cli: Cli, own_run: Path) -> None:
     other = Run(own_run)
     other.lock()

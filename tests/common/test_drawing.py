@@ -58,7 +58,7 @@ def test_a_confusion_matrix_has_room_for_all_classes_and_names(dataset: str) -> 
     picture = charts.confusion(counts, classes, "Confusion")
     darkest = (picture == drawing.BLUES[-1]).all(axis=2)
 
-    widest = drawing._width(classes, drawing.TEXT)
+    widest = drawing.text_width(classes, drawing.TEXT)
     if widest > 54:  # names stand upright above the columns
         assert np.flatnonzero(darkest.any(axis=1))[0] > drawing.MARGIN + drawing.TITLE + drawing.TEXT + widest
     assert darkest.any(axis=0).sum() > 20 * (len(classes) - 1)

@@ -34,8 +34,13 @@ def convert(source: Path, target: Path) -> str:
         ValueError: If there are too few pictures, or one cannot be read; it names the place.
         OSError: If a folder cannot be read or a file not be written.
     """
-    classes = sorted(folder for folder in source.iterdir() if folder.is_dir())
-    samples = [(path, label) for label, folder in enumerate(classes) for path in sorted(folder.iterdir())]
+    classes = sorted(folder for folder in source.iterdir() if folder.is_dir() and not is_litter(folder))
+    samples = [
+        (path, label)
+        for label, folder in enumerate(classes)
+        for path in sorted(folder.iterdir())
+        if not is_litter(path)
+    ]
     test = len(samples) // TEST_SHARE
     if not test:
         raise ValueError(f"{source} has {len(samples)} pictures in folders: give a folder of pictures for each class.")
@@ -51,6 +56,11 @@ def convert(source: Path, target: Path) -> str:
         write_idx(target / name, values)
     names = ", ".join(f"{label} = {folder.name}" for label, folder in enumerate(classes))
     return f"{target}: {len(samples) - test:,} training and {test:,} test images; classes: {names}"
+
+
+def is_litter(path: Path) -> bool:
+    """Say whether a system or an editor made a file or a folder, to remember how a folder is shown and the like."""
+    return path.name.startswith(".") or path.name.lower() in ("thumbs.db", "desktop.ini")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet:
     Args:
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
             one.
-        images: Files, folders (with the pictures in all folders below) and patterns such as 'scans/*.png'.
+        images: Files, folders (with the pictures in all folders below) and patterns such as "scans/*.png".
         output: The table to write, a .csv file: path, digit, confidence, the probability of each class, error. Left
             out, it is predictions.csv in the run of the checkpoint.
         sheet: A .png file to write, with what the network saw and its answers, of the first 1,000 pictures.

@@ -512,9 +512,7 @@ def test_what_the_disk_refuses_is_a_sentence_with_the_file(number: int, code: in
 
 
 def test_a_network_is_as_large_as_its_kind_makes_it(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "src.cli.refusals.os.sysconf", lambda name: 1_000
-    )  # a million bytes; the weights of mlp are 814,120
+    monkeypatch.setattr("src.cli.refusals.memory_bytes", lambda: 1e6)  # the weights of mlp are 814,120
     request = ["--trainer.fast_dev_run", "1", "--model.hidden_units", "[256]"]
 
     assert cli("fit", *request).code == 0

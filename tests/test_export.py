@@ -280,7 +280,7 @@ def test_without_the_extra_torch_export_works_and_onnx_is_explained(
         assert code == 0
         assert output.exists()
     else:
-        says = ("model.onnx needs onnx, onnxscript, onnxruntime", "pip install '.[export]'", ".pt2")
+        says = ("model.onnx needs onnx, onnxscript, onnxruntime", 'pip install ".[export]"', ".pt2")
         check(Answer(code, *capsys.readouterr()), Request("", says))
         assert not output.exists()
 

@@ -389,7 +389,7 @@ def test_without_its_extra_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     code = main(["serve", "--ckpt_path", str(own_run)])
 
-    says = ("uvicorn", "pip install --constraint constraints.txt '.[serve]'")
+    says = ("uvicorn", 'pip install --constraint constraints.txt ".[serve]"')
     check(Answer(code, *capsys.readouterr()), Request("", says))
 
 

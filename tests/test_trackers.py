@@ -116,7 +116,7 @@ def test_a_tracker_that_is_not_installed_is_named(cli: Cli, tmp_path: Path, monk
     answer = cli("fit", *overlay("mlflow"), *EPOCHS)
 
     assert answer.code == 2
-    assert answer.err == "error: a config needs mlflow>=1.0.0, which is not installed: pip install 'mlflow>=1.0.0'\n"
+    assert answer.err == 'error: a config needs mlflow>=1.0.0, which is not installed: pip install "mlflow>=1.0.0"\n'
     assert not (tmp_path / "lightning_logs").exists()
 
 

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from src.callbacks.history import History
 from src.common.output import say
+from src.common.system import WINDOWS
 from src.model.classifier import Classifier
 from src.model.networks import parameter_table
 from src.runs.folder import RUNS_FOLDER, Run
@@ -127,9 +128,8 @@ class Console(ProgressBar):
             asked = f" of {wanted}" if trainer.should_stop and epochs < wanted else ""
             self.print(f"Trained {epochs}{asked} epoch{'s' * (asked != '' or epochs != 1)} in {shown_time(seconds)}")
         runs = self.run.path.parent
-        self.print(
-            f"Look at it:  {'make tensorboard' if runs == Path(RUNS_FOLDER) else f'tensorboard --logdir {runs}'}"
-        )
+        by_make = runs == Path(RUNS_FOLDER) and not WINDOWS
+        self.print(f"Look at it:  {'make tensorboard' if by_make else f'tensorboard --logdir {runs}'}")
 
 
 def _epoch(number: int, trainer: Trainer) -> str:

@@ -31,9 +31,8 @@ if not __package__:
     print("error: src/cli is a package: run python -m src.cli in the project's folder.", file=sys.stderr)
     sys.exit(2)
 if find_spec("lightning") is None:
-    print(
-        f"error: {sys.executable} has no Lightning: source .venv/bin/activate (make install makes it).", file=sys.stderr
-    )
+    activate = r".venv\Scripts\activate" if os.name == "nt" else "source .venv/bin/activate"
+    print(f"error: {sys.executable} has no Lightning: {activate} (README.md says how it is made).", file=sys.stderr)
     sys.exit(2)
 atexit.register(leave)  # first here, so the last to be called
 if (on_interrupt := signal.getsignal(signal.SIGINT)) is signal.default_int_handler:

@@ -45,7 +45,7 @@ class CLI(Request):
             if missing is None:
                 raise
             raise UsageError(
-                f"a config needs {missing[1]}, which is not installed: pip install '{missing[1]}'"
+                f'a config needs {missing[1]}, which is not installed: pip install "{missing[1]}"'
             ) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

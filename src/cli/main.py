@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import signature
+from io import TextIOWrapper
 from pathlib import Path
 
 import docstring_parser
@@ -110,6 +111,8 @@ def main(args: Sequence[str] | None = None) -> int:
     ):
         warnings.filterwarnings("ignore", message=message)
     sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):  # a name in letters that the terminal does not have is still printed
+        sys.stdout.reconfigure(errors="backslashreplace")
     speak: Callable[[str], None] = partial(print, file=sys.stderr, flush=True)
     leave: Callable[[], None] = flush
     words = list(sys.argv[1:] if args is None else args)

@@ -12,7 +12,7 @@ from torch.distributed import DistError
 from src.cli.commands import NAMES
 from src.common.errors import FULL, RunError, UsageError, one_line
 
-OUT_OF_MEMORY = "can't allocate memory|out of memory"  # what torch says of the CPU's and of a GPU's
+OUT_OF_MEMORY = "can't allocate memory|not enough memory|out of memory"  # Linux's, Windows', a GPU's as torch says it
 WAYS_OUT = {
     errno.EACCES: "change its permissions, or name another place",
     errno.EPERM: "change its permissions, or name another place",
@@ -159,13 +159,20 @@ def explain_missing_config(flag: str, path: Path) -> str:
         path: Where it is not.
     """
     if path.is_dir():
-        return f"--{flag} {os.path.relpath(path)} is a folder: name a file in it, as config.yaml in that of a run."
+        return f"--{flag} {_relative(path)} is a folder: name a file in it, as config.yaml in that of a run."
     configs = {each.name: each for folder in (Path("configs"), path.parent) for each in folder.glob("*.yaml")}
     close = difflib.get_close_matches(path.name, configs, n=1)
-    shown = [os.path.relpath(each) for each in (path, *(configs[name] for name in close))]
+    shown = [_relative(each) for each in (path, *(configs[name] for name in close))]
     return f"--{flag} {shown[0]}: no such file; " + (
         f"did you mean {shown[1]}?" if close else "run in the project's folder, whose configs are in configs."
     )
+
+
+def _relative(path: Path) -> str:
+    try:
+        return os.path.relpath(path)
+    except ValueError:  # another drive of Windows
+        return str(path)
 
 
 def explain_trainer_message(message: str, names: Collection[str]) -> str:

@@ -2,18 +2,30 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace, set_loader
+from jsonargparse.typing import Path as ConfigPath
 from jsonargparse.typing import restricted_number_type
 
 from src.common.errors import UsageError
-from src.common.yaml_text import LONGEST_VALUE, load_yaml, refuse_pipe
+from src.common.files import read_regular
+from src.common.yaml_text import LONGEST_VALUE, load_yaml
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
 GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")
 set_loader("yaml", load_yaml, (yaml.YAMLError,))
+
+
+def read_config(path: ConfigPath) -> str:
+    """Read a config as UTF-8, whatever this system's encoding is; only a regular file, as a pipe may never end."""
+    return read_regular(Path(path.absolute)).decode()
+
+
+# the one way in which jsonargparse reads configs, also those that others name
+ConfigPath.read_text = read_config  # type: ignore[method-assign, assignment]
 
 
 class ParserError(UsageError):
@@ -30,8 +42,6 @@ class Parser(ArgumentParser):
         tagged = next((word for word in args if re.search(r"(^|[=\[{,:\s])!(!|<)", word)), None)
         if tagged:
             raise UsageError(f"{tagged}: a word of the command cannot have a tag of YAML's: write the value plainly.")
-        for word in args:
-            refuse_pipe(word.partition("=")[2] if word.startswith("-") else word)
         try:
             config: Namespace = super().parse_args(args, *rest, **kwargs)
         except RecursionError as error:
@@ -62,7 +72,6 @@ class Parser(ArgumentParser):
         Raises:
             UsageError: If it is not text, or not YAML, or has no settings.
         """
-        refuse_pipe(str(cfg_path))
         try:
             config: Namespace = super().parse_path(cfg_path, *args, **kwargs)
         except UnicodeDecodeError as error:

@@ -1,7 +1,5 @@
 """Requests that cannot come true, alone or with a checkpoint: refused by name, never ignored."""
 
-import os
-import shlex
 import warnings
 from itertools import chain, pairwise
 
@@ -10,6 +8,7 @@ import torchmetrics
 from jsonargparse import Namespace
 
 from src.common.errors import UsageError
+from src.common.system import command_line, memory_bytes
 from src.data.datasets import DATASETS
 from src.model.networks import build_network
 from src.runs.archive import shown
@@ -113,7 +112,7 @@ def refuse_forgotten(request: Namespace, checkpoint: Checkpoint, words: list[str
     if missing:
         raise UsageError(
             f"{run.path} was trained with {', '.join(chain(*missing.values()))}, which a checkpoint does not bring "
-            f"back: put --config {shlex.quote(str(run.path / 'config.yaml'))} first, or go on without by "
+            f"back: put --config {command_line([str(run.path / 'config.yaml')])} first, or go on without by "
             f"{' '.join(f'{flag} null' for flag in missing)}."
         )
 
@@ -156,7 +155,7 @@ def refuse_impossible(request: Namespace) -> None:
     if request.ema_decay is not None and not 0 <= request.ema_decay < 1:
         raise UsageError(f"--ema_decay must be at least 0 and below 1, got {request.ema_decay}.")
     model = request.model
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = memory_bytes()
     # the layers that every network has: torch, which counts the others, does so up to 2**64 bytes only
     needed = BYTES_PER_WEIGHT * sum(
         fan_in * fan_out for fan_in, fan_out in pairwise([*model.hidden_units, model.num_classes])

@@ -1,7 +1,6 @@
 """What words ask fit, validate or test for: parsed, with a checkpoint's own settings as the defaults."""
 
 import logging
-import shlex
 from pathlib import Path
 
 from jsonargparse import Namespace
@@ -21,6 +20,7 @@ from src.cli.refusals import (
 from src.cli.teacher import find_teacher
 from src.cli.trainer import OneBatchTrainer
 from src.common.errors import UsageError
+from src.common.system import command_line
 from src.data.datamodule import MNISTDataModule
 from src.launch.job import Job
 from src.launch.launcher import Launch
@@ -74,7 +74,7 @@ class Request(LightningCLI):
         self.checkpoint: Checkpoint | None = None
         self.run: Run | None = None
         self.teacher: Trained | None = None
-        self.command = shlex.join(["python", "-m", "src.cli", *words])
+        self.command = command_line(["python", "-m", "src.cli", *words])
         try:
             self._start()
         finally:

@@ -1,5 +1,6 @@
 """Event files for TensorBoard, written whole or not at all."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ class Events:
         from torch.utils.tensorboard import SummaryWriter
 
         self._memory, self._place = fsspec.filesystem("memory"), f"/{uuid4().hex}"
-        self.writer = SummaryWriter(f"memory:/{self._place}", purge_step=purge_step)
+        # ends in a slash, or Windows would put a backslash before the file's name
+        self.writer = SummaryWriter(f"memory:/{self._place}/", purge_step=purge_step)
 
     def write(self, write: Callable[[str, bytes], None]) -> None:
         """Write what came since the last time; it is kept for the next time if that fails.
@@ -44,7 +46,7 @@ class Events:
         """
         self.writer.flush()
         (path,) = self._memory.find(self._place)
-        write(Path(path).name, self._memory.cat_file(path))
+        write(re.split(r"[/\\]", path)[-1], self._memory.cat_file(path))
         self._memory.pipe_file(path, b"")  # the writer goes on behind
 
     def close(self) -> None:

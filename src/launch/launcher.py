@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+import warnings
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
 from src.common.errors import UsageError
+from src.common.system import WINDOWS
 
 POLL_SECONDS = 0.02
 PROCESSES_PER_CORE = 8  # more on the CPU are a typing error, not a plan
@@ -31,6 +33,8 @@ class Launch:
     """
 
     def __init__(self) -> None:
+        # Lightning says so to all who start a command themselves on a cluster's machine
+        warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
         self.environment: ClusterEnvironment | None = None
         self.world_size = self.local_size = self.nodes = 1
         self.rank = self.local_rank = int(os.environ.get("LOCAL_RANK", 0))  # where Lightning started it
@@ -96,16 +100,16 @@ def new_store(environment: ClusterEnvironment) -> Store:
     """
     rank, address, port = environment.global_rank(), environment.main_address, environment.main_port
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
-        return TCPStore(address, port, is_master=not rank, wait_for_workers=False, multi_tenant=True)
-    agent = TCPStore(address, port, is_master=False)
+        return open_store(address, port, is_first=not rank)
+    agent = open_store(address, port, is_first=False)
     if rank:
         name = uuid.uuid4().hex
         agent.set(f"mnist/asks/{rank}", name)
         port = int(agent.get(f"mnist/port/{name}"))
-        store = TCPStore(address, port, is_master=False)
+        store = open_store(address, port, is_first=False)
         store.add("here", 1)
     else:
-        store = TCPStore(address, 0, is_master=True, wait_for_workers=False, multi_tenant=True)
+        store = open_store(address, 0, is_first=True)
         port, others = store.port, range(1, environment.world_size())
         while store.add("here", 0) < len(others):
             for key in (f"mnist/asks/{other}" for other in others):
@@ -114,6 +118,12 @@ def new_store(environment: ClusterEnvironment) -> Store:
             time.sleep(POLL_SECONDS)
     os.environ.update(MASTER_PORT=str(port), TORCHELASTIC_USE_AGENT_STORE="False")
     return store
+
+
+def open_store(address: str, port: int, is_first: bool) -> TCPStore:
+    """Return a store of torch's that the first process holds and the others reach."""
+    # PyTorch's wheels for Windows have no libuv
+    return TCPStore(address, port, is_master=is_first, wait_for_workers=False, multi_tenant=True, use_libuv=not WINDOWS)
 
 
 def number_of_devices(devices: Any) -> int | None:

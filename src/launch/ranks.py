@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributed import DistError, Store, TCPStore  # type: ignore[attr-defined]
+from torch.distributed import DistError, Store  # type: ignore[attr-defined]
 
 from src.common.errors import UsageError
 from src.launch.job import note_of
-from src.launch.launcher import POLL_SECONDS, Launch, new_store
+from src.launch.launcher import POLL_SECONDS, Launch, new_store, open_store
 
 SHARED_FOLDER_SECONDS = 20.0  # a network file system may show a new folder late
 GOODBYE_SECONDS = 20.0
@@ -64,7 +64,7 @@ class Ranks:
         if self._store is None and torch.distributed.is_initialized():
             self.rank, self.world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
             address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-            self._store = TCPStore(address, port, is_master=not self.rank, wait_for_workers=False, multi_tenant=True)
+            self._store = open_store(address, port, is_first=not self.rank)
         if self._store is None or self._has_checked_in:
             return
         own = facts()

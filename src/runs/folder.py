@@ -2,7 +2,6 @@
 
 import difflib
 import re
-import shlex
 import shutil
 import stat
 from contextlib import suppress
@@ -14,6 +13,7 @@ from yaml import YAMLError
 
 from src.common.errors import FULL, UsageError
 from src.common.files import read_regular
+from src.common.system import command_line
 from src.common.yaml_text import load_yaml
 
 RUNS_FOLDER = "lightning_logs"
@@ -92,7 +92,7 @@ class Run:
     def way_on(self) -> str:
         """The command that goes on with the run."""
         config = ["--config", str(self.path / "config.yaml")] if self.classes else []
-        return shlex.join(["python", "-m", "src.cli", "fit", *config, "--ckpt_path", str(self.path)])
+        return command_line(["python", "-m", "src.cli", "fit", *config, "--ckpt_path", str(self.path)])
 
     def continues_from(self, checkpoint: Path) -> bool:
         """Say whether training from a checkpoint goes on with this run, instead of branching off from it."""
@@ -118,7 +118,8 @@ class Run:
     def discard(self) -> None:
         """Remove the folder if this process made it and saved no checkpoint: a refused request leaves no trace."""
         if self._created and not self.last.exists():
-            shutil.rmtree(self.path)
+            self.unlock()  # Windows removes no open file, nor what holds one
+            shutil.rmtree(self.path, ignore_errors=True)
             with suppress(OSError):  # it holds other runs
                 self.path.parent.rmdir()
 

@@ -39,7 +39,7 @@ def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000) -> int:
         from src.serve.app import create_app
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"serve needs {error.name}, which is not installed: pip install --constraint constraints.txt '.[serve]'"
+            f'serve needs {error.name}, which is not installed: pip install --constraint constraints.txt ".[serve]"'
         ) from error
     trained = Trained.load(ckpt_path)
     if trained.classes != DIGITS:
@@ -86,7 +86,9 @@ def listen(host: str, port: int) -> socket.socket:
     # with its protocol named, unlike create_server's: else asyncio leaves Nagle's algorithm on, 40 ms an answer
     listener = socket.socket(*kind)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # with SO_REUSEADDR two programs could share a port on Windows
+        option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+        listener.setsockopt(socket.SOL_SOCKET, option, 1)
         listener.bind(place)
         listener.listen(BACKLOG)
     except OSError as error:

@@ -1,7 +1,6 @@
 """Compare many fits: ``python -m src.cli sweep``."""
 
 import os
-import shlex
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from src.common.errors import RunError, UsageError
 from src.common.files import write_atomic
 from src.common.output import say
 from src.common.signals import StoppedError, signal_of
+from src.common.system import command_line
 from src.runs.recipe import recipe_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def sweep(
         from src.sweep.workers import STARTED_BY_WORKERS, start_workers, work
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"sweep needs {error.name}, which is not installed: pip install --constraint constraints.txt '.[sweep]'"
+            f'sweep needs {error.name}, which is not installed: pip install --constraint constraints.txt ".[sweep]"'
         ) from error
 
     warnings.filterwarnings("ignore", category=ExperimentalWarning)  # heartbeats, constant_liar and pictures
@@ -113,7 +113,7 @@ def sweep(
 
 def progress(shared: "SharedStudy", words: list[str]) -> str:
     """Say how far a study is, and how it goes on."""
-    command = shlex.join(["python", "-m", "src.cli", "sweep", *words])
+    command = command_line(["python", "-m", "src.cli", "sweep", *words])
     return f"{len(shared.finished())} of {shared.trials} trials are done. Go on with: {command}"
 
 

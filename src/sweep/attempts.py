@@ -9,6 +9,8 @@ from optuna import Study, Trial
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
+from src.common.system import WINDOWS
+
 WORKER = "worker"  # a trial's attribute that says which process runs it
 ERROR = "error"  # one that says why it could not be trained
 
@@ -30,7 +32,7 @@ def is_lost(trial: FrozenTrial) -> bool:
 def is_alive(trial: FrozenTrial) -> bool | None:
     """Say whether the process that runs a trial is there, as far as this machine knows; None of other machines."""
     host, _, process = trial.user_attrs.get(WORKER, "").rpartition(" ")
-    if host != socket.gethostname():
+    if host != socket.gethostname() or WINDOWS:  # where asking for a process ends it
         return None
     try:
         with suppress(PermissionError):  # it is another user's

@@ -18,6 +18,7 @@ from src.cli.commands import with_flags
 from src.common.errors import RunError, UsageError, one_line
 from src.common.output import say
 from src.common.signals import STOPS, StoppedError
+from src.common.system import cores
 from src.data.datamodule import MNISTDataModule
 from src.sweep.attempts import ERROR
 from src.sweep.results import settings
@@ -99,7 +100,7 @@ def start_workers(words: list[str], workers: int) -> None:
     Raises:
         StoppedError: If this process was asked to stop, and the others did.
     """
-    threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    threads = max(1, cores() // workers)
     every_gpu = ",".join(map(str, range(torch.cuda.device_count())))
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", every_gpu).split(",")
     processes: list[subprocess.Popen[bytes]] = []
@@ -108,10 +109,12 @@ def start_workers(words: list[str], workers: int) -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
         for process in processes:
-            process.send_signal(number)
+            with suppress(ValueError):  # Windows has no way to, and its Ctrl-C reaches all processes of a console
+                process.send_signal(number)
 
     # they are in sessions of their own, so that Ctrl-C reaches them once, through this process
-    before = {number: signal.signal(number, stop) for number in (*STOPS, signal.SIGHUP)}
+    hang_up = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
+    before = {number: signal.signal(number, stop) for number in (*STOPS, *hang_up)}
     try:
         for number in range(workers):
             gpu = gpus[number % len(gpus)]

@@ -65,4 +65,4 @@ def test_without_the_extra_a_sentence_says_what_to_install(sweep: Sweep, monkeyp
     answer = sweep(SPACE)
 
     assert answer.code == 2
-    assert "which is not installed: pip install --constraint constraints.txt '.[sweep]'" in answer.err
+    assert 'which is not installed: pip install --constraint constraints.txt ".[sweep]"' in answer.err

@@ -1,0 +1,58 @@
+"""What differs between Linux, macOS and Windows."""
+
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Sequence
+from math import inf
+from pathlib import Path
+
+WINDOWS = os.name == "nt"
+ATTEMPTS, PAUSE_SECONDS = 10, 0.1
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Return a command as it is typed into this system's shell, quotes included."""
+    return subprocess.list2cmdline(words) if WINDOWS else shlex.join(words)
+
+
+def cores() -> int:
+    """Return how many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes() -> float:
+    """Return the size of the machine's memory; infinity where only an allocation tells, as on Windows."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else inf
+
+
+def replace(new: Path, path: Path) -> None:
+    """Give a complete file its name; what had the name before keeps it until that moment.
+
+    On Windows a file that a virus scanner or a cloud's folder has open cannot be replaced, so this tries again for a
+    second.
+
+    Raises:
+        OSError: If the folder is not writable, or another program keeps the file open.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            new.replace(path)
+            return
+        except PermissionError:
+            if attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(PAUSE_SECONDS)
+
+
+def flush_folder(path: Path) -> None:
+    """Make sure that a new name in a folder survives a power cut, where a folder can be opened for that."""
+    try:
+        folder = os.open(path, os.O_RDONLY)
+    except PermissionError:  # on Windows, always
+        return
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

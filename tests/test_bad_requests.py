@@ -133,14 +133,14 @@ REQUESTS = {
         f"{FIT} --trainer.callbacks+=EarlyStoping", ("--trainer.callbacks: there is no EarlyStoping", "EarlyStopping?")
     ),
     "no callback": Request(
-        f"{FIT} --trainer.callbacks+=src.nowhere.Nothing", ("src.nowhere.Nothing cannot be imported as a callback",)
+        f"{FIT} --trainer.callbacks+=src.nowhere.Nothing", ("src.nowhere.Nothing cannot be imported as such a class",)
     ),
     "a callback without what it needs": Request(
-        f"{FIT} --trainer.callbacks+=EarlyStopping", ("--trainer.callbacks.monitor is missing: the callback needs it.",)
+        f"{FIT} --trainer.callbacks+=EarlyStopping", ("--trainer.callbacks.monitor is missing: the class needs it.",)
     ),
     "an argument without its callback": Request(
         f"{FIT} --trainer.callbacks.monitor=val/loss",
-        ("--trainer.callbacks.monitor does not fit: it follows the callback",),
+        ("--trainer.callbacks.monitor does not fit: it follows the class",),
     ),
     "a config that is no YAML": Request(
         f"{FIT} --config bad.yaml", ("--config ", "bad.yaml is not YAML: mapping values"), config("a text: of\n b: c\n")

@@ -90,7 +90,31 @@ def test_a_stopped_training_goes_on_bit_for_bit(
 ) -> None:
     configure = CONFIGURED[name]
     monkeypatch.setattr(Classifier, "configure_optimizers", lambda model: configure(model))
-    words = [*QUIET, "--model.steps_per_execution", str(steps_per_execution), "--model.dropout", "0.2"]
+    stop_and_go_on(["--model.steps_per_execution", str(steps_per_execution)], stop, cli, tmp_path, monkeypatch)
+
+
+BY_FLAGS = {
+    "--optimizer SGD --optimizer.lr 0.05 --optimizer.momentum 0.9 --optimizer.nesterov true": WITHIN,
+    "--optimizer NAdam --model.steps_per_execution 2": WITHIN,
+    "--optimizer Adafactor --optimizer.lr 0.01": AT_END,
+    "--lr_scheduler CosineAnnealingLR --lr_scheduler.T_max 4": AT_END,
+    "--lr_scheduler OneCycleLR --lr_scheduler.max_lr 0.01 --lr_scheduler.total_steps 99 "
+    "--lr_scheduler_interval step": WITHIN,
+    "--lr_scheduler StepLR --lr_scheduler.step_size 1 --model.steps_per_execution 3": AT_END,
+    "--optimizer SGD --lr_scheduler ReduceLROnPlateau --lr_scheduler.monitor val/loss --lr_scheduler.patience 0 "
+    "--lr_scheduler.threshold 0.9": AT_END,
+}
+
+
+@pytest.mark.parametrize("flags", BY_FLAGS)
+def test_what_is_chosen_by_flags_goes_on_from_the_checkpoint_alone(
+    flags: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_and_go_on(flags.split(), BY_FLAGS[flags], cli, tmp_path, monkeypatch)
+
+
+def stop_and_go_on(flags: list[str], stop: int, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [*QUIET, *flags, "--model.dropout", "0.2"]
     assert cli("fit", *words).code == 0
     save = Checkpoints._save_last
 
@@ -104,7 +128,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(
         cli("fit", *words)
     monkeypatch.setattr(Checkpoints, "_save_last", save)
     whole, stopped = (tmp_path / "lightning_logs" / f"version_{number}" for number in range(2))
-    assert trained(stopped)["global_step"] in (stop, stop + steps_per_execution - 1)
+    assert stop <= trained(stopped)["global_step"] < stop + 3
     answer = cli("fit", "--ckpt_path", str(stopped))
 
     assert (answer.code, answer.err) == (0, "")
@@ -166,3 +190,86 @@ def test_a_metric_that_is_not_there_is_named(cli: Cli, monkeypatch: pytest.Monke
 
     assert answer.code == 2
     assert "there is no metric val/auc; those there are: train/acc, train/loss, val/acc, val/loss" in answer.err
+
+
+def test_an_optimizer_by_flags_is_torchs_own_with_its_defaults(cli: Cli, tmp_path: Path) -> None:
+    """torch's Adam has another eps than Keras', so it ends with other weights than the recipe."""
+    cli("fit", *QUIET, "--optimizer", "Adam")
+    state = trained(tmp_path / "lightning_logs" / "version_0")["optimizer_states"][0]["param_groups"][0]
+
+    assert (state["eps"], state["lr"], state["fused"]) == (1e-8, 1e-3, None)
+
+
+def test_a_config_says_the_same_as_flags(cli: Cli, tmp_path: Path) -> None:
+    config = tmp_path / "sgd.yaml"
+    config.write_text(
+        "optimizer:\n  class_path: SGD\n  init_args:\n    lr: 0.05\n"
+        "lr_scheduler:\n  class_path: ReduceLROnPlateau\n  init_args:\n    monitor: val/loss\n"
+    )
+    flags = ["--optimizer", "SGD", "--optimizer.lr", "0.05", "--lr_scheduler=ReduceLROnPlateau"]
+    assert cli("fit", *QUIET, "--config", str(config)).code == 0
+    assert cli("fit", *QUIET, *flags, "--lr_scheduler.monitor", "val/loss").code == 0
+
+    one, other = (trained(tmp_path / "lightning_logs" / f"version_{number}") for number in range(2))
+    assert same(one["state_dict"], other["state_dict"]) and one["config"] == other["config"]
+
+
+REFUSED = {
+    "--optimizer LBFGS": "--optimizer LBFGS cannot be used (LBFGS.step() missing 1 required positional argument",
+    "--optimizer SparseAdam": "--optimizer SparseAdam cannot be used (SparseAdam does not support dense gradients",
+    "--optimizer Muon": "--optimizer Muon cannot be used (Muon only supports 2D parameters",
+    "--optimizer SGD --optimizer.lr -1": "--optimizer SGD cannot be used (Invalid learning rate: -1.0)",
+    "--optimizer Sgd": "--optimizer: there is no Sgd; did you mean SGD?",
+    "--optimizer.lr 0.1": "--optimizer.lr does not fit: it follows the class that it is for (--optimizer=NAME)",
+    "--optimizer SGD --optimizer.mass 1": "--optimizer.mass does not fit",
+    "--optimizer SGD --model.lr 0.1": "--optimizer SGD takes the place of --model.lr 0.1: leave that out",
+    "--optimizer SGD --model.weight_decay 0.1": "--optimizer SGD takes the place of --model.weight_decay 0.1",
+    "--lr_scheduler StepLR": "--lr_scheduler.step_size is missing: the class needs it.",
+    "--lr_scheduler StepLR --lr_scheduler.step_size 1 --model.cosine true": "takes the place of --model.cosine True",
+    "--lr_scheduler ReduceLROnPlateau --lr_scheduler.monitor val/los": "there is no metric val/los; those there are: ",
+    "--lr_scheduler ReduceLROnPlateau --lr_scheduler.monitor val/loss --model.steps_per_execution 3":
+    "a schedule that watches a metric needs --model.steps_per_execution 1.",
+    "--lr_scheduler CyclicLR --lr_scheduler.base_lr 0.1 --lr_scheduler.max_lr 1 --optimizer Adagrad":
+    "--lr_scheduler CyclicLR cannot be used (optimizer must support momentum",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("flags", REFUSED)
+def test_what_cannot_train_is_refused_by_name(flags: str, cli: Cli, tmp_path: Path) -> None:
+    answer = cli("fit", *QUIET, "--checkpoints.every_n_steps", "0", *flags.split())
+
+    assert (answer.code, REFUSED[flags] in answer.err) == (2, True), answer
+    assert not list((tmp_path / "lightning_logs").glob("*"))
+
+
+@pytest.mark.parametrize("flags", ["--optimizer NAdam", "--optimizer SGD --optimizer.lr 0.2 --optimizer.momentum 0.9"])
+def test_another_one_is_refused_on_top_of_a_checkpoint(flags: str, cli: Cli) -> None:
+    cli("fit", *QUIET, "--optimizer", "SGD", "--optimizer.lr", "0.05")
+    answer = cli("fit", "--ckpt_path", "last", *flags.split(), "--trainer.max_epochs", "9")
+
+    assert answer.code == 2
+    assert " differs from " in answer.err and answer.err.startswith("error: --optimizer")
+
+
+def test_the_recipes_own_is_not_changed_for_another_on_top_of_a_checkpoint(cli: Cli) -> None:
+    cli("fit", *QUIET)
+    answer = cli("fit", "--ckpt_path", "last", "--optimizer", "SGD", "--trainer.max_epochs", "9")
+
+    assert answer.err.startswith("error: --optimizer SGD differs from ") and "which has none;" in answer.err
+
+
+class Own(SGD):
+    """An optimizer of one's own, which no checkpoint may import."""
+
+
+def test_a_class_of_ones_own_is_given_again(cli: Cli, tmp_path: Path) -> None:
+    own = ["--optimizer", "tests.test_optimizers.Own", "--optimizer.lr", "0.05"]
+    assert cli("fit", *QUIET, *own).code == 0
+    more = ["--ckpt_path", "last", "--trainer.max_epochs", "5"]
+    refused = cli("fit", *more)
+    assert refused.code == 2
+    assert "names the class 'tests.test_optimizers.Own' for optimizer, which no checkpoint brings back" in refused.err
+
+    assert cli("fit", *more, *own).code == 0
+    assert cli("test", "--ckpt_path", "last").code == 0
+    assert len(epochs_of(trained(tmp_path / "lightning_logs" / "version_0"))) == 5

@@ -1,6 +1,7 @@
 """Best and last checkpoints, each always complete on the disk."""
 
 import signal
+from inspect import signature
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -141,8 +142,14 @@ class Checkpoints(Checkpoint):
         checkpoint["batches_done"] = 0 if is_whole else loader_of(trainer).state_dict()["batches_done"]
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take where in its epoch the training is, which version 0.1.0 left to Lightning."""
-        self._batches_done = checkpoint.get("batches_done")
+        """Take where in its epoch the training is; and let a callback's arguments of now win over those of then."""
+        self._batches_done = checkpoint.get("batches_done")  # version 0.1.0 left it to Lightning
+        callbacks: list[Any] = vars(trainer)["callbacks"]
+        for callback in callbacks:
+            state = checkpoint["callbacks"].get(callback.state_key, {})
+            # not the folder of ModelCheckpoint: in another run it must not remove the files of this one
+            for name in signature(type(callback)).parameters.keys() & state.keys() - {"dirpath"}:
+                state[name] = getattr(callback, name, state[name])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best score so far."""

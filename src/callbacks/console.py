@@ -85,7 +85,7 @@ class Console(ProgressBar):
         if bar is not None and bar.update():
             assert isinstance(pl_module, Classifier)
             metrics = pl_module.train_metrics.running()
-            bar.set_postfix_str(" - ".join(f"{_short(name)}: {float(value):.4f}" for name, value in metrics.items()))
+            bar.set_postfix_str(" - ".join(f"{short(name)}: {float(value):.4f}" for name, value in metrics.items()))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the epoch's line."""
@@ -97,7 +97,7 @@ class Console(ProgressBar):
             self.print(f"{_epoch(trainer.current_epoch + 1, trainer)} - stopped after step {trainer.global_step}")
             return
         record = self.history.epochs[-1]
-        metrics = [f"{_short(name)}: {value:.4f}" for name, value in record.items() if "/" in name]
+        metrics = [f"{short(name)}: {value:.4f}" for name, value in record.items() if "/" in name]
         self.print(" - ".join([_epoch(int(record["epoch"]), trainer), shown_time(record["seconds"]), *metrics]))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -137,7 +137,7 @@ def _epoch(number: int, trainer: Trainer) -> str:
     return f"Epoch {number}" if limit is None or limit < 0 else f"Epoch {number}/{limit}"
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """Name a metric as Keras' log does: train/loss -> loss, val/loss -> val_loss."""
     return name.removeprefix("train/").replace("/", "_")
 

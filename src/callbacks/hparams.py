@@ -18,6 +18,8 @@ def hyperparameters(config: dict[str, Any], swept: Collection[str] = ()) -> dict
     for key, value in settings.items():
         policy = policy_of(key)
         has_teacher = not key.startswith("distillation.") or settings["distillation.teacher"]
+        if key == "model.lr" and settings.get("optimizer.class_path"):  # which has an lr of its own
+            continue
         is_on = policy and (policy.hparams == "yes" or (policy.hparams == "on" and value and has_teacher))
         if is_on or key in swept:
             columns[column(key)] = value
@@ -26,6 +28,7 @@ def hyperparameters(config: dict[str, Any], swept: Collection[str] = ()) -> dict
 
 def column(key: str) -> str:
     """Return what HParams calls a setting, such as ``lr`` for ``model.lr`` and ``distortion/shift``."""
+    key = key.removesuffix(".class_path").replace(".init_args.", ".")
     name = key.removeprefix("model.").removeprefix("data.").replace(".", "/")
     return {"seed_everything": "seed", "trainer/max_epochs": "max_epochs"}.get(name, name)
 

@@ -13,13 +13,17 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import LambdaCallback
 
 from src.callbacks.checkpoint_io import AtomicCheckpointIO
+from src.callbacks.console import short
+from src.cli.callbacks import FLAG, culprit
 from src.cli.inspection import inspection
 from src.cli.messages import explain, explain_trainer_message
+from src.cli.optimizer import give_optimizer, refuse_optimizer
 from src.cli.request import Request
 from src.cli.teacher import distillation, refuse_other_pixels
 from src.cli.trainer import evaluation_settings, open_trackers, training_settings
 from src.common.errors import UsageError
 from src.common.files import link_atomic, sha256, write_atomic
+from src.common.output import say
 from src.data.datamodule import MNISTDataModule
 from src.launch.launcher import as_list
 from src.model.classifier import Classifier
@@ -40,13 +44,14 @@ class CLI(Request):
         """Make everything; a class of a config that needs a package which is not installed is the user's to mend."""
         try:
             super().instantiate_classes()
-        except ValueError as error:
-            missing = re.search(r"Requirement '([^']+)' not met", str(error))
+        except (ValueError, ModuleNotFoundError) as error:
+            missing = re.search(r"Requirement '([^']+)' not met|pip install (?:-U )?([\w.-]+)", str(error))
+            if missing is None and str(error).startswith("Does not validate"):  # what a class makes of its arguments
+                raise UsageError(f"a config's class cannot be made: {' '.join(str(error).split())}") from error
             if missing is None:
                 raise
-            raise UsageError(
-                f'a config needs {missing[1]}, which is not installed: pip install "{missing[1]}"'
-            ) from error
+            name = missing[1] or missing[2]
+            raise UsageError(f'a config needs {name}, which is not installed: pip install "{name}"') from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Check the data, then make the run folder, and the Trainer with the callbacks that fill it."""
@@ -56,6 +61,9 @@ class CLI(Request):
             raise UsageError("--data.val_size is 0: there is nothing to validate on; name a size, or use test.")
         if self.teacher:
             refuse_other_pixels(self.teacher, self.datamodule)
+        if self.subcommand == "fit":
+            refuse_optimizer(self.request, self.config_init.fit)
+            give_optimizer(self.model, self.config_init.fit)
         asked = self.config_init[self.subcommand].trainer
         kwargs |= self.launch.placement(asked)
         kwargs["plugins"] = [AtomicCheckpointIO(self.checkpoint), *kwargs.get("plugins", as_list(asked.plugins))]
@@ -93,7 +101,7 @@ class CLI(Request):
     def _make_trainer(self, **kwargs: Any) -> Trainer:
         try:
             return super().instantiate_trainer(**kwargs)
-        except (MisconfigurationException, ValueError, TypeError) as error:  # how the Trainer refuses an argument
+        except Exception as error:  # how the Trainer refuses an argument
             names = signature(Trainer).parameters
             raise UsageError(explain_trainer_message(str(error), names)) from error
 
@@ -139,8 +147,12 @@ class CLI(Request):
             if self.teacher is not None:
                 model.distillation = distillation(self.teacher, self.request)
             self._run_trainer(self.trainer.fit, model, datamodule)
-        except (UsageError, MisconfigurationException):
-            if self.run is not None:
+            if self.run is None and self.launch.is_first:  # fast_dev_run and barebones have no console
+                metrics = (f"{short(name)}: {value:.4f}" for name, value in self.trainer.callback_metrics.items())
+                say(" - ".join([*metrics, "the end, of which nothing is kept"]))
+        except BaseException as error:
+            is_refused = not self.has_begun or isinstance(error, UsageError | MisconfigurationException)
+            if self.run is not None and is_refused:
                 self.run.discard()
             raise
 
@@ -160,9 +172,14 @@ class CLI(Request):
         try:
             run(model, datamodule=datamodule, ckpt_path=path, weights_only=True)
         except Exception as error:
-            if path is None or self.has_begun or explain(error):
+            if explain(error):
                 raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())
+            callback = culprit(error.__traceback__, as_list(self.config_init[self.subcommand].trainer.callbacks))
+            if callback and (not self.has_begun or type(callback).__module__.startswith("lightning.")):
+                raise UsageError(f"{FLAG}: {type(callback).__name__} cannot be used here ({reason}).") from error
+            if path is None or self.has_begun:
+                raise
             raise UsageError(
                 f"{path} cannot be gone on with: {reason}; name one that fit wrote with this code "
                 "(MNIST_TRACEBACK=1 shows where it failed)."

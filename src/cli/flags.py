@@ -4,6 +4,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from src.callbacks.checkpoints import Checkpoints
 from src.cli.inspection import add_inspection
+from src.cli.optimizer import add_optimizer
 from src.cli.parser import Seed
 from src.data.datasets import DATASETS, DatasetName
 from src.model.distillation import Distillation
@@ -39,6 +40,7 @@ def add_flags(parser: LightningArgumentParser) -> None:
     parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
     parser.link_arguments("model.steps_per_execution", "data.steps_per_execution")
     parser.link_arguments("data.dataset", "model.num_classes", compute_fn=number_of_classes)
+    add_optimizer(parser)
     add_inspection(parser)
     parser.add_class_arguments(
         Checkpoints, "checkpoints", "Checkpoints of fit", skip={"run", "config"}, instantiate=False

@@ -5,6 +5,7 @@ import errno
 import os
 import re
 from collections.abc import Collection
+from importlib import import_module
 from pathlib import Path
 
 from torch.distributed import DistError
@@ -48,6 +49,12 @@ REWORDINGS = (
     (r"\b(a |an )?float\b", "a number"),
     (r"\bNone(Type)?\b", "null"),
 )
+# flags that take a class, and where its bare name is looked up
+CLASSES = {
+    "trainer.callbacks": "lightning.pytorch.callbacks",
+    "optimizer": "torch.optim",
+    "lr_scheduler": "torch.optim.lr_scheduler",
+}
 # what else these settings are called, above all in Keras
 KERAS = {
     "epochs": "trainer.max_epochs",
@@ -105,7 +112,7 @@ def explain_parser_message(message: str, keys: Collection[str]) -> str:
         return f"--{name} is not known" + (f"; did you mean --{known}?" if known else "; see --help.")
     if (loose := re.match(r"unrecognized arguments: ([^-\s]\S*)", message)) and (flag := flag_for(loose[1], keys)):
         return f"{loose[1]} has no flag before it; did you mean --{flag} {loose[1]}?"
-    if message.startswith('Parser key "trainer.callbacks"') and (explained := explain_callbacks(message)):
+    if explained := explain_class(message):
         return explained
     config = re.search(r'"(\w+)": (File does not exist|Path is not a file|Unable to load config):? \'(.*?)\'', message)
     if config and not Path(config[3]).is_file():
@@ -115,22 +122,26 @@ def explain_parser_message(message: str, keys: Collection[str]) -> str:
     return message
 
 
-def explain_callbacks(message: str) -> str | None:
-    """Say what is wrong with ``--trainer.callbacks``, where jsonargparse names every type that it is not; else None."""
-    flag = "--trainer.callbacks"
+def explain_class(message: str) -> str | None:
+    """Say what is wrong with a flag that takes a class; jsonargparse names every type that it is not. Else None."""
+    named = re.match(r'Parser key "([\w.]+)"', message)
+    if named is None or named[1] not in CLASSES:
+        return None
+    flag, module = f"--{named[1]}", CLASSES[named[1]]
     if missing := re.search(r"arguments are required: (\w+)", message):
-        return f"{flag}.{missing[1]} is missing: the callback needs it."
+        return f"{flag}.{missing[1]} is missing: the class needs it."
     if early := re.search(r"NestedArg\(key='(\w+)'", message):
+        plus = "+" * (named[1] == "trainer.callbacks")
         return (
-            f"{flag}.{early[1]} does not fit: it follows the callback that it is for ({flag}+=NAME) and must suit it."
+            f"{flag}.{early[1]} does not fit: it follows the class that it is for ({flag}{plus}=NAME) and must suit it."
         )
     if unknown := re.search(r"Given value: ([\w.]+)$", message):
-        from lightning.pytorch import callbacks  # the commands without a Trainer start without it
-
         if "." in unknown[1]:
-            return f"{flag}: {unknown[1]} cannot be imported as a callback: check its path, and import it in Python."
-        close = difflib.get_close_matches(unknown[1], callbacks.__all__, n=1)
-        way_out = f"did you mean {close[0]}?" if close else "name one of Lightning's, or a class by its import path."
+            return f"{flag}: {unknown[1]} cannot be imported as such a class: check its path, and import it in Python."
+        known = import_module(module).__all__  # here: some commands start without Lightning
+        close = [name for name in known if name.lower() == unknown[1].lower()]
+        close = close or difflib.get_close_matches(unknown[1], known, n=1)
+        way_out = f"did you mean {close[0]}?" if close else f"name one of {module}, or a class by its import path."
         return f"{flag}: there is no {unknown[1]}; {way_out}"
     return None
 

@@ -2,6 +2,7 @@
 
 import warnings
 from itertools import chain, pairwise
+from typing import Any
 
 import torch
 import torchmetrics
@@ -14,7 +15,7 @@ from src.model.networks import build_network
 from src.runs.archive import shown
 from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run, class_names
-from src.runs.recipe import FREE, dotted, plain, policy_of
+from src.runs.recipe import FREE, dotted, plain, policy_of, recipe_of
 
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
 BYTES_PER_WEIGHT = 4
@@ -31,22 +32,33 @@ PER_BATCH: dict[str, tuple[object, ...]] = {
 }
 
 
-def refuse_settings(checkpoint: Checkpoint) -> None:
-    """Refuse settings of a checkpoint that it may not bring: they could name code to import.
+def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> dict[str, Any]:
+    """Return the settings that a checkpoint brings back, nested as in a config; none that names code to import.
+
+    Args:
+        checkpoint: The checkpoint.
+        request: What is asked for on top of it, which may name such a class again.
+        training: Whether training goes on; else its network and its data are all that is needed.
 
     Raises:
-        UsageError: If it has one that is not kept in checkpoints, or a class that is none of torch's or torchmetrics'.
+        UsageError: If it has one that is not kept in checkpoints, or a class that is none of torch's or torchmetrics'
+            and is not named again.
     """
-    for key, value in dotted(checkpoint.recipe).items():
+    parts = checkpoint.recipe if training else ("model", "data")
+    settings = {part: checkpoint.recipe[part] for part in parts if part in checkpoint.recipe}
+    for key, value in dotted(settings).items():
         if key.endswith("class_path") and not any(hasattr(module, str(value)) for module in CLASSES):
             setting = key.removesuffix(".class_path")
-            raise UsageError(
-                f"{checkpoint.path} names the class {shown(value)} for {setting}, which no checkpoint brings back: "
-                f"give it again by --config or --{setting}."
-            )
+            if request.get(setting) is None or setting not in settings:
+                raise UsageError(
+                    f"{checkpoint.path} names the class {shown(value)} for {setting}, which no checkpoint brings back: "
+                    f"give it again by --config or --{setting}."
+                )
+            del settings[setting]
         policy = policy_of(key)
         if policy is None or not policy.saved:
             checkpoint.refuse(f"its config has a setting {shown(key)} that nothing here has")
+    return settings
 
 
 def refuse_conflicts(request: Namespace, checkpoint: Checkpoint, training: bool) -> None:
@@ -65,12 +77,15 @@ def refuse_conflicts(request: Namespace, checkpoint: Checkpoint, training: bool)
     fixed = {"never"}
     if training:
         fixed |= {"evaluation", "between epochs"} if checkpoint.is_within_epoch else {"evaluation"}
-    for key, saved in dotted(checkpoint.recipe).items():
-        wanted = plain(request.get(key))
-        same_classes = key == "data.dataset" and DATASETS[wanted].classes == checkpoint.classes
+    recipe, asked = dotted(checkpoint.recipe), dotted(recipe_of(request))
+    added = [key for key in asked.keys() - recipe.keys() if key.endswith(".class_path")]  # where it has no class
+    for key, saved in (recipe | dict.fromkeys(added)).items():
+        wanted = asked.get(key)
+        same_classes = key == "data.dataset" and DATASETS[request.data.dataset].classes == checkpoint.classes
         if (policy_of(key) or FREE).change in fixed and wanted != saved and not same_classes:
+            flag = key.removesuffix(".class_path").replace(".init_args.", ".")
             raise UsageError(
-                f"--{key} {wanted} differs from {checkpoint.path}, which has {saved}; "
+                f"--{flag} {wanted} differs from {checkpoint.path}, which has {'none' if saved is None else saved}; "
                 "leave out the flag, or the config file that sets it."
             )
     if not training:

@@ -1,6 +1,8 @@
 """What words ask fit, validate or test for: parsed, with a checkpoint's own settings as the defaults."""
 
 import logging
+import os
+import re
 from pathlib import Path
 
 from jsonargparse import Namespace
@@ -9,13 +11,13 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from src.cli.commands import COMMANDS
 from src.cli.flags import add_flags, add_seed
 from src.cli.messages import NO_CHECKPOINT, explain_parser_message
-from src.cli.parser import Parser, ParserError
+from src.cli.parser import Parser, ParserError, with_full_names
 from src.cli.refusals import (
     refuse_conflicts,
     refuse_forgotten,
     refuse_impossible,
-    refuse_settings,
     refuse_with_several_steps,
+    settings_of,
 )
 from src.cli.teacher import find_teacher
 from src.cli.trainer import OneBatchTrainer
@@ -31,8 +33,16 @@ from src.runs.folder import Run, find_checkpoint
 from src.runs.recipe import dotted
 from src.runs.trained import Trained
 
+# of what Lightning says, nothing to act on: hardware found, seed set, tips, what the console says already
+CHATTER = re.compile(
+    r"`weights_only` was not set|"
+    r"GPU available|TPU available|HPU available|Seed set to|.{0,3}Tip:|.?`Trainer\.fit` stopped|LOCAL_RANK|"
+    r"Rest(ored|oring) all states|Restoring states|Loaded model weights|Using .*(precision|AMP)|"
+    r"Initializing distributed|distributed_backend|All distributed processes|-{20}|\s*$"
+)
 for name in ("lightning.pytorch", "lightning.fabric"):
-    logging.getLogger(name).setLevel(logging.WARNING)  # hardware found, seed set, tips: nothing to act on
+    for handler in logging.getLogger(name).handlers:
+        handler.addFilter(lambda record: record.levelno > logging.INFO or not CHATTER.match(record.getMessage()))
 DESCRIPTION = (
     "Train, evaluate and use an MLP on MNIST. Beside the subcommands below there are "
     + ", ".join(f"{name} ({meaning})" for name, meaning in COMMANDS.items())
@@ -112,6 +122,10 @@ class Request(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the request; with a checkpoint once more, its settings then being the defaults."""
+        for variable in os.environ:
+            if variable.startswith("PL_TRAINER_"):
+                flag = f"--trainer.{variable.removeprefix('PL_TRAINER_').lower()} {os.environ[variable]}"
+                raise UsageError(f"{variable} is not read here: unset it, and use {flag}.")
         request = [word for word in self.words if not word.startswith("--print_config")]  # which ends the parsing
         try:
             self.config = parser.parse_args(request)
@@ -161,16 +175,14 @@ class Request(LightningCLI):
                 self.run = run
                 request = request if path == Path(request) else str(run.path)  # "last" may be another run by now
         checkpoint = Checkpoint.find(request, self.root, training)
-        refuse_settings(checkpoint)
+        recipe = with_full_names(settings_of(checkpoint, self.request, training))
         checkpoint.network()  # it says what does not fit, before the data is read and the run is made
         try:
-            self.parsers[0].parse_object(checkpoint.recipe)
+            self.parsers[0].parse_object(recipe)
         except ParserError as error:
             raise ParserError(f"{checkpoint.path} has a setting that cannot be used: {error}") from error
-        parts = checkpoint.recipe if training else ("model", "data")
-        settings = {part: checkpoint.recipe[part] for part in parts if part in checkpoint.recipe}
         for subparser in self.parsers:
-            subparser.set_defaults(dotted(settings))
+            subparser.set_defaults(dotted(recipe, whole_classes=True))
         return checkpoint
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
+from lightning.pytorch.callbacks import EMAWeightAveraging, ProgressBar, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from src.callbacks.checkpoints import Checkpoints
@@ -14,6 +14,7 @@ from src.callbacks.console import Console
 from src.callbacks.curves import Curves
 from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.history import History
+from src.cli.callbacks import place_checkpoints, refuse_callbacks
 from src.common.errors import UsageError, one_line
 from src.data.datamodule import MNISTDataModule
 from src.launch.launcher import as_list
@@ -65,13 +66,16 @@ def training_settings(
     """
     config = recipe_of(request)
     history = History(run, config, data)
-    callbacks: list[Callback] = [history, *as_list(asked.callbacks)]
+    theirs = as_list(asked.callbacks)
+    refuse_callbacks(theirs)
+    place_checkpoints(theirs, run)
+    callbacks: list[Callback] = [history, *theirs]
     if request.ema_decay is not None:  # before all that may save a checkpoint after a step
         callbacks.insert(0, EMAWeightAveraging(decay=request.ema_decay))
     if request.model.steps_per_execution > 1 and any(isinstance(each, WeightAveraging) for each in callbacks):
         flag = "--trainer.callbacks" if request.ema_decay is None else "--ema_decay"
         raise UsageError(f"{flag}: averaging weights after every step needs --model.steps_per_execution 1.")
-    if asked.enable_progress_bar is not False:
+    if asked.enable_progress_bar is not False and not any(isinstance(callback, ProgressBar) for callback in theirs):
         callbacks.append(Console(run, history))
     if asked.enable_checkpointing is not False:
         callbacks.append(Checkpoints(run, config, **plain(request.checkpoints)))
@@ -79,6 +83,9 @@ def training_settings(
     interval = asked.val_check_interval  # in batches, or a time as text
     if asked.check_val_every_n_epoch and not isinstance(interval, str) and (interval or 0) > max(batches, 1):
         raise UsageError(f"--trainer.val_check_interval {interval} is above the {batches} batches of an epoch.")
+    share, val_batches = asked.overfit_batches, len(data.val_dataloader())
+    if isinstance(share, float) and 0 < share < 1 and share * min(batches, val_batches or batches) < 1:
+        raise UsageError(f"--trainer.overfit_batches {share} is less than a batch: give a whole number, such as 1.")
     settings = {
         "callbacks": callbacks,
         "logger": _loggers(asked, Curves(run.path, first_step=epochs_done + 1)),

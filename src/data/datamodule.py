@@ -88,8 +88,7 @@ class MNISTDataModule(LightningDataModule):
         self.memory_map = memory_map
         self.distortion = distortion
         self.on_device = on_device
-        self.seed = seed
-        self.steps_per_execution = steps_per_execution
+        self.seed, self.steps_per_execution = seed, steps_per_execution
         self.mean_std = (normalization[0], normalization[1]) if isinstance(normalization, list) else None
         self.files: list[Path] = []
         self.splits: dict[str, Split] = {}
@@ -148,8 +147,9 @@ class MNISTDataModule(LightningDataModule):
         return Split(images, labels, members, DATASETS[self.dataset].transposed)
 
     def train_dataloader(self) -> BatchLoader:
-        """Return the training batches, reshuffled every epoch."""
-        order = EpochOrder(len(self.splits["train"].members), self.seed)
+        """Return the training batches, reshuffled every epoch; always the first ones with overfit_batches."""
+        overfits = self.trainer and vars(self.trainer)["overfit_batches"]
+        order = None if overfits else EpochOrder(len(self.splits["train"].members), self.seed)
         return self._loader("train", self.batch_size, order, self.steps_per_execution)
 
     def val_dataloader(self) -> BatchLoader:

@@ -1,13 +1,16 @@
 """The LightningModule, the place to look at first: network, loss, accuracy and optimizer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import cos, inf, pi
 from typing import Any
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics.classification import MulticlassAccuracy
 
 from src.common.errors import UsageError
@@ -38,6 +41,10 @@ class Classifier(Exact):
 
     Attributes:
         distillation: The teacher to learn from beside the labels, if there shall be one.
+        make_optimizer: Takes the parameters and returns the optimizer, in the place of Adam.
+        make_schedule: Takes the optimizer and returns what changes its learning rate, in the place of warm-up and
+            cosine.
+        schedule_interval: Whether that goes on after every ``epoch`` or after every ``step``.
 
     Raises:
         UsageError: If an argument is out of its range.
@@ -74,6 +81,9 @@ class Classifier(Exact):
         self.cosine = cosine
         self.dropout = dropout
         self.distillation: Distillation | None = None
+        self.make_optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] | None = None
+        self.make_schedule: Callable[[Optimizer], LRScheduler] | None = None
+        self.schedule_interval = "epoch"
         self.net = build_network(network, hidden_units, num_classes, dropout)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -108,9 +118,14 @@ class Classifier(Exact):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return Adam as Keras has it (eps 1e-7 instead of torch's 1e-8), and what changes its learning rate."""
         kind = torch.optim.AdamW if self.weight_decay else torch.optim.Adam
-        optimizer = kind(
-            self.parameters(), self.lr, betas=(0.9, 0.999), eps=1e-7, weight_decay=self.weight_decay, fused=True
-        )
+        keras = partial(kind, lr=self.lr, betas=(0.9, 0.999), eps=1e-7, weight_decay=self.weight_decay, fused=True)
+        optimizer = (self.make_optimizer or keras)(self.parameters())
+        if self.make_schedule:
+            schedule = self.make_schedule(optimizer)
+            monitor = getattr(schedule, "monitor", None)  # of the ReduceLROnPlateau of LightningCLI
+            config: Any = {"scheduler": schedule, "interval": self.schedule_interval}
+            watched = {"monitor": monitor} if monitor and self.automatic_optimization else {}
+            return {"optimizer": optimizer, "lr_scheduler": config | watched}
         if not self.warmup_steps and not self.cosine:
             return optimizer
         steps = total_steps(self.trainer) if self.cosine else None

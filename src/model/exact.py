@@ -87,11 +87,7 @@ class Exact(LightningModule):
         return objective
 
     def seed_dropout(self, batch: int) -> None:
-        """Make what is dropped depend on where training is, so that a resumed run drops the same.
-
-        Args:
-            batch: The number of the batch in its epoch, counted from 0.
-        """
+        """Make what is dropped depend on where training is, the epoch's batch included, for a resumed run."""
         if self.dropout:
             place = f"{self.seed}/{self.current_epoch}/{batch}/{self.global_rank}"
             torch.manual_seed(int.from_bytes(hashlib.sha256(place.encode()).digest()[:4]))
@@ -167,17 +163,19 @@ class Exact(LightningModule):
             RunError: On all of them, if one is not, with the first such batch.
         """
         finite, epoch = self.train_metrics.finite_batches(), self.current_epoch + 1
+        # float16 ends at 65,504
+        way_out = "Try `trainer.precision` bf16-true" if self.trainer.precision == "16-true" else "Try a lower `lr`"
         if finite is not None:
             before = self.trainer.callback_metrics.get("train/loss")
             lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
             history = f", train/loss {float(before):.4g} in the epoch before" if before is not None else ""
             raise RunError(
                 f"the loss is no longer finite: epoch {epoch}, batch {finite + 1}, lr {lr:g}{history}; "
-                "it is not saved. Try a lower `lr`."
+                f"it is not saved. {way_out}."
             )
         # of the last step there is no loss yet
         if not torch.stack([parameter.isfinite().all() for parameter in self.parameters()]).all():
-            raise RunError(f"the weights are no longer finite: epoch {epoch}; they are not saved. Try a lower `lr`.")
+            raise RunError(f"the weights are no longer finite: epoch {epoch}; they are not saved. {way_out}.")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the epoch's sums so far, of each rank, for a checkpoint in the middle of an epoch."""

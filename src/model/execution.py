@@ -71,6 +71,8 @@ class Execution:
             return f"the network is on the {self.module.device.type}, not on a GPU"
         if not self.direct:
             return "it takes a single device and a precision without loss scaling"
+        if not all("capturable" in group for group in self.optimizer.optimizer.param_groups):
+            return f"{type(self.optimizer.optimizer).__name__} cannot be captured"
         if any(config.interval == "step" for config in self.module.trainer.lr_scheduler_configs):
             return "the learning rate changes at every step"
         return None

@@ -26,6 +26,8 @@ class Policy:
 
 
 FREE = Policy()
+# the last is the home of the ReduceLROnPlateau that says which metric it watches
+TORCH = ("torch.optim", "torch.optim.lr_scheduler", "lightning.pytorch.cli")
 NOT_SAVED = Policy(saved=False)  # it follows from others, or is code, or belongs to one command
 # by key, or by prefix where the key ends in a dot
 POLICIES = {
@@ -55,6 +57,11 @@ POLICIES = {
     "inspection.": FREE,
     "checkpoints.": FREE,
     "ema_decay": Policy("evaluation", hparams="on"),
+    "optimizer": Policy("evaluation"),
+    "optimizer.": Policy("evaluation", hparams="on"),
+    "lr_scheduler": Policy("evaluation"),
+    "lr_scheduler.": Policy("evaluation", hparams="on"),
+    "lr_scheduler_interval": Policy("evaluation"),
     "distillation.": Policy(hparams="on"),
     "ckpt_path": NOT_SAVED,
     "config": NOT_SAVED,
@@ -104,8 +111,14 @@ def recipe_of(request: Namespace) -> dict[str, Any]:
             settings = recipe
             for part in parts:
                 settings = settings.setdefault(part, {})
-            settings[name] = value
+            settings[name] = short_name(value) if name == "class_path" else value
     return recipe
+
+
+def short_name(class_path: str) -> str:
+    """Return a class's name alone where a checkpoint may bring it back: of torch's optimizers and schedules."""
+    module, _, name = class_path.rpartition(".")
+    return name if module in TORCH else class_path
 
 
 def plain(value: Any) -> Any:
@@ -122,9 +135,17 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool) else str(value)
 
 
-def dotted(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings with dotted keys, as the parser names them."""
+def dotted(settings: dict[str, Any], prefix: str = "", whole_classes: bool = False) -> dict[str, Any]:
+    """Return nested settings with dotted keys, as the parser names them.
+
+    Args:
+        settings: Nested as in a config.
+        prefix: What the keys begin with.
+        whole_classes: Keep a class and its arguments together, under one key.
+    """
     flat: dict[str, Any] = {}
     for name, value in settings.items():
-        flat |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        key = f"{prefix}{name}"
+        is_nested = isinstance(value, dict) and not (whole_classes and "class_path" in value)
+        flat |= dotted(value, f"{key}.", whole_classes) if is_nested else {key: value}
     return flat

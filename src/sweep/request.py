@@ -3,6 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
+from src.cli.optimizer import refuse_optimizer
 from src.cli.request import Request
 from src.common.errors import UsageError
 from src.launch.launcher import Launch, number_of_devices
@@ -60,4 +61,4 @@ class FitRequest(Request):
         self._refuse()
         config = self.config.clone()
         config.fit.trainer.logger = config.fit.trainer.callbacks = None  # they may do more than to check
-        self.parser.instantiate_classes(config)
+        refuse_optimizer(self.request, self.parser.instantiate_classes(config).fit)

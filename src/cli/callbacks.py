@@ -1,0 +1,74 @@
+"""Callbacks of Lightning's and the user's beside our own: what would spoil a run or its record is refused by name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import (
+    BaseFinetuning,
+    BatchSizeFinder,
+    LearningRateFinder,
+    ModelCheckpoint,
+    ModelPruning,
+    OnExceptionCheckpoint,
+    StochasticWeightAveraging,
+)
+
+from src.common.errors import UsageError
+from src.runs.folder import Run
+
+FLAG = "--trainer.callbacks"
+FOLDER = "model_checkpoints"  # in the run: of ModelCheckpoint's files, which may be called as ours are
+# what changes a run behind its record, and what does the same here
+REFUSED: dict[type[Callback], str] = {
+    BatchSizeFinder: "changes data.batch_size after it was recorded: compare sizes with sweep over data.batch_size.",
+    LearningRateFinder: "changes model.lr after it was recorded: compare rates with sweep over model.lr.",
+    StochasticWeightAveraging: "has weights and a schedule that no checkpoint keeps: use --ema_decay 0.999.",
+    ModelPruning: "changes the weights' names in checkpoints, which nothing can load: leave it out.",
+    OnExceptionCheckpoint: "lets a new training go on from an old file: a run has its last.ckpt already, and within "
+    "epochs by --checkpoints.every_n_steps.",
+    BaseFinetuning: "freezes layers behind the optimizer that a checkpoint keeps: leave it out.",
+}
+
+
+def refuse_callbacks(callbacks: Sequence[Callback]) -> None:
+    """Refuse callbacks that change a run behind its record.
+
+    Raises:
+        UsageError: If there is one; the sentence names what does the same.
+    """
+    for callback in callbacks:
+        for kind, reason in REFUSED.items():
+            if isinstance(callback, kind):
+                raise UsageError(f"{FLAG}: {type(callback).__name__} {reason}")
+
+
+def place_checkpoints(callbacks: Sequence[Callback], run: Run) -> None:
+    """Give each ModelCheckpoint that names no folder one in the run, where it cannot write over our checkpoints.
+
+    Raises:
+        UsageError: If one names the folder of a run's checkpoints.
+    """
+    for callback in callbacks:
+        if not isinstance(callback, ModelCheckpoint):
+            continue
+        if callback.dirpath is None:
+            callback.dirpath = str((run.path / FOLDER).resolve())
+        folder = Path(callback.dirpath)
+        is_of_a_run = folder.name == "checkpoints" and (folder.parent / "config.yaml").exists()
+        if is_of_a_run or folder == run.best.parent.resolve():
+            raise UsageError(
+                f"{FLAG}.dirpath {folder} has the checkpoints of a run, which it could write over: name another "
+                f"folder, or leave it out for {run.path / FOLDER}."
+            )
+
+
+def culprit(trace: TracebackType | None, callbacks: Sequence[Callback]) -> Callback | None:
+    """Return the callback in which an exception was raised, if it was in one of these."""
+    found = None
+    while trace is not None:
+        owner = trace.tb_frame.f_locals.get("self")
+        found = next((callback for callback in callbacks if callback is owner), found)
+        trace = trace.tb_next
+    return found

@@ -1,0 +1,83 @@
+"""Another optimizer or schedule than the recipe's: ``--optimizer SGD --optimizer.lr 0.1``, in YAML likewise."""
+
+from inspect import signature
+from typing import Any, Literal
+
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser, LRSchedulerCallable, OptimizerCallable
+from torch import nn
+
+from src.common.errors import UsageError
+from src.model.classifier import Classifier
+
+# what each of them takes the place of
+REPLACED = {"optimizer": ("lr", "weight_decay"), "lr_scheduler": ("warmup_steps", "cosine")}
+NEEDED = "name one that takes dense gradients of all parameters in one step without a closure, such as SGD"
+
+
+def add_optimizer(parser: LightningArgumentParser) -> None:
+    """Add the flags."""
+    parser.add_argument(
+        "--optimizer",
+        type=OptimizerCallable | None,
+        help="A class of torch.optim in the place of Adam as Keras has it, with its arguments below it: --optimizer "
+        "SGD --optimizer.lr 0.1 --optimizer.momentum 0.9. --model.lr and --model.weight_decay are then left out.",
+    )
+    parser.add_argument(
+        "--lr_scheduler",
+        type=LRSchedulerCallable | None,
+        help="A class of torch.optim.lr_scheduler, likewise: --lr_scheduler CosineAnnealingLR --lr_scheduler.T_max 10; "
+        "ReduceLROnPlateau also takes the metric to watch, --lr_scheduler.monitor val/loss. --model.warmup_steps and "
+        "--model.cosine are then left out.",
+    )
+    parser.add_argument(
+        "--lr_scheduler_interval",
+        type=Literal["epoch", "step"],
+        default="epoch",
+        help="Whether --lr_scheduler goes on after every epoch or after every optimizer step.",
+    )
+
+
+def refuse_optimizer(request: Namespace, made: Namespace) -> None:
+    """Refuse an optimizer or a schedule that cannot train a network here, by a step on a small one.
+
+    Args:
+        request: The parsed arguments of ``fit``.
+        made: The same, instantiated.
+
+    Raises:
+        UsageError: If it cannot, or if the recipe's own settings are there too.
+    """
+    for flag, names in REPLACED.items():
+        for name in names if request[flag] is not None else ():
+            if request.model[name] != signature(Classifier).parameters[name].default:
+                raise UsageError(
+                    f"--{flag} {_name(request[flag])} takes the place of --model.{name} {request.model[name]}: "
+                    "leave that out, or the config that sets it."
+                )
+    parameters = [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))]
+    optimizer: torch.optim.Optimizer = torch.optim.SGD(parameters)
+    try:
+        if made.optimizer is not None:
+            flag, way_out = "optimizer", NEEDED
+            optimizer = made.optimizer(parameters)
+            for parameter in parameters:
+                parameter.grad = torch.ones_like(parameter)
+            optimizer.step()
+        if made.lr_scheduler is not None:
+            flag, way_out = "lr_scheduler", "mend its arguments, or name another"
+            made.lr_scheduler(optimizer)
+    except Exception as error:  # whatever the class makes of its arguments
+        reason = " ".join(str(error).split())
+        raise UsageError(f"--{flag} {_name(request[flag])} cannot be used ({reason}): {way_out}.") from error
+
+
+def give_optimizer(model: Classifier, made: Namespace) -> None:
+    """Let a model train with what was asked for."""
+    model.make_optimizer, model.make_schedule = made.optimizer, made.lr_scheduler
+    model.schedule_interval = made.lr_scheduler_interval
+
+
+def _name(asked: Any) -> str:
+    return str(asked.class_path).rpartition(".")[2] if isinstance(asked, Namespace) else str(asked)

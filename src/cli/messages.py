@@ -4,8 +4,8 @@ import difflib
 import errno
 import os
 import re
+import sys
 from collections.abc import Collection
-from importlib import import_module
 from pathlib import Path
 
 from torch.distributed import DistError
@@ -138,7 +138,7 @@ def explain_class(message: str) -> str | None:
     if unknown := re.search(r"Given value: ([\w.]+)$", message):
         if "." in unknown[1]:
             return f"{flag}: {unknown[1]} cannot be imported as such a class: check its path, and import it in Python."
-        known = import_module(module).__all__  # here: some commands start without Lightning
+        known = sys.modules[module].__all__
         close = [name for name in known if name.lower() == unknown[1].lower()]
         close = close or difflib.get_close_matches(unknown[1], known, n=1)
         way_out = f"did you mean {close[0]}?" if close else f"name one of {module}, or a class by its import path."

@@ -46,16 +46,17 @@ def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> d
     """
     parts = checkpoint.recipe if training else ("model", "data")
     settings = {part: checkpoint.recipe[part] for part in parts if part in checkpoint.recipe}
-    for key, value in dotted(settings).items():
-        if key.endswith("class_path") and not any(hasattr(module, str(value)) for module in CLASSES):
-            setting = key.removesuffix(".class_path")
+    for key, value in dotted(checkpoint.recipe).items():
+        policy, setting = policy_of(key), key.removesuffix(".class_path")
+        is_left_out = policy and policy.saved and key.partition(".")[0] not in parts
+        is_known = any(hasattr(module, str(value)) for module in CLASSES)
+        if key.endswith("class_path") and not is_known and not is_left_out:
             if request.get(setting) is None or setting not in settings:
                 raise UsageError(
                     f"{checkpoint.path} names the class {shown(value)} for {setting}, which no checkpoint brings back: "
                     f"give it again by --config or --{setting}."
                 )
             del settings[setting]
-        policy = policy_of(key)
         if policy is None or not policy.saved:
             checkpoint.refuse(f"its config has a setting {shown(key)} that nothing here has")
     return settings

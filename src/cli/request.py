@@ -35,7 +35,7 @@ from src.runs.trained import Trained
 
 # of what Lightning says, nothing to act on: hardware found, seed set, tips, what the console says already
 CHATTER = re.compile(
-    r"`weights_only` was not set|"
+    r"`weights_only` was not set|.* was configured so .* will be used|"
     r"GPU available|TPU available|HPU available|Seed set to|.{0,3}Tip:|.?`Trainer\.fit` stopped|LOCAL_RANK|"
     r"Rest(ored|oring) all states|Restoring states|Loaded model weights|Using .*(precision|AMP)|"
     r"Initializing distributed|distributed_backend|All distributed processes|-{20}|\s*$"

@@ -14,7 +14,7 @@ from tests.conftest import REPOSITORY, Cli
 from tests.test_cli import curves, run_folder
 
 EPOCHS = ("--trainer.max_epochs", "2", "--model.hidden_units", "[8]")
-CONTRACT = {".lock", "checkpoints", "config.yaml", "hparams.yaml", "result.json"}
+CONTRACT = {".lock", "checkpoints", "config.yaml", "hparams.yaml", "result.json", "trackers.json"}
 METRICS = ("train/loss", "train/acc", "val/loss", "val/acc", "lr")
 
 
@@ -81,13 +81,23 @@ def test_several_trackers_and_tensorboard_in_the_run_folder(cli: Cli, tmp_path: 
     assert len(list((tmp_path / "lightning_logs").iterdir())) == 2
 
 
-def test_a_resumed_run_goes_on_with_its_trackers(cli: Cli, tmp_path: Path) -> None:
+def test_a_resumed_run_goes_on_in_the_same_file_and_a_branch_gets_its_own(cli: Cli, tmp_path: Path) -> None:
+    places = [tmp_path / "lightning_logs" / "csv" / f"version_{number}" / "metrics.csv" for number in range(2)]
     assert cli("fit", *overlay("csv"), *EPOCHS).code == 0
     answer = cli("fit", *overlay("csv"), "--ckpt_path", "last", "--trainer.max_epochs", "3")
 
     assert (answer.code, answer.err) == (0, "")
-    assert [line["step"] for line in rows(tmp_path / "lightning_logs/csv/version_1/metrics.csv")] == [3, 3]
-    assert len(epochs(tmp_path)) == 3
+    *lines, best = rows(places[0])
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert [{name: line[name] for name in METRICS} for line in lines] == epochs(tmp_path)
+    assert best["best/val/acc"] == max(line["val/acc"] for line in lines)
+    assert not places[1].exists()
+
+    again = cli("fit", "--config", str(run_folder(tmp_path) / "config.yaml"))
+    branch = [*overlay("csv"), "--ckpt_path", str(run_folder(tmp_path) / "checkpoints" / "best.ckpt")]
+    assert again.code == cli("fit", *branch, "--trainer.max_epochs", "4").code == 0
+    assert [line["step"] for line in rows(places[0])] == [1, 2, 3, 3]
+    assert [line["step"] for line in rows(places[1])] == [1, 2, 3, 3]
 
 
 # MLflow 3.17 asks SQLAlchemy for something that is deprecated
@@ -107,6 +117,18 @@ def test_mlflow_has_each_epoch_and_says_which_run_it_is(cli: Cli, tmp_path: Path
     assert run.data.params["lr"] == "0.001"
     assert run.data.metrics["best/val/acc"] == max(epoch["val/acc"] for epoch in epochs(tmp_path))
     assert run.info.status == "FINISHED"
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+def test_a_resumed_run_goes_on_in_the_same_run_of_mlflow(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *overlay("mlflow"), *EPOCHS)
+    answer = cli("fit", *overlay("mlflow"), "--ckpt_path", "last", "--trainer.max_epochs", "3")
+    client = mlflow.MlflowClient("sqlite:///mlflow.db")
+
+    assert (answer.code, answer.err) == (0, "")
+    runs = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])
+    (run,) = (run for run in runs if run.data.params["run"] == str(run_folder(tmp_path)))  # not another test's
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "val/acc")] == [1, 2, 3]
 
 
 def test_a_tracker_that_is_not_installed_is_named(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

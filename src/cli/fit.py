@@ -20,7 +20,8 @@ from src.cli.messages import explain, explain_trainer_message
 from src.cli.optimizer import give_optimizer, refuse_optimizer
 from src.cli.request import Request
 from src.cli.teacher import distillation, refuse_other_pixels
-from src.cli.trainer import evaluation_settings, open_trackers, training_settings
+from src.cli.trackers import open_trackers, resumed_trackers
+from src.cli.trainer import evaluation_settings, training_settings
 from src.common.errors import UsageError
 from src.common.files import link_atomic, sha256, write_atomic
 from src.common.output import say
@@ -43,7 +44,9 @@ class CLI(Request):
     def instantiate_classes(self) -> None:
         """Make everything; a class of a config that needs a package which is not installed is the user's to mend."""
         try:
-            super().instantiate_classes()
+            continued = self.run if self.launch.is_first else None
+            with resumed_trackers(self.request.trainer.logger, continued):
+                super().instantiate_classes()
         except (ValueError, ModuleNotFoundError) as error:
             missing = re.search(r"Requirement '([^']+)' not met|pip install (?:-U )?([\w.-]+)", str(error))
             if missing is None and str(error).startswith("Does not validate"):  # what a class makes of its arguments
@@ -143,7 +146,8 @@ class CLI(Request):
             self._check_in()
             if self.run is not None and self.launch.is_first:
                 write_atomic(self.run.path / "config.yaml", self.to_yaml().encode())
-            open_trackers(self.trainer.loggers)
+            epochs_done = self.checkpoint.epochs if self.checkpoint else 0
+            open_trackers(self.trainer.loggers, self.run if self.launch.is_first else None, epochs_done)
             if self.teacher is not None:
                 model.distillation = distillation(self.teacher, self.request)
             self._run_trainer(self.trainer.fit, model, datamodule)

@@ -1,5 +1,7 @@
 """Requests that cannot come true, alone or with a checkpoint: refused by name, never ignored."""
 
+import os
+import shutil
 import warnings
 from itertools import chain, pairwise
 from typing import Any
@@ -19,6 +21,7 @@ from src.runs.recipe import FREE, dotted, plain, policy_of, recipe_of
 
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
 BYTES_PER_WEIGHT = 4
+COMPILERS = ("g++", "clang++", "c++", "cl")
 # where a class that a checkpoint names may be looked up; a checkpoint never imports anything
 CLASSES = (torch.optim, torch.optim.lr_scheduler, torch.nn, torchmetrics)
 # the Trainer's settings that need one optimizer step per batch, with the values that ask for nothing (1.0 is all
@@ -171,6 +174,8 @@ def refuse_impossible(request: Namespace) -> None:
     if request.ema_decay is not None and not 0 <= request.ema_decay < 1:
         raise UsageError(f"--ema_decay must be at least 0 and below 1, got {request.ema_decay}.")
     model = request.model
+    if model.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), *COMPILERS))):
+        raise UsageError("--model.compile true needs a C++ compiler, and none is found: install g++, or leave it out.")
     memory = memory_bytes()
     # the layers that every network has: torch, which counts the others, does so up to 2**64 bytes only
     needed = BYTES_PER_WEIGHT * sum(
@@ -185,3 +190,11 @@ def refuse_impossible(request: Namespace) -> None:
             f"--model.hidden_units {list(model.hidden_units)}: the weights take at least {needed / 1e9:,.0f} GB, "
             f"more than the {memory / 1e9:,.0f} GB of this machine's memory."
         )
+
+
+def refuse_variables() -> None:
+    """Refuse variables of the environment that Lightning reads and this command line, whose flags win, does not."""
+    for name in os.environ:
+        if name.startswith("PL_TRAINER_"):
+            flag = f"--trainer.{name.removeprefix('PL_TRAINER_').lower()} {os.environ[name]}"
+            raise UsageError(f"{name} is not read here: unset it, and use {flag}.")

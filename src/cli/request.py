@@ -1,7 +1,6 @@
 """What words ask fit, validate or test for: parsed, with a checkpoint's own settings as the defaults."""
 
 import logging
-import os
 import re
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from src.cli.refusals import (
     refuse_conflicts,
     refuse_forgotten,
     refuse_impossible,
+    refuse_variables,
     refuse_with_several_steps,
     settings_of,
 )
@@ -122,10 +122,7 @@ class Request(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the request; with a checkpoint once more, its settings then being the defaults."""
-        for variable in os.environ:
-            if variable.startswith("PL_TRAINER_"):
-                flag = f"--trainer.{variable.removeprefix('PL_TRAINER_').lower()} {os.environ[variable]}"
-                raise UsageError(f"{variable} is not read here: unset it, and use {flag}.")
+        refuse_variables()
         request = [word for word in self.words if not word.startswith("--print_config")]  # which ends the parsing
         try:
             self.config = parser.parse_args(request)
@@ -196,4 +193,6 @@ class Request(LightningCLI):
         request = self.request.clone()
         request.pop("ckpt_path")
         content: str = self.parsers[0].dump(request, skip_unset=False)
+        if lost := re.search(r"^(.*): *Unable to serialize instance", content, re.MULTILINE):
+            raise UsageError(f"{lost[1].strip()} has a value that no config can hold: give plain values.")
         return content

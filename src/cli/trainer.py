@@ -15,7 +15,7 @@ from src.callbacks.curves import Curves
 from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.history import History
 from src.cli.callbacks import place_checkpoints, refuse_callbacks
-from src.common.errors import UsageError, one_line
+from src.common.errors import UsageError
 from src.data.datamodule import MNISTDataModule
 from src.launch.launcher import as_list
 from src.runs.folder import RUNS_FOLDER, Run
@@ -127,17 +127,3 @@ def _batches(asked: Namespace, data: MNISTDataModule) -> int:
     if limit is None or not limit >= 0:  # the Trainer refuses what is no number, too
         return batches
     return int(min(batches, limit if limit > 1 or isinstance(limit, int) else batches * limit))
-
-
-def open_trackers(loggers: list[Any]) -> None:
-    """Make sure that trackers can be reached, before anything is trained.
-
-    Raises:
-        UsageError: If one cannot be.
-    """
-    for logger in loggers:
-        try:
-            _ = None if isinstance(logger, Curves) else logger.experiment
-        except Exception as error:  # each tracker has its own
-            reason = one_line(" ".join(str(error).split()))
-            raise UsageError(f"--trainer.logger: {type(logger).__name__} cannot be used: {reason}") from error

@@ -38,6 +38,7 @@ class Classifier(Exact):
         cuda_graph: Run the steps of an execution as one CUDA graph, for networks whose kernels take less time than
             their launches. Needs one GPU and several steps_per_execution.
         seed: What is dropped is a function of this and of the batch's epoch, number and rank.
+        compile: Train with torch.compile, which takes a C++ compiler and time at the start, and promises no bits.
 
     Attributes:
         distillation: The teacher to learn from beside the labels, if there shall be one.
@@ -63,6 +64,7 @@ class Classifier(Exact):
         steps_per_execution: int = 1,
         cuda_graph: bool = False,
         seed: int = 42,
+        compile: bool = False,
     ) -> None:
         # validate_args would read every batch back from the device
         metrics = {"acc": MulticlassAccuracy(num_classes, average="micro", validate_args=False)}
@@ -80,11 +82,18 @@ class Classifier(Exact):
         self.warmup_steps = warmup_steps
         self.cosine = cosine
         self.dropout = dropout
+        self.is_compiled = compile  # ``compile`` is a method of every module
         self.distillation: Distillation | None = None
         self.make_optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] | None = None
         self.make_schedule: Callable[[Optimizer], LRScheduler] | None = None
         self.schedule_interval = "epoch"
         self.net = build_network(network, hidden_units, num_classes, dropout)
+
+    def setup(self, stage: str) -> None:
+        """Compile the network in place, so that checkpoints keep their keys."""
+        super().setup(stage)
+        if self.is_compiled and stage == "fit":
+            self.net.compile()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits.

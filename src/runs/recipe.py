@@ -40,6 +40,7 @@ POLICIES = {
     "model.warmup_steps": Policy("evaluation", hparams="on"),
     "model.cosine": Policy("evaluation", hparams="on"),
     "model.steps_per_execution": Policy("evaluation"),
+    "model.compile": FREE,
     "model.cuda_graph": FREE,
     "model.num_classes": NOT_SAVED,
     "model.seed": NOT_SAVED,

@@ -17,6 +17,7 @@ class Item:
         alone: Whether it works with single steps only; what it says otherwise.
         meaning: For the page: what it does here.
         shows: What is printed for a person.
+        again: What is on stderr when a run is to go on with it, if it cannot.
     """
 
     meaning: str
@@ -24,6 +25,7 @@ class Item:
     says: str = ""
     alone: str = ""
     shows: str = ""
+    again: str = ""
 
 
 CB = "--trainer.callbacks"
@@ -59,7 +61,11 @@ CALLBACKS = {
     "RichModelSummary": Item("works where rich is installed", says=RICH),
     "RichProgressBar": Item("works where rich is installed, in the console's place", says=RICH),
     "StochasticWeightAveraging": Item("refused: --ema_decay", (f"{CB}.swa_lrs=0.01",), says="use --ema_decay 0.999."),
-    "SpikeDetection": Item("works with single steps", alone="SpikeDetection cannot be used here"),
+    "SpikeDetection": Item(
+        "works with single steps; a run goes on without it, as Lightning 2.6 cannot restore it",
+        alone="SpikeDetection ended the training (KeyError",
+        again="SpikeDetection cannot be used here",
+    ),
     "ThroughputMonitor": Item(
         "needs a function, so a class of your own", (f"{CB}.batch_size_fn=len",), says="must suit it."
     ),

@@ -1,5 +1,6 @@
 """Callbacks of Lightning's and the user's beside our own: what would spoil a run or its record is refused by name."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +56,12 @@ def place_checkpoints(callbacks: Sequence[Callback], run: Run) -> None:
             continue
         if callback.dirpath is None:
             callback.dirpath = str((run.path / FOLDER).resolve())
+        metric = re.search(r"{[^}]*/", callback.filename or "")
+        if metric and callback.auto_insert_metric_name:
+            raise UsageError(
+                f"{FLAG}.filename {callback.filename} would make folders, as a metric's name in it has a slash: add "
+                f"{FLAG}.auto_insert_metric_name=false."
+            )
         folder = Path(callback.dirpath)
         is_of_a_run = folder.name == "checkpoints" and (folder.parent / "config.yaml").exists()
         if is_of_a_run or folder == run.best.parent.resolve():

@@ -22,7 +22,7 @@ from src.cli.request import Request
 from src.cli.teacher import distillation, refuse_other_pixels
 from src.cli.trackers import open_trackers, resumed_trackers
 from src.cli.trainer import evaluation_settings, training_settings
-from src.common.errors import UsageError
+from src.common.errors import RunError, UsageError
 from src.common.files import link_atomic, sha256, write_atomic
 from src.common.output import say
 from src.data.datamodule import MNISTDataModule
@@ -180,8 +180,11 @@ class CLI(Request):
                 raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             callback = culprit(error.__traceback__, as_list(self.config_init[self.subcommand].trainer.callbacks))
-            if callback and (not self.has_begun or type(callback).__module__.startswith("lightning.")):
-                raise UsageError(f"{FLAG}: {type(callback).__name__} cannot be used here ({reason}).") from error
+            name = type(callback).__name__
+            if callback and not self.has_begun:
+                raise UsageError(f"{FLAG}: {name} cannot be used here ({reason}).") from error
+            if callback and type(callback).__module__.startswith("lightning."):
+                raise RunError(f"{FLAG}: {name} ended the training ({reason}).") from error
             if path is None or self.has_begun:
                 raise
             raise UsageError(

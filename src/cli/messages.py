@@ -15,12 +15,10 @@ from src.common.errors import FULL, RunError, UsageError, one_line
 
 OUT_OF_MEMORY = "can't allocate memory|not enough memory|out of memory"  # Linux's, Windows', a GPU's as torch says it
 WAYS_OUT = {
-    errno.EACCES: "change its permissions, or name another place",
-    errno.EPERM: "change its permissions, or name another place",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "change its permissions, or name another place"),
     errno.EROFS: "name another place, or copy the run to a disk that can be written",
-    errno.ENXIO: "a file is needed there; name another place",
     errno.ENOTDIR: "a part of its path is a file; name another place",
-    errno.EISDIR: "a file is needed there; name another place",
+    **dict.fromkeys((errno.EISDIR, errno.ENXIO), "a file is needed there; name another place"),
     errno.ELOOP: "a link in it leads back to itself; name another place",
     errno.ENAMETOOLONG: "name another place, or give it a shorter name",
 }
@@ -82,11 +80,11 @@ def explain(error: Exception) -> tuple[str, int] | None:
         names = ", ".join(there) or "none, as nothing was measured"
         return f"--trainer.callbacks.monitor: there is no metric {asked}; those there are: {names}.", RunError.exit_code
     if isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower()):
-        return (
-            "another process of this job has ended or cannot be reached: see what it says; go on with "
-            "fit --ckpt_path last.",
-            RunError.exit_code,
-        )
+        cause = " ".join(str(error).partition("\n")[0].split())
+        if "EADDRINUSE" in cause:
+            return f"MASTER_PORT {os.environ.get('MASTER_PORT')} is used by another program: take another.", 2
+        way_out = "see what it says; go on from the run's last checkpoint with fit --ckpt_path."
+        return one_line(f"another process of this job has ended or cannot be reached ({cause}): {way_out}"), 1
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and re.search(OUT_OF_MEMORY, str(error))):
         return "there is not enough memory for that: lower --model.hidden_units or --data.batch_size.", 2
     if isinstance(error, OSError) and error.errno in FULL:

@@ -33,16 +33,12 @@ from src.runs.folder import Run, find_checkpoint
 from src.runs.recipe import dotted
 from src.runs.trained import Trained
 
-# of what Lightning says, nothing to act on: hardware found, seed set, tips, what the console says already
-CHATTER = re.compile(
-    r"`weights_only` was not set|.* was configured so .* will be used|"
-    r"GPU available|TPU available|HPU available|Seed set to|.{0,3}Tip:|.?`Trainer\.fit` stopped|LOCAL_RANK|"
-    r"Rest(ored|oring) all states|Restoring states|Loaded model weights|Using .*(precision|AMP)|"
-    r"Initializing distributed|distributed_backend|All distributed processes|-{20}|\s*$"
-)
+# what a person asked for is said by callbacks and profilers; the rest of Lightning's level INFO (hardware found, seed
+# set, tips) is nothing to act on, nor that averaged weights are loaded
+SPEAKERS = re.compile(r"[\\/](callbacks|profilers)[\\/](?!weight_averaging)")
 for name in ("lightning.pytorch", "lightning.fabric"):
     for handler in logging.getLogger(name).handlers:
-        handler.addFilter(lambda record: record.levelno > logging.INFO or not CHATTER.match(record.getMessage()))
+        handler.addFilter(lambda record: record.levelno > logging.INFO or bool(SPEAKERS.search(record.pathname)))
 DESCRIPTION = (
     "Train, evaluate and use an MLP on MNIST. Beside the subcommands below there are "
     + ", ".join(f"{name} ({meaning})" for name, meaning in COMMANDS.items())

@@ -3,7 +3,8 @@
 ``python -m benchmarks.digits`` takes the newest run's best checkpoint (``--ckpt_path`` names others, to be put side by
 side), reads the 10,000 test images as PNG files through ``src.cli predict`` and in each of the variants of
 ``benchmarks/variants.py``, times the command on up to 50,000 files, and writes ``benchmarks/results/digits.json`` and
-the documents' table (about three minutes on two cores). ``--table`` writes the table alone.
+the documents' table (about three minutes on two cores). ``--table`` writes the table alone; ``--pictures FOLDER``
+scores people's own pictures, labelled by a ``manifest.csv`` (file, label, kind) or by names such as ``x_7.png``.
 """
 
 import argparse
@@ -11,7 +12,9 @@ import csv
 import json
 import os
 import tempfile
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -27,7 +30,7 @@ from benchmarks.documents import write_tables
 from benchmarks.processes import HERE, machine, run
 from benchmarks.variants import VARIANTS
 from src.data.datamodule import MNISTDataModule
-from src.digits.frame import to_digit
+from src.digits.frame import read_digit, to_digit
 from src.digits.grey import DigitError
 from src.runs.trained import Trained
 
@@ -95,6 +98,30 @@ def measure(checkpoints: list[str]) -> dict[str, Any]:
     return {"accuracy": found, "speed": speed(checkpoints[0], images), "machine": machine()}
 
 
+def labelled(folder: Path) -> list[tuple[Path, str, str]]:
+    """Return the pictures of a folder with their labels and kinds: those of ``manifest.csv``, or ``NAME_LABEL.png``."""
+    if (folder / "manifest.csv").is_file():
+        with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+            return [(folder / row["file"], row["label"], row["kind"]) for row in csv.DictReader(file)]
+    return [(path, path.stem.rpartition("_")[2], folder.name) for path in sorted(folder.iterdir()) if "_" in path.stem]
+
+
+def score(checkpoints: list[str], folder: Path) -> dict[str, Any]:
+    """Return how many of people's own pictures of one digit each network reads right, by their kind."""
+    networks = {name: Trained.load(name) for name in checkpoints}
+    kinds: dict[str, Counter[str]] = {}
+    for path, label, kind in labelled(folder):
+        if len(label) > 1:  # several digits
+            continue
+        right = kinds.setdefault(kind, Counter(dict.fromkeys(("pictures", *networks), 0)))
+        right["pictures"] += 1
+        with suppress(DigitError):
+            image = read_digit(path)[None]
+            for name, network in networks.items():
+                right[name] += network.classes[int(network.answer(image)[0].argmax())] == label
+    return {kind: dict(right) for kind, right in kinds.items()}
+
+
 def speed(checkpoint: str, images: Tensor) -> list[dict[str, float]]:
     """Time the whole command on folders of different sizes."""
     times = []
@@ -118,12 +145,19 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
         cells = "".join(f" {each[variant]:.4f} | {100 * (each[RAW] - each[variant]):.2f} |" for each in networks)
         rows.append(f"| {variant} |{cells} {'' if variant == RAW else MOST_LOST.get(variant, MOST_LOST_OF_VARIANTS)} |")
     rows += ["", "| PNG files | the whole command | a second, start-up aside | peak memory |", "|---|---|---|---|"]
+    pictures = results["pictures"]
+    names = [name for name in next(iter(pictures.values())) if name != "pictures"]
+    own = [f"| people's own pictures | how many |{''.join(f' {name}, % right |' for name in names)}"]
+    own.append("|---" * (2 + len(names)) + "|")
+    for kind, right in pictures.items():
+        shares = "".join(f" {100 * right[name] / right['pictures']:.1f} |" for name in names)
+        own.append(f"| {kind} | {right['pictures']} |{shares}")
     first = results["speed"][0]
     for each in results["speed"]:
         more = each["pictures"] - first["pictures"]
         rate = f"{more / (each['seconds'] - first['seconds']):,.0f}" if more else ""
         rows.append(f"| {each['pictures']:,} | {each['seconds']:.1f} s | {rate} | {each['peak_mb']:.0f} MB |")
-    return {"digits": "\n".join(rows)}
+    return {"digits": "\n".join(rows), "pictures": "\n".join(own)}
 
 
 def main() -> None:
@@ -131,9 +165,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ckpt_path", nargs="+", default=["best"], help="checkpoints or run folders")
     parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
+    parser.add_argument("--pictures", type=Path, help="only score a folder of labelled pictures of one digit each")
     asked = parser.parse_args()
-    if not asked.table:
-        RESULTS.write_text(json.dumps(measure(asked.ckpt_path), indent=1) + "\n")
+    results = json.loads(RESULTS.read_text())
+    if asked.pictures:
+        results["pictures"] = score(asked.ckpt_path, asked.pictures)
+    elif not asked.table:
+        results |= measure(asked.ckpt_path)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     write_tables(tables(json.loads(RESULTS.read_text())))
 
 

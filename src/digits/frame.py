@@ -21,7 +21,9 @@ from src.digits.ink import bounds, find_ink
 Pixels = npt.NDArray[np.uint8]
 
 SIDE, BOX, CENTRE = 28, 20, 14
-LARGEST = 4096  # a picture has at most the pixels of a square with this side
+LEAST_INK = 32  # of 255 is what counts as ink for its brightness
+LARGEST = 8192  # a picture has at most the pixels of a square with this side: 67 megapixels, A4 at 600 dpi has 35
+ENOUGH = 1024  # pixels of each side in which a digit is found and framed
 
 # Pillow asks Ghostscript to run EPS, and reads these others with help of the system or of plugins only
 FORMATS_LEFT_OUT = {"BUFR", "EPS", "GRIB", "HDF5", "WMF"}
@@ -64,6 +66,7 @@ def _decode(file: BinaryIO) -> Image.Image:
     if image.width * image.height > LARGEST**2:
         raise DigitError(f"{image.width} x {image.height} pixels are {too_large}")
     try:
+        image.draft(None, (ENOUGH, ENOUGH))  # a JPEG is decoded at a smaller scale, as coarse as this allows
         image.load()
         return ImageOps.exif_transpose(image)
     except Exception as error:
@@ -112,8 +115,11 @@ def _frame(ink: Levels) -> Pixels:
     """Fit the ink's rectangle into 20x20 pixels and put its centre of mass in the middle of 28x28."""
     factor = BOX / max(ink.shape)
     height, width = (max(1, round(length * factor)) for length in ink.shape)
-    picture = Image.fromarray((ink * 255).round().astype(np.uint8)).resize((width, height), Image.Resampling.BOX)
-    fitted = np.asarray(picture)
+    kind = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.BOX  # which would leave stairs
+    fitted = np.asarray(Image.fromarray((ink * 255).round().astype(np.uint8)).resize((width, height), kind))
+    # half of MNIST's ink is white; a thin stroke that was averaged with what is around it became grey
+    white = float(np.median(fitted[fitted > LEAST_INK])) if (fitted > LEAST_INK).any() else 255.0
+    fitted = (fitted * np.float32(255 / white)).clip(0, 255).round().astype(np.uint8)
     y, x = _centre_of_mass(fitted.astype(np.float32))
     top, left = (min(max(round(CENTRE - middle), 0), SIDE - length) for middle, length in ((y, height), (x, width)))
     framed = np.zeros((SIDE, SIDE), np.uint8)

@@ -7,6 +7,7 @@ from PIL import Image
 Levels = npt.NDArray[np.float32]
 
 WORKING_SIDE = 112  # of the copy in which colours and ink are looked for
+LARGEST_SPREAD = 128  # of 255 between the levels of ink that has no ground; with more it is a picture
 
 
 class DigitError(ValueError):
@@ -46,7 +47,8 @@ def _fill_transparent(image: Image.Image) -> Image.Image:
     opaque = small[..., 3] > 127
     if opaque.all():
         return image.convert("RGB")
-    if opaque.mean() < 0.5:
+    light = small[..., :3].astype(np.float32).mean(axis=-1)[opaque]
+    if opaque.mean() < 0.5 and (not light.size or np.ptp(light) < LARGEST_SPREAD):
         return alpha
     background = tuple(int(level) for level in np.median(small[opaque][:, :3], axis=0))
     filled = Image.new("RGB", image.size, background)

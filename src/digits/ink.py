@@ -2,9 +2,10 @@
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from src.digits.grey import WORKING_SIDE, DigitError, Levels, shrink
+from src.digits.pieces import connected_pieces
 
 CLOSE_ENOUGH = 40  # pixels of the ink's longest side in that copy; below, a closer look is taken
 FITTED_SIDE = 32  # of the sample to which the background is fitted
@@ -13,13 +14,17 @@ RIM = 5 / 6  # of the way from the middle is where the fit begins
 LEAST_CONTRAST = 8  # of 255 between ink and background
 LEAST_SIGNAL = 8  # times the noise
 NOISE_FLOOR = 2.5  # times the noise is black
+TWO_KINDS, LEAST_PART = 0.8, 0.2  # of the variance lies between two levels; of the pixels has each
 EDGE = 0.25  # of the ink's level is where ink begins
+CORE = 0.4  # of it is what pieces are made of, which lines on the paper are not
+LEAST_SHARE = 0.1  # of the largest piece's pixels has a piece of the digit, such as the bar of a 5
+SOFT_EDGE = 2  # pixels around a piece that belong to it
 
 
 def find_ink(grey: Image.Image) -> Levels:
     """Return the ink's rectangle, 0 = background, 1 = ink; a small one is taken from a closer look."""
     copy = shrink(grey, WORKING_SIDE)
-    ink = _separate(np.asarray(copy, np.float32))
+    ink = _without_residue(_separate(np.asarray(copy, np.float32)))
     top, bottom, left, right = bounds(ink > EDGE)
     longest = max(bottom - top, right - left)
     factor = max(grey.size) / max(copy.size)
@@ -37,17 +42,35 @@ def _separate(levels: Levels) -> Levels:
     ink = levels - _background(levels)
     if (ink**3).sum() < 0:  # few pixels differ by much, on the ink's side
         ink = -ink
-    noise = 1.4826 * float(np.median(np.abs(ink)))
     highest = float(ink.max())
+    noise = 1.4826 * float(np.median(np.abs(ink[ink <= highest / 2])))
     if highest < max(LEAST_CONTRAST, LEAST_SIGNAL * noise):
         raise DigitError("no ink found")
     full, floor = float(ink[ink > highest / 2].mean()), NOISE_FLOOR * noise
     return np.asarray(np.clip((ink - floor) / (full - floor), 0, 1), np.float32)
 
 
+def _without_residue(ink: Levels) -> Levels:
+    """Leave out what is not the digit: small pieces, and those at the edge (paper's end, lines, a form's frame)."""
+    mask = ink > CORE
+    pieces = connected_pieces(mask)
+    top, bottom, left, right = pieces.boxes.T
+    inside = (top > 0) & (bottom < ink.shape[0]) & (left > 0) & (right < ink.shape[1])
+    # a digit that was cut out closely touches the edge itself, and is far larger than what is inside
+    has_digit_inside = (pieces.areas * inside).max() >= LEAST_SHARE * pieces.areas.max()
+    chosen = inside if has_digit_inside else np.ones_like(inside)
+    chosen &= pieces.areas >= LEAST_SHARE * pieces.areas[chosen].max()
+    kept = np.append(chosen, False)[pieces.labels]
+    # with the soft edge around it
+    around = np.asarray(Image.fromarray(kept.astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * SOFT_EDGE + 1)))
+    return np.where(around > 0, ink, np.float32(0))
+
+
 def _background(levels: Levels) -> Levels:
     """Fit a quadratic surface to the background, and not to the ink: light may come from one side."""
     height, width = levels.shape
+    if (ground := _ground_of_two(levels)) is not None:
+        return np.full_like(levels, ground)
     level = np.median(levels)
     if (levels == level).mean() > 0.5:  # drawn, not photographed
         return np.full_like(levels, level)
@@ -61,6 +84,24 @@ def _background(levels: Levels) -> Levels:
     if share < 0.5:  # the ink was cut out so closely that the rim is ink
         fit, _ = _fit(some, values, np.abs(values - level) <= np.median(np.abs(values - level)))
     return np.asarray(terms @ fit, np.float32)
+
+
+def _ground_of_two(levels: Levels) -> float | None:
+    """Return the level of the background where ink is a large part of a picture, cut out closely; else None.
+
+    Such levels are of two kinds, which Otsu's threshold (1979) parts, and the background has more of the rim.
+    """
+    counts = np.bincount(levels.ravel().astype(np.intp), minlength=256).astype(np.float64)
+    share, first = counts.cumsum() / levels.size, (counts * np.arange(256)).cumsum() / levels.size
+    mean, variance = first[-1], levels.var()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = np.nan_to_num((mean * share - first) ** 2 / (share * (1 - share)))
+    threshold = int(between.argmax())
+    if between[threshold] < TWO_KINDS * variance or not LEAST_PART <= share[threshold] <= 1 - LEAST_PART:
+        return None
+    dark = levels <= threshold
+    rim = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
+    return float(np.median(levels[dark if rim.mean() > dark.mean() else ~dark]))
 
 
 def _fit(terms: Levels, values: Levels, first: npt.NDArray[np.bool_]) -> tuple[Levels, float]:

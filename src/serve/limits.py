@@ -7,9 +7,8 @@ from fastapi import HTTPException, Request
 from PIL import Image
 from starlette.requests import ClientDisconnect
 
-from src.digits.frame import LARGEST
-
 LARGEST_BODY = 4 * 1024**2  # bytes
+LARGEST = 4096  # pixels of a picture's width and height
 BODY_SECONDS = 30
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
 TYPES = (*FORMATS.values(), "application/octet-stream")

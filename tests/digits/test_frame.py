@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 from torch import Tensor
 
 from src.data.idx import read_idx
@@ -57,6 +57,77 @@ def sixteen_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.asarray(image).astype(np.uint16) * 200 + 300)
 
 
+def paper(image: Image.Image, ink: int = 40, light: int = 225) -> Image.Image:
+    """Dark ink on light paper."""
+    return image.point(lambda level: light - (light - ink) * level // 255)
+
+
+def in_a_frame(image: Image.Image) -> Image.Image:
+    """A form's cell, cut out with its printed lines."""
+    cell = paper(ImageOps.expand(image, 60, fill=0))
+    pen = ImageDraw.Draw(cell)
+    for place in (18, cell.width - 20):
+        pen.line((place, 0, place, cell.height), 20, 6)
+    for place in (14, cell.height - 16):
+        pen.line((0, place, cell.width, place), 20, 6)
+    return cell
+
+
+def lines(down: bool) -> Change:
+    """Printed lines of a third of the ink's darkness, across the digit too."""
+
+    def rule(image: Image.Image) -> Image.Image:
+        sheet = Image.new("L", image.size, 225)
+        pen = ImageDraw.Draw(sheet)
+        for place in range(20, max(image.size), 40):
+            pen.line((0, place, image.width, place), 165, 2)
+            if down:
+                pen.line((place, 0, place, image.height), 165, 2)
+        return ImageChops.darker(sheet, paper(image))
+
+    return rule
+
+
+def grey_crop_on_white(image: Image.Image) -> Image.Image:
+    page = Image.new("L", (400, 360), 255)
+    page.paste(paper(image, light=235), (90, 80))
+    return page
+
+
+def hair_and_dust(image: Image.Image) -> Image.Image:
+    dusty = paper(ImageOps.expand(image, 40, fill=0))
+    pen = ImageDraw.Draw(dusty)
+    for x, y in np.random.default_rng(1).integers(5, 30, (12, 2)).tolist():
+        pen.ellipse((x, y, x + 2, y + 2), 90)
+    pen.arc((230, 200, 290, 270), 20, 120, 100, 1)
+    return dusty
+
+
+def beside_the_paper(image: Image.Image) -> Image.Image:
+    """A strip of the dark desk along one side of the paper."""
+    photo = Image.new("L", (320, 300), 60)
+    photo.paste(paper(ImageOps.expand(image, (60, 50), fill=0), ink=30), (24, 0))
+    return photo
+
+
+def half_in_shadow(image: Image.Image) -> Image.Image:
+    light = np.where(np.arange(image.width) > 60, 1.0, 0.8)[None]
+    return Image.fromarray((np.asarray(paper(image)) * light).astype(np.uint8))
+
+
+def with_glare(image: Image.Image) -> Image.Image:
+    y, x = np.mgrid[: image.height, : image.width]
+    spot = 60 * np.exp(-((x - 190) ** 2 + (y - 30) ** 2) / 900)
+    return Image.fromarray((np.asarray(paper(image, light=190)) + spot).clip(0, 255).astype(np.uint8))
+
+
+def on_an_opaque_rectangle(image: Image.Image) -> Image.Image:
+    """White ink on black, and nothing around that."""
+    clear = Image.new("RGBA", (400, 380), (0, 0, 0, 0))
+    clear.paste(image.convert("RGBA"), (90, 90))
+    return clear
+
+
 CHANGES: dict[str, Change] = {
     "inverted": ImageOps.invert,
     "pale": lambda image: image.point(lambda level: 230 - level // 12),
@@ -79,6 +150,16 @@ CHANGES: dict[str, Change] = {
     "tiny in a large picture": lambda image: ImageOps.expand(image, (2500, 500, 500, 1900), fill=0),
     "shaded": shaded,
     "shaded, light ink": lambda image: ImageOps.invert(shaded(image)),
+    "in a frame": in_a_frame,
+    "ruled paper": lines(down=False),
+    "squared paper": lines(down=True),
+    "a grey crop on white": grey_crop_on_white,
+    "hair and dust": hair_and_dust,
+    "the paper's end": beside_the_paper,
+    "a shadow's edge": half_in_shadow,
+    "glare": with_glare,
+    "an opaque rectangle": on_an_opaque_rectangle,
+    "stairs": lambda image: image.resize((22, 20), Image.Resampling.BOX),
     "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(3)),
 }
 
@@ -108,9 +189,39 @@ def test_the_ink_fills_20_pixels_around_its_centre_of_mass() -> None:
         assert float((levels.sum(dim=1 - axis) * torch.arange(28)).sum() / levels.sum()) == pytest.approx(14, abs=0.5)
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_it_looks_the_same_however_it_was_made(change: Change) -> None:
-    assert apart(to_digit(change(drawn())), to_digit(drawn())) < 0.25
+# what cannot be told from ink: lines beside a stroke; pixels that are not there
+HARD = {"squared paper", "hair and dust", "stairs"}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_it_looks_the_same_however_it_was_made(name: str) -> None:
+    assert apart(to_digit(CHANGES[name](drawn())), to_digit(drawn())) < (0.4 if name in HARD else 0.25)
+
+
+@pytest.mark.parametrize("width", [2, 3, 5, 30])
+def test_a_thin_pen_and_a_thick_one_are_as_bright_as_mnists(width: int) -> None:
+    digit = to_digit(drawn(width))
+
+    assert float(digit[digit > 32].median()) >= 250
+
+
+def test_a_digit_in_two_pieces_keeps_both() -> None:
+    """A 5 whose bar is apart from the rest."""
+    image = Image.new("L", (220, 200), 0)
+    pen = ImageDraw.Draw(image)
+    pen.line([(95, 40), (160, 40)], 255, 14)
+    pen.line([(80, 62), (75, 100), (120, 95), (145, 120), (130, 160), (70, 155)], 255, 14, joint="curve")
+    digit = to_digit(paper(image))
+
+    assert int((digit > 128).sum(dim=1).nonzero().max() - (digit > 128).sum(dim=1).nonzero().min()) >= 18
+    assert int((digit[4:7] > 128).sum()) > 5
+
+
+@pytest.mark.parametrize("width", [20, 28, 44])
+def test_a_thick_digit_that_was_cut_out_closely_is_ink(width: int) -> None:
+    thick = drawn(width)
+
+    assert apart(to_digit(paper(thick.crop(thick.getbbox()))), to_digit(thick)) < 0.25
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO", "JPEG2000"])
@@ -121,6 +232,14 @@ def test_it_is_read_from_any_format(kind: str, tmp_path: Path) -> None:
     assert apart(read_digit(path), to_digit(drawn())) < 0.2
     with path.open("rb") as file:
         assert torch.equal(read_digit(file), read_digit(path))
+
+
+@pytest.mark.parametrize(("kind", "size"), [("JPEG", (8000, 6000)), ("PNG", (4960, 7016))])
+def test_a_photo_of_48_megapixels_and_a_page_at_600_dpi_are_read(kind: str, size: tuple[int, int]) -> None:
+    page = Image.new("L", size, 225)
+    page.paste(paper(drawn()).resize((2200, 2000)), (1500, 1200))
+
+    assert apart(read_digit(in_file(page, kind)), to_digit(drawn())) < 0.25
 
 
 def test_a_camera_held_sideways_makes_no_difference() -> None:
@@ -178,8 +297,8 @@ def header_of(width: int, height: int) -> io.BytesIO:
 
 
 UNREADABLE = {
-    "too large": (header_of(5000, 5000), "5000 x 5000 pixels are more than 4096 x 4096"),
-    "a bomb": (header_of(60_000, 60_000), "more than 4096 x 4096 pixels"),
+    "too large": (header_of(9000, 9000), "9000 x 9000 pixels are more than 8192 x 8192"),
+    "a bomb": (header_of(60_000, 60_000), "more than 8192 x 8192 pixels"),
     "text": (io.BytesIO(b"seven"), "not a picture that Pillow reads"),
     "nothing": (io.BytesIO(), "not a picture that Pillow reads"),
     "a program for a printer": (in_file(drawn(), "EPS"), "not a picture that Pillow reads"),

@@ -16,6 +16,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import partial
+from io import BytesIO
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,17 @@ from torch import Tensor
 
 from benchmarks.documents import write_tables
 from benchmarks.processes import HERE, machine, run
-from benchmarks.variants import VARIANTS
+from benchmarks.variants import VARIANTS, string_of_digits
 from src.data.datamodule import MNISTDataModule
 from src.digits.frame import read_digit, to_digit
 from src.digits.grey import DigitError
+from src.digits.number import read_number
 from src.runs.trained import Trained
 
 RESULTS = Path(__file__).parent / "results" / "digits.json"
 RAW, FILES = "MNIST's own pixels", "PNG files"
 SPEED = (1_000, 10_000, 50_000)
+STRINGS = 1_000
 MOST_LOST = {FILES: 0.1}  # points
 MOST_LOST_OF_VARIANTS = 0.6
 
@@ -95,7 +98,30 @@ def measure(checkpoints: list[str]) -> dict[str, Any]:
             for name, network in networks.items():
                 found[name][variant] = accuracy(network, seen, labels)
                 print(f"{name}: {variant}: {found[name][variant]:.4f}", flush=True)
-    return {"accuracy": found, "speed": speed(checkpoints[0], images), "machine": machine()}
+    strings = [string_of_digits(images.numpy(), labels.numpy(), np.random.default_rng(n)) for n in range(STRINGS)]
+    whole = {
+        name: sum(read_whole(net, picture) == number for picture, number in strings) for name, net in networks.items()
+    }
+    return {
+        "accuracy": found,
+        "strings": {"strings": STRINGS, **whole},
+        "speed": speed(checkpoints[0], images),
+        "machine": machine(),
+    }
+
+
+def read_whole(trained: Trained, picture: Image.Image) -> str:
+    """Return the number that a network reads in a picture."""
+    file = BytesIO()
+    picture.save(file, "PNG")
+    file.seek(0)
+    try:
+        lines = read_number(file)
+    except DigitError:
+        return ""
+    digits = torch.stack([digit.pixels for line in lines for digit in line])
+    names = iter(trained.classes[int(number)] for number in trained.answer(digits)[0].argmax(dim=1))
+    return "/".join("".join(next(names) for _ in line) for line in lines)
 
 
 def labelled(folder: Path) -> list[tuple[Path, str, str]]:
@@ -144,6 +170,9 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
     for variant in (RAW, FILES, *VARIANTS):
         cells = "".join(f" {each[variant]:.4f} | {100 * (each[RAW] - each[variant]):.2f} |" for each in networks)
         rows.append(f"| {variant} |{cells} {'' if variant == RAW else MOST_LOST.get(variant, MOST_LOST_OF_VARIANTS)} |")
+    strings = results["strings"]
+    shares = "".join(f" {strings[name] / strings['strings']:.4f} | |" for name in results["accuracy"])
+    rows.append(f"| {strings['strings']:,} strings of 5 of them, read whole |{shares} |")
     rows += ["", "| PNG files | the whole command | a second, start-up aside | peak memory |", "|---|---|---|---|"]
     pictures = results["pictures"]
     names = [name for name in next(iter(pictures.values())) if name != "pictures"]

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps
 
 Variant = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -55,6 +56,39 @@ def on_paper(picture: Image.Image, random: np.random.Generator) -> Image.Image:
     ink = np.asarray(picture) / 255
     seen = (paper * (1 - ink) + pen * ink) * light + grain + random.normal(0, 6, (height, width))
     return Image.fromarray(seen.round().clip(0, 255).astype(np.uint8))
+
+
+def string_of_digits(
+    images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], random: np.random.Generator, length: int = 5
+) -> tuple[Image.Image, str]:
+    """Write random digits beside each other, of varied size and slant and at least 2 pixels apart, on paper.
+
+    Returns:
+        The picture and the number.
+    """
+    chosen = random.integers(0, len(images), length)
+    scale = random.uniform(0.8, 3)
+    digits = []
+    for number in chosen:
+        digit = Image.fromarray(images[number])
+        digit = digit.crop(digit.getbbox())
+        factor = scale * random.uniform(0.85, 1.15)
+        digits.append(
+            digit.resize(tuple(max(1, round(side * factor)) for side in digit.size), Image.Resampling.BICUBIC)
+        )
+    gaps = random.integers(2, 11, length).tolist()
+    height = max(digit.height for digit in digits)
+    margin = height // 2 + 4
+    page = Image.new("L", (sum(digit.width for digit in digits) + sum(gaps) + 2 * margin, height + 2 * margin))
+    left = margin
+    for digit, gap in zip(digits, gaps, strict=True):
+        shift = round(random.uniform(-0.1, 0.1) * height)
+        page.paste(digit, (left, margin + (height - digit.height) // 2 + shift))
+        left += digit.width + gap
+    slant = random.uniform(-0.2, 0.2)
+    matrix = (1, slant, -slant * page.height / 2, 0, 1, 0)
+    page = page.transform(page.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return on_paper(page, random), "".join(str(labels[number]) for number in chosen)
 
 
 def all_together(picture: Image.Image, random: np.random.Generator) -> Image.Image:

@@ -5,10 +5,8 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -19,8 +17,11 @@ from src.common.drawing import to_png
 from src.common.errors import UsageError
 from src.common.files import open_atomic, refuse_place, write_atomic
 from src.common.output import say
+from src.data.datasets import DIGITS
 from src.digits.frame import read_digit
 from src.digits.grey import DigitError
+from src.digits.number import Digit, read_number
+from src.digits.reading import Answer, Reading, printable
 from src.runs.folder import Run
 from src.runs.trained import Trained
 
@@ -30,40 +31,18 @@ COLUMNS = 10
 UNREAD = torch.zeros(28, 28, dtype=torch.uint8)  # stands for a picture that could not be read
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What the network makes of a picture.
-
-    Attributes:
-        path: The picture's file.
-        digit: The name of the most probable class, or nothing.
-        probabilities: Of every class, or nothing.
-        error: Why it was not read, or nothing.
-    """
-
-    path: Path
-    digit: str = ""
-    probabilities: Sequence[float] = ()
-    error: str = ""
-
-    @property
-    def confidence(self) -> float:
-        """The probability of the answer."""
-        return max(self.probabilities, default=0.0)
-
-
 def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet: str | None = None) -> int:
-    """Read pictures of digits.
+    """Read pictures of digits and numbers.
 
     Any format that Pillow reads will do, of any size, dark on light or light on dark, in colour or not, centred or
-    not; one digit each. A picture that cannot be read gets a row that says why.
+    not. A picture that cannot be read, or holds more than a number, gets a row that says why.
 
     Args:
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
             one.
         images: Files, folders (with the pictures in all folders below) and patterns such as "scans/*.png".
-        output: The table to write, a .csv file: path, digit, confidence, the probability of each class, error. Left
-            out, it is predictions.csv in the run of the checkpoint.
+        output: The table to write, a .csv file: path, digit, confidence, the probability of each class, each digit with
+            its confidence and box, error. Left out, it is predictions.csv in the run of the checkpoint.
         sheet: A .png file to write, with what the network saw and its answers, of the first 1,000 pictures.
 
     Returns:
@@ -83,19 +62,19 @@ def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet:
     trained = Trained.load(ckpt_path)
     table = Path(output) if output else Run.of_checkpoint(trained.checkpoint).path / "predictions.csv"
     failed = 0
-    shown: list[tuple[Reading, Tensor]] = []
+    shown: list[Reading] = []
     with open_atomic(table) as file:
         text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="", write_through=True)
         rows = csv.writer(text)
-        rows.writerow(["path", "digit", "confidence", *(f"p{name}" for name in trained.classes), "error"])
+        rows.writerow(["path", "digit", "confidence", *(f"p{name}" for name in trained.classes), "digits", "error"])
         width = max(len(printable(path)) for path in paths)
         say(f"{'picture':<{width}}  digit  confidence")
-        for reading, pixels in read(paths, trained):
-            rows.writerow(row(reading, len(trained.classes)))
-            say(f"{printable(reading.path):<{width}}  {verdict(reading)}")
+        for reading in read(paths, trained):
+            rows.writerow(reading.row(len(trained.classes)))
+            say(f"{printable(reading.path):<{width}}  {reading.verdict()}")
             failed += bool(reading.error)
             if sheet and len(shown) < ON_SHEET:
-                shown.append((reading, pixels))
+                shown.append(reading)
         text.detach()
     if sheet:
         write_atomic(Path(sheet), draw(shown, trained, len(paths)))
@@ -127,65 +106,58 @@ def find_pictures(words: str) -> list[Path]:
     return sorted(found)
 
 
-def read(paths: Sequence[Path], trained: Trained) -> Iterator[tuple[Reading, Tensor]]:
-    """Read pictures, a few at a time.
+def read(paths: Sequence[Path], trained: Trained) -> Iterator[Reading]:
+    """Read pictures, a few at a time; of networks for other classes than the digits a picture has one thing.
 
     Yields:
-        For every path what the network makes of it, and the pixels that it saw, ``(28, 28)`` uint8.
+        For every path what the network makes of it.
     """
+    find = digits_of if trained.classes == DIGITS else digit_of
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in range(0, len(paths), AT_ONCE):
             some = paths[start : start + AT_ONCE]
-            pictures = list(threads.map(pixels_of, some))
-            pixels = torch.stack([UNREAD if isinstance(each, str) else each for each in pictures])
-            _, probabilities = trained.answer(pixels)
-            for path, picture, image, row_ in zip(some, pictures, pixels, probabilities, strict=True):
-                if isinstance(picture, str):
-                    yield Reading(path, error=picture), image
+            found = list(threads.map(find, some))
+            digits = [digit for lines in found if not isinstance(lines, str) for line in lines for digit in line]
+            rows = iter(trained.answer(torch.stack([digit.pixels for digit in digits]))[1] if digits else ())
+            for path, lines in zip(some, found, strict=True):
+                if isinstance(lines, str):
+                    yield Reading(path, [], lines)
                 else:
-                    yield Reading(path, trained.classes[int(row_.argmax())], row_.tolist()), image
+                    yield Reading(path, [[answer(digit, next(rows), trained) for digit in line] for line in lines])
 
 
-def pixels_of(path: Path) -> Tensor | str:
-    """Return a picture's digit, ``(28, 28)`` uint8, or why there is none."""
+def answer(digit: Digit, probabilities: Tensor, trained: Trained) -> Answer:
+    """Return what the network makes of a digit."""
+    return Answer(trained.classes[int(probabilities.argmax())], probabilities.tolist(), digit)
+
+
+def digits_of(path: Path) -> list[list[Digit]] | str:
+    """Return the digits in a picture, or why there are none."""
     try:
-        return read_digit(path)
+        return read_number(path)
     except DigitError as error:
         return str(error)
 
 
-def row(reading: Reading, classes: int) -> list[Any]:
-    """Return a reading as a row of the table."""
-    if reading.error:
-        return [reading.path, "", "", *[""] * classes, reading.error]
-    return [
-        reading.path,
-        reading.digit,
-        f"{reading.confidence:.6f}",
-        *(f"{probability:.6f}" for probability in reading.probabilities),
-        "",
-    ]
+def digit_of(path: Path) -> list[list[Digit]] | str:
+    """Return the one thing in a picture, or why there is none."""
+    try:
+        return [[Digit(read_digit(path), (0, 0, 0, 0))]]
+    except DigitError as error:
+        return str(error)
 
 
-def verdict(reading: Reading) -> str:
-    """Return a reading as people read it."""
-    return f"-      {reading.error}" if reading.error else f"{reading.digit:<5}  {reading.confidence:.1%}"
-
-
-def printable(path: Path) -> str:
-    """Return a path that any terminal shows, even where its bytes are no text."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
-
-
-def draw(shown: list[tuple[Reading, Tensor]], trained: Trained, total: int) -> bytes:
+def draw(shown: list[Reading], trained: Trained, total: int) -> bytes:
     """Draw what the network saw, with its answers; return a PNG file."""
-    captions = [
-        (
-            reading.path.name.encode("ascii", "replace").decode()[:18],
-            reading.error[:18] or f"{reading.digit} ({reading.confidence:.0%})",
-        )
-        for reading, _ in shown
-    ]
+    tiles, captions = [], []
+    for reading in shown:
+        name = reading.path.name.encode("ascii", "replace").decode()[:18]
+        if reading.error:
+            tiles.append(UNREAD)
+            captions.append((name, reading.error[:18]))
+        for answer in reading.answers:
+            tiles.append(answer.digit.pixels)
+            captions.append((name, f"{answer.name} ({answer.confidence:.0%})"))
     title = f"What the network saw ({trained.checkpoint})"
     notes = [f"the first {len(shown):,} of {total:,} pictures"] if total > len(shown) else []
-    return to_png(draw_sheet(torch.stack([pixels for _, pixels in shown]), captions, title, notes, COLUMNS))
+    return to_png(draw_sheet(torch.stack(tiles), captions, title, notes, COLUMNS))

@@ -299,6 +299,7 @@ def test_every_checkpoint_loads_without_running_code_and_holds_plain_hyperparame
             "warmup_steps": 0,
             "cosine": False,
             "num_classes": 10,
+            "compile": False,
             **ONE_STEP,
         }
         assert content["config"]["data"]["batch_size"] == 32
@@ -428,6 +429,10 @@ EXPLANATIONS = {
     "distillation.weight": "The teacher's share in the loss",
     "seed_everything": "Decides the initial weights",
     "ckpt_path": "A checkpoint file, a run folder",
+    "model.compile": "Train with torch.compile",
+    "optimizer": "A class of torch.optim",
+    "lr_scheduler": "A class of torch.optim.lr_scheduler",
+    "lr_scheduler_interval": "after every epoch or after every optimizer step",
     "ema_decay": "Validate and keep",
 }
 
@@ -441,7 +446,8 @@ def test_help_explains_every_own_option(subcommand: str, capsys: pytest.CaptureF
 
     assert stop.value.code == 0
     own = set(re.findall(r"--((?:model|data|inspection|distillation)\.[\w.]+)[ ,]", described))
-    own = own - {"data.distortion"} | {"seed_everything", "ckpt_path", "ema_decay"}  # a group, which a file can set
+    # a group, which a file can set; and what has no group
+    own = own - {"data.distortion"} | EXPLANATIONS.keys() - {flag for flag in EXPLANATIONS if "." in flag}
     assert own == EXPLANATIONS.keys()
     for flag, words in EXPLANATIONS.items():
         assert re.search(rf"--{flag}[ ,][^()]*{words}", described), flag

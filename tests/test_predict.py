@@ -160,7 +160,7 @@ def test_other_classes_have_their_names(
 
     (row,) = rows_of(tmp_path / "table.csv")
     names = Trained.load("best").classes
-    assert list(row) == ["path", "digit", "confidence", *(f"p{name}" for name in names), "error"]
+    assert list(row) == ["path", "digit", "confidence", *(f"p{name}" for name in names), "digits", "error"]
     assert row["digit"] in names
 
 

@@ -5,6 +5,8 @@ so it is in all 60,000 training images, to half a pixel (the longest side of 13 
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,16 +46,30 @@ def read_digit(picture: Path | BinaryIO) -> Tensor:
     Raises:
         DigitError: If it is no picture, too large, damaged or blank.
     """
+    with opened(picture) as file:
+        return to_digit(decode(file)[0])
+
+
+@contextmanager
+def opened(picture: Path | BinaryIO) -> Iterator[BinaryIO]:
+    """Open a picture's file, unless it is open.
+
+    Raises:
+        DigitError: If it cannot be read.
+    """
     try:
-        if isinstance(picture, Path):
-            with open_regular(picture) as file:
-                return read_digit(file)
+        with open_regular(picture) if isinstance(picture, Path) else nullcontext(picture) as file:
+            yield file
     except OSError as error:
         raise DigitError(f"cannot be read ({error.strerror})") from error
-    return to_digit(_decode(picture))
 
 
-def _decode(file: BinaryIO) -> Image.Image:
+def decode(file: BinaryIO) -> tuple[Image.Image, float]:
+    """Return the picture in a file, upright, and how many of the file's pixels one of its pixels is high and wide.
+
+    Raises:
+        DigitError: If it is none, too large or damaged.
+    """
     too_large = f"more than {LARGEST} x {LARGEST}"
     if not Image.ID:
         Image.init()
@@ -66,9 +82,10 @@ def _decode(file: BinaryIO) -> Image.Image:
     if image.width * image.height > LARGEST**2:
         raise DigitError(f"{image.width} x {image.height} pixels are {too_large}")
     try:
+        width = image.width
         image.draft(None, (ENOUGH, ENOUGH))  # a JPEG is decoded at a smaller scale, as coarse as this allows
         image.load()
-        return ImageOps.exif_transpose(image)
+        return ImageOps.exif_transpose(image), width / image.width
     except Exception as error:
         raise DigitError("a damaged picture") from error
 
@@ -87,18 +104,14 @@ def to_digit(image: Image.Image) -> Tensor:
         DigitError: If there is no ink, or a pixel is not a finite number.
     """
     grey = to_grey(image)
-    if grey.size == (SIDE, SIDE):
-        pixels = np.asarray(grey)
-        if _is_framed(pixels):
-            return torch.from_numpy(pixels.copy())
-    ink = find_ink(grey)
-    return torch.from_numpy(_frame(ink))
+    return torch.from_numpy(np.array(grey) if is_framed(grey) else frame(find_ink(grey)))
 
 
-def _is_framed(pixels: Pixels) -> bool:
-    """Say whether a 28x28 picture is white on black and already fits MNIST's frame."""
+def is_framed(grey: Image.Image) -> bool:
+    """Say whether a picture has 28x28 pixels, white on black, and already fits MNIST's frame."""
+    pixels = np.asarray(grey)
     ink = pixels > 0
-    if not ink.any() or ink.mean() > 0.6:
+    if grey.size != (SIDE, SIDE) or not ink.any() or ink.mean() > 0.6:
         return False
     top, bottom, left, right = bounds(ink)
     y, x = _centre_of_mass(pixels.astype(np.float32))
@@ -111,7 +124,7 @@ def _centre_of_mass(levels: Levels) -> tuple[float, float]:
     return float(levels.sum(axis=1) @ y / mass), float(levels.sum(axis=0) @ x / mass)
 
 
-def _frame(ink: Levels) -> Pixels:
+def frame(ink: Levels) -> Pixels:
     """Fit the ink's rectangle into 20x20 pixels and put its centre of mass in the middle of 28x28."""
     factor = BOX / max(ink.shape)
     height, width = (max(1, round(length * factor)) for length in ink.shape)

@@ -5,7 +5,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from src.digits.grey import WORKING_SIDE, DigitError, Levels, shrink
-from src.digits.pieces import connected_pieces
+from src.digits.pieces import Pieces, connected_pieces
 
 CLOSE_ENOUGH = 40  # pixels of the ink's longest side in that copy; below, a closer look is taken
 FITTED_SIDE = 32  # of the sample to which the background is fitted
@@ -14,7 +14,8 @@ RIM = 5 / 6  # of the way from the middle is where the fit begins
 LEAST_CONTRAST = 8  # of 255 between ink and background
 LEAST_SIGNAL = 8  # times the noise
 NOISE_FLOOR = 2.5  # times the noise is black
-TWO_KINDS, LEAST_PART = 0.8, 0.2  # of the variance lies between two levels; of the pixels has each
+# of the variance lies between two levels; of the pixels are background, and are ink
+TWO_KINDS, LEAST_GROUND, MUCH_INK = 0.8, 0.15, 0.3
 EDGE = 0.25  # of the ink's level is where ink begins
 CORE = 0.4  # of it is what pieces are made of, which lines on the paper are not
 LEAST_SHARE = 0.1  # of the largest piece's pixels has a piece of the digit, such as the bar of a 5
@@ -22,9 +23,13 @@ SOFT_EDGE = 2  # pixels around a piece that belong to it
 
 
 def find_ink(grey: Image.Image) -> Levels:
-    """Return the ink's rectangle, 0 = background, 1 = ink; a small one is taken from a closer look."""
+    """Return the ink's rectangle, 0 = background, 1 = ink; a small one is taken from a closer look.
+
+    Raises:
+        DigitError: If there is none.
+    """
     copy = shrink(grey, WORKING_SIDE)
-    ink = _without_residue(_separate(np.asarray(copy, np.float32)))
+    ink = _without_residue(separate(np.asarray(copy, np.float32)))
     top, bottom, left, right = bounds(ink > EDGE)
     longest = max(bottom - top, right - left)
     factor = max(grey.size) / max(copy.size)
@@ -37,8 +42,12 @@ def find_ink(grey: Image.Image) -> Levels:
     return find_ink(grey.crop((box[0], box[1], box[2], box[3])))
 
 
-def _separate(levels: Levels) -> Levels:
-    """Return how much of each pixel is ink, from 0 to 1."""
+def separate(levels: Levels) -> Levels:
+    """Return how much of each pixel is ink, from 0 to 1.
+
+    Raises:
+        DigitError: If nothing differs enough from the background.
+    """
     ink = levels - _background(levels)
     if (ink**3).sum() < 0:  # few pixels differ by much, on the ink's side
         ink = -ink
@@ -52,16 +61,19 @@ def _separate(levels: Levels) -> Levels:
 
 def _without_residue(ink: Levels) -> Levels:
     """Leave out what is not the digit: small pieces, and those at the edge (paper's end, lines, a form's frame)."""
-    mask = ink > CORE
-    pieces = connected_pieces(mask)
+    pieces = connected_pieces(ink > CORE)
     top, bottom, left, right = pieces.boxes.T
     inside = (top > 0) & (bottom < ink.shape[0]) & (left > 0) & (right < ink.shape[1])
     # a digit that was cut out closely touches the edge itself, and is far larger than what is inside
     has_digit_inside = (pieces.areas * inside).max() >= LEAST_SHARE * pieces.areas.max()
     chosen = inside if has_digit_inside else np.ones_like(inside)
     chosen &= pieces.areas >= LEAST_SHARE * pieces.areas[chosen].max()
+    return cut_out(ink, pieces, chosen)
+
+
+def cut_out(ink: Levels, pieces: Pieces, chosen: npt.NDArray[np.bool_]) -> Levels:
+    """Return the ink of some pieces, ``(N,)``, with the soft edge around them, and 0 elsewhere."""
     kept = np.append(chosen, False)[pieces.labels]
-    # with the soft edge around it
     around = np.asarray(Image.fromarray(kept.astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * SOFT_EDGE + 1)))
     return np.where(around > 0, ink, np.float32(0))
 
@@ -97,11 +109,12 @@ def _ground_of_two(levels: Levels) -> float | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         between = np.nan_to_num((mean * share - first) ** 2 / (share * (1 - share)))
     threshold = int(between.argmax())
-    if between[threshold] < TWO_KINDS * variance or not LEAST_PART <= share[threshold] <= 1 - LEAST_PART:
-        return None
     dark = levels <= threshold
     rim = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
-    return float(np.median(levels[dark if rim.mean() > dark.mean() else ~dark]))
+    ground = dark if rim.mean() > dark.mean() else ~dark
+    if between[threshold] < TWO_KINDS * variance or not LEAST_GROUND <= ground.mean() <= 1 - MUCH_INK:
+        return None
+    return float(np.median(levels[ground]))
 
 
 def _fit(terms: Levels, values: Levels, first: npt.NDArray[np.bool_]) -> tuple[Levels, float]:

@@ -1,0 +1,136 @@
+"""A number in a picture: its digits in reading order, each as the 28x28 pixels that MNIST would have made of it."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from src.digits.frame import decode, frame, is_framed, opened, to_digit
+from src.digits.grey import DigitError, Levels, shrink, to_grey
+from src.digits.ink import CORE, EDGE, bounds, cut_out, separate
+from src.digits.pieces import Pieces, connected_pieces
+
+SIDE = 320  # of the copy in which digits are looked for
+LEAST_PIXELS = 8  # of that copy has a piece
+# a piece of a digit is so tall or wide, as parts of the tallest piece's height; a digit is so tall
+LEAST_HEIGHT, LEAST_WIDTH, LEAST_DIGIT = 0.15, 0.25, 0.4
+MOST_LINES, MOST_DIGITS, WIDEST_GAP = 4, 24, 3  # of one number; the gap in heights of its digits
+
+Box = tuple[int, int, int, int]  # top, bottom, left, right
+
+
+class Digit(NamedTuple):
+    """A digit in a picture.
+
+    Attributes:
+        pixels: ``(28, 28)`` uint8, white ink on black, as MNIST was made.
+        box: Left, top, right and bottom in the picture's pixels, the ends exclusive.
+    """
+
+    pixels: Tensor
+    box: tuple[int, int, int, int]
+
+
+def read_number(picture: Path | BinaryIO) -> list[list[Digit]]:
+    """Read the digits in a picture.
+
+    Args:
+        picture: A file in any format that Pillow reads, or such a file that is open.
+
+    Returns:
+        The lines of a number, each from left to right; for most pictures one line of one digit.
+
+    Raises:
+        DigitError: If it is no picture, too large, damaged or blank, or holds more than one number.
+    """
+    with opened(picture) as file:
+        image, factor = decode(file)
+    grey = to_grey(image)
+    whole = (0, 0, round(grey.width * factor), round(grey.height * factor))
+    if is_framed(grey):
+        return [[Digit(torch.from_numpy(np.array(grey)), whole)]]
+    copy = shrink(grey, SIDE)
+    ink = separate(np.asarray(copy, np.float32))
+    pieces = connected_pieces(ink > CORE)
+    lines = _lines(_group(pieces, ink.shape))
+    if max(map(len, lines), default=0) < 2:  # one above the other are parts of one
+        return [[Digit(to_digit(grey), whole)]]
+    _refuse_other_than_one_number(lines)
+    scale = factor * max(grey.size) / max(copy.size)
+    return [[_digit(ink, pieces, *group, scale) for group in line] for line in lines]
+
+
+Group = tuple[Box, list[int]]  # the pieces of one digit, by number, and the box around them
+
+
+def _group(pieces: Pieces, shape: tuple[int, ...]) -> list[Group]:
+    """Join the pieces that are one digit: one above the other, such as a 5 and its bar."""
+    top, bottom, left, right = pieces.boxes.T
+    inside = (top > 0) & (bottom < shape[0]) & (left > 0) & (right < shape[1]) & (pieces.areas >= LEAST_PIXELS)
+    if not inside.any():
+        return []
+    heights, widths = bottom - top, right - left
+    tallest = heights[inside].max()
+    chosen = inside & ((heights >= LEAST_HEIGHT * tallest) | (widths >= LEAST_WIDTH * tallest))
+    groups: list[Group] = []
+    for number in np.flatnonzero(chosen)[np.argsort(-heights[chosen], kind="stable")].tolist():
+        box, numbers = tuple(pieces.boxes[number].tolist()), [number]
+        while (other := next((group for group in groups if _is_one_digit(group[0], box)), None)) is not None:
+            groups.remove(other)
+            box, numbers = _around(other[0], box), other[1] + numbers
+        groups.append((box, numbers))
+    highest = max(box[1] - box[0] for box, _ in groups)
+    return [group for group in groups if group[0][1] - group[0][0] >= LEAST_DIGIT * highest]
+
+
+def _is_one_digit(one: Box, other: Box) -> bool:
+    """Say whether two boxes are of one digit: one lies above the other, close to it, or within its width."""
+    overlap = min(one[3], other[3]) - max(one[2], other[2])
+    narrow = min(one[3] - one[2], other[3] - other[2])
+    short, tall = sorted((one[1] - one[0], other[1] - other[0]))
+    gap = max(one[0], other[0]) - min(one[1], other[1])
+    if overlap > 0.5 * narrow and gap <= 0:
+        return True
+    return overlap > 0.3 * narrow and gap < 0.25 * tall and short < 0.6 * tall
+
+
+def _around(one: Box, other: Box) -> Box:
+    return min(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), max(one[3], other[3])
+
+
+def _lines(groups: list[Group]) -> list[list[Group]]:
+    """Return the digits in reading order: a digit is in the line above if the middle of one lies beside the other."""
+    lines: list[list[Group]] = []
+    for group in sorted(groups, key=lambda group: group[0][0] + group[0][1]):
+        above = np.mean([box[:2] for box, _ in lines[-1]], axis=0) if lines else np.full(2, -np.inf)
+        if sum(group[0][:2]) / 2 < above[1] or group[0][0] < above.mean():
+            lines[-1].append(group)
+        else:
+            lines.append([group])
+    return [sorted(line, key=lambda group: group[0][2]) for line in lines]
+
+
+def _refuse_other_than_one_number(lines: list[list[Group]]) -> None:
+    """Refuse a sudoku, a page of text and the like.
+
+    Raises:
+        DigitError: If there are too many lines or digits for a number, or some are too far apart.
+    """
+    boxes = [box for line in lines for box, _ in line]
+    height = float(np.median([box[1] - box[0] for box in boxes]))
+    gaps = [box[2] - before[3] for line in lines for (before, _), (box, _) in pairwise(line)]
+    if len(lines) > MOST_LINES or len(boxes) > MOST_DIGITS or max(gaps, default=0) > WIDEST_GAP * height:
+        raise DigitError(f"{len(boxes)} pieces that look like digits, not one number")
+
+
+def _digit(ink: Levels, pieces: Pieces, box: Box, numbers: list[int], scale: float) -> Digit:
+    chosen: npt.NDArray[np.bool_] = np.zeros(len(pieces.areas), bool)
+    chosen[numbers] = True
+    part = cut_out(ink, pieces, chosen)
+    top, bottom, left, right = bounds(part > EDGE)
+    pixels = torch.from_numpy(frame(part[top:bottom, left:right]))
+    return Digit(pixels, (round(box[2] * scale), round(box[0] * scale), round(box[3] * scale), round(box[1] * scale)))

@@ -1,0 +1,135 @@
+"""Numbers in pictures: which pieces are digits, in which order, and what is no number."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from benchmarks.variants import string_of_digits
+from src.data.idx import read_idx
+from src.digits.frame import read_digit, to_digit
+from src.digits.grey import DigitError
+from src.digits.number import Digit, read_number
+from src.digits.pieces import connected_pieces
+from tests.digits.test_frame import apart, drawn, in_a_frame, in_file, paper
+
+ONE = Image.new("L", (220, 200), 0)
+ImageDraw.Draw(ONE).line([(110, 40), (110, 160)], 255, 14)
+
+
+def page(*rows: list[Image.Image], across: int = 160, down: int = 180) -> Image.Image:
+    """Put digits on paper, the middle of each so far from the next."""
+    sheet = Image.new("L", (across * max(map(len, rows)) + 60, down * len(rows) + 60), 0)
+    for number, row in enumerate(rows):
+        for place, digit in enumerate(row):
+            sheet.paste(digit.crop(digit.getbbox()), (40 + across * place, 40 + down * number))
+    return paper(sheet)
+
+
+def seen(image: Image.Image) -> list[list[Digit]]:
+    return read_number(in_file(image, "PNG"))
+
+
+def test_digits_are_read_from_left_to_right_and_in_lines() -> None:
+    lines = seen(page([drawn(), ONE, drawn()], [ONE, ONE, drawn(), drawn()]))
+
+    assert [len(line) for line in lines] == [3, 4]
+    kinds = [[apart(digit.pixels, to_digit(drawn())) < 0.25 for digit in line] for line in lines]
+    assert kinds == [[True, False, True], [False, False, True, True]]
+
+
+def test_each_digit_has_its_box_in_the_pictures_pixels() -> None:
+    sheet = page([drawn(), drawn()], across=400)
+    sheet = sheet.resize((3 * sheet.width, 3 * sheet.height))
+    ((first, second),) = seen(sheet)
+
+    left, top, right, bottom = drawn().getbbox() or (0, 0, 0, 0)
+    width, height = 3 * (right - left), 3 * (bottom - top)
+    assert first.box == pytest.approx((120, 120, 120 + width, 120 + height), abs=12)
+    assert second.box == pytest.approx((1320, 120, 1320 + width, 120 + height), abs=12)
+    ((first, second),) = read_number(in_file(sheet, "JPEG"))  # decoded at a smaller scale
+    assert second.box == pytest.approx((1320, 120, 1320 + width, 120 + height), abs=12)
+
+
+def five_in_two_pieces() -> Image.Image:
+    image = Image.new("L", (220, 200), 0)
+    pen = ImageDraw.Draw(image)
+    pen.line([(95, 40), (160, 40)], 255, 14)
+    pen.line([(80, 62), (75, 100), (120, 95), (145, 120), (130, 160), (70, 155)], 255, 14, joint="curve")
+    return image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [paper(drawn()), paper(five_in_two_pieces()), in_a_frame(drawn()), paper(drawn().crop(drawn().getbbox()))],
+    ids=["a digit", "in two pieces", "in a frame", "cut out"],
+)
+def test_one_digit_is_one_and_the_same_as_ever(image: Image.Image) -> None:
+    ((digit,),) = seen(image)
+
+    assert torch.equal(digit.pixels, read_digit(in_file(image, "PNG")))
+
+
+def test_a_five_in_two_pieces_is_one_digit_of_a_number() -> None:
+    ((first, second),) = seen(page([five_in_two_pieces(), drawn()]))
+
+    assert apart(first.pixels, to_digit(five_in_two_pieces())) < 0.35
+    assert apart(second.pixels, to_digit(drawn())) < 0.25
+
+
+def test_images_of_mnist_are_one_digit_and_come_back_as_they_are(mnist: Path) -> None:
+    for image in read_idx(mnist / "MNIST" / "raw" / "t10k-images-idx3-ubyte")[:300]:
+        ((digit,),) = seen(Image.fromarray(image.numpy()))
+        assert torch.equal(digit.pixels, image)
+
+
+def test_strings_of_five_are_five_pieces(mnist: Path) -> None:
+    raw = mnist / "MNIST" / "raw"
+    images, labels = (read_idx(raw / f"t10k-{name}").numpy() for name in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+    pictures = [string_of_digits(images, labels, np.random.default_rng(seed))[0] for seed in range(60)]
+
+    assert sum([len(line) for line in seen(picture)] == [5] for picture in pictures) >= 57
+
+
+@pytest.mark.parametrize(
+    "image",
+    [page(*[[ONE] * 4] * 5), page([ONE] * 26, across=60), page([ONE, drawn()], across=900)],
+    ids=["a page of lines", "too many digits", "far apart"],
+)
+def test_what_is_no_number_is_no_guess(image: Image.Image) -> None:
+    with pytest.raises(DigitError, match=r"^\d+ pieces that look like digits, not one number$"):
+        seen(image)
+
+
+def slowly(mask: np.ndarray) -> list[set[tuple[int, int]]]:
+    """The pieces by walking from pixel to pixel."""
+    left, pieces = {tuple(place) for place in np.argwhere(mask).tolist()}, []
+    while left:
+        piece, waiting = set(), [left.pop()]
+        while waiting:
+            row, column = waiting.pop()
+            piece.add((row, column))
+            near = {(row + down, column + right) for down in (-1, 0, 1) for right in (-1, 0, 1)} & left
+            left -= near
+            waiting += near
+        pieces.append(piece)
+    return pieces
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pieces_are_connected_pixels(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    mask = random.random(random.integers(1, 30, 2)) < random.random()
+    pieces = connected_pieces(mask)
+    found = [
+        {tuple(place) for place in np.argwhere(pieces.labels == number).tolist()} for number in range(len(pieces.areas))
+    ]
+
+    assert sorted(map(sorted, found)) == sorted(map(sorted, slowly(mask)))
+    assert pieces.areas.tolist() == [len(piece) for piece in found]
+    for piece, box in zip(found, pieces.boxes.tolist(), strict=True):
+        rows, columns = zip(*piece, strict=True)
+        assert box == [min(rows), max(rows) + 1, min(columns), max(columns) + 1]
+    assert (pieces.labels[~mask] == len(found)).all()

@@ -63,13 +63,13 @@ class Checkpoints(Checkpoint):
         if trainer.received_sigterm:  # in that moment
             self.signals.received = signal.SIGTERM
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException | None = None
+    ) -> None:
         """Let signals do again what they did before."""
         self.signals.stop()
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Let signals do again what they did before."""
-        self.signals.stop()
+    on_train_end = on_exception
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -27,17 +27,11 @@ class EvaluationResult(Callback):
         self.checkpoint = checkpoint
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let SIGTERM end it."""
-        self._end_by_sigterm()
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let SIGTERM end it."""
-        self._end_by_sigterm()
-
-    def _end_by_sigterm(self) -> None:
-        """Take the signal from Lightning, which would go on, and on one of several ranks wait for the others."""
+        """Let SIGTERM end it: Lightning would go on, and on one of several ranks wait for the others."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    on_test_start = on_validation_start
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report ``validate``."""

@@ -28,13 +28,9 @@ def memory_bytes() -> float:
 
 
 def replace(new: Path, path: Path) -> None:
-    """Give a complete file its name; what had the name before keeps it until that moment.
+    """Give a complete file its name; what had the name before keeps it until that moment, or for good by an OSError.
 
-    On Windows a file that a virus scanner or a cloud's folder has open cannot be replaced, so this tries again for a
-    second.
-
-    Raises:
-        OSError: If the folder is not writable, or another program keeps the file open.
+    On Windows a virus scanner or a cloud's folder may have that file open, so this tries again for a second.
     """
     for attempt in range(ATTEMPTS):
         try:

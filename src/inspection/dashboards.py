@@ -1,7 +1,6 @@
 """What each of TensorBoard's dashboards shows of a network: one function per picture, curve or table."""
 
 import warnings
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,9 +10,6 @@ from src.common import charts, drawing
 from src.inspection import findings
 from src.inspection.projector import write_projector
 from src.inspection.views import Evaluation, Network
-
-if TYPE_CHECKING:
-    pass
 
 FIRST_BATCH, UNITS, MISTAKES, SUREST = 200, 1_024, 40, 18  # how many are drawn, at most
 

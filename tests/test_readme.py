@@ -94,6 +94,19 @@ def test_the_first_two_commands_come_first() -> None:
     assert blocks(Path("README.md"), "bash")[0].splitlines() == ["make train", "make tensorboard"]
 
 
+def test_without_make_the_same_is_installed(tmp_path: Path) -> None:
+    """The environment is made as written; installing takes minutes and a network, so that is compared with make's."""
+    make, _, install, fit, look = blocks(Path("README.md"), "bat")[0].splitlines()
+    assert subprocess.run(make.split(), cwd=tmp_path).returncode == 0
+    assert (tmp_path / ".venv" / "bin" / "activate").is_file()
+    makefile = (
+        (REPOSITORY / "Makefile").read_text().replace("'", '"').replace(" --quiet --disable-pip-version-check", "")
+    )
+    assert f"$(BIN)/{install}" in makefile
+    assert f"$(BIN)/{fit}" in makefile
+    assert f"$(BIN)/{look}" in makefile
+
+
 def test_ci_runs_the_other_commands() -> None:
     assert f"make {' '.join(sorted(command.removeprefix('make ') for command in BY_CI))}" in (
         (REPOSITORY / ".ci" / "run").read_text()

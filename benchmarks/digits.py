@@ -14,7 +14,6 @@ import os
 import tempfile
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from functools import partial
 from io import BytesIO
 from itertools import repeat
@@ -31,7 +30,7 @@ from benchmarks.documents import write_tables
 from benchmarks.processes import HERE, machine, run
 from benchmarks.variants import VARIANTS, string_of_digits
 from src.data.datamodule import MNISTDataModule
-from src.digits.frame import read_digit, to_digit
+from src.digits.frame import to_digit
 from src.digits.grey import DigitError
 from src.digits.number import read_number
 from src.runs.trained import Trained
@@ -110,13 +109,13 @@ def measure(checkpoints: list[str]) -> dict[str, Any]:
     }
 
 
-def read_whole(trained: Trained, picture: Image.Image) -> str:
-    """Return the number that a network reads in a picture."""
+def read_whole(trained: Trained, picture: Path | Image.Image) -> str:
+    """Return the number that a network reads in a picture, as ``predict`` does; nothing if there is none."""
     file = BytesIO()
-    picture.save(file, "PNG")
-    file.seek(0)
+    if isinstance(picture, Image.Image):
+        picture.save(file, "PNG")
     try:
-        lines = read_number(file)
+        lines = read_number(picture if isinstance(picture, Path) else BytesIO(file.getvalue()))
     except DigitError:
         return ""
     digits = torch.stack([digit.pixels for line in lines for digit in line])
@@ -141,10 +140,8 @@ def score(checkpoints: list[str], folder: Path) -> dict[str, Any]:
             continue
         right = kinds.setdefault(kind, Counter(dict.fromkeys(("pictures", *networks), 0)))
         right["pictures"] += 1
-        with suppress(DigitError):
-            image = read_digit(path)[None]
-            for name, network in networks.items():
-                right[name] += network.classes[int(network.answer(image)[0].argmax())] == label
+        for name, network in networks.items():
+            right[name] += read_whole(network, path) == label
     return {kind: dict(right) for kind, right in kinds.items()}
 
 

@@ -15,8 +15,8 @@ import tempfile
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from io import BytesIO
 from itertools import repeat
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from benchmarks.variants import VARIANTS, string_of_digits
 from src.data.datamodule import MNISTDataModule
 from src.digits.frame import to_digit
 from src.digits.grey import DigitError
-from src.digits.number import read_number
+from src.predict import read
 from src.runs.trained import Trained
 
 RESULTS = Path(__file__).parent / "results" / "digits.json"
@@ -62,6 +62,17 @@ def write_files(images: Tensor, folder: Path, count: int) -> None:
     """Write so many PNG files, over again from the first image when they are used up."""
     for number in range(count):
         Image.fromarray(images[number % len(images)].numpy()).save(folder / f"{number:05}.png")
+
+
+def write_strings(images: Tensor, labels: Tensor, folder: Path) -> tuple[list[Path], list[str]]:
+    """Write strings of five digits as PNG files, the same ones every time; return them and their numbers."""
+    paths = [folder / f"{number}.png" for number in range(STRINGS)]
+    numbers = []
+    for seed, path in enumerate(paths):
+        picture, number = string_of_digits(images.numpy(), labels.numpy(), np.random.default_rng(seed))
+        picture.save(path)
+        numbers.append(number)
+    return paths, numbers
 
 
 def predict(checkpoint: str, folder: Path, table: Path) -> dict[str, float]:
@@ -97,30 +108,18 @@ def measure(checkpoints: list[str]) -> dict[str, Any]:
             for name, network in networks.items():
                 found[name][variant] = accuracy(network, seen, labels)
                 print(f"{name}: {variant}: {found[name][variant]:.4f}", flush=True)
-    strings = [string_of_digits(images.numpy(), labels.numpy(), np.random.default_rng(n)) for n in range(STRINGS)]
-    whole = {
-        name: sum(read_whole(net, picture) == number for picture, number in strings) for name, net in networks.items()
-    }
+    whole = {}
+    with tempfile.TemporaryDirectory() as place:
+        paths, numbers = write_strings(images, labels, Path(place))
+        for name, network in networks.items():
+            texts = [reading.text for reading in read(paths, network)]
+            whole[name] = sum(map(eq, texts, numbers))
     return {
         "accuracy": found,
         "strings": {"strings": STRINGS, **whole},
         "speed": speed(checkpoints[0], images),
         "machine": machine(),
     }
-
-
-def read_whole(trained: Trained, picture: Path | Image.Image) -> str:
-    """Return the number that a network reads in a picture, as ``predict`` does; nothing if there is none."""
-    file = BytesIO()
-    if isinstance(picture, Image.Image):
-        picture.save(file, "PNG")
-    try:
-        lines = read_number(picture if isinstance(picture, Path) else BytesIO(file.getvalue()))
-    except DigitError:
-        return ""
-    digits = torch.stack([digit.pixels for line in lines for digit in line])
-    names = iter(trained.classes[int(number)] for number in trained.answer(digits)[0].argmax(dim=1))
-    return "/".join("".join(next(names) for _ in line) for line in lines)
 
 
 def labelled(folder: Path) -> list[tuple[Path, str, str]]:
@@ -134,14 +133,13 @@ def labelled(folder: Path) -> list[tuple[Path, str, str]]:
 def score(checkpoints: list[str], folder: Path) -> dict[str, Any]:
     """Return how many of people's own pictures of one digit each network reads right, by their kind."""
     networks = {name: Trained.load(name) for name in checkpoints}
-    kinds: dict[str, Counter[str]] = {}
-    for path, label, kind in labelled(folder):
-        if len(label) > 1:  # several digits
-            continue
-        right = kinds.setdefault(kind, Counter(dict.fromkeys(("pictures", *networks), 0)))
-        right["pictures"] += 1
-        for name, network in networks.items():
-            right[name] += read_whole(network, path) == label
+    single = [picture for picture in labelled(folder) if len(picture[1]) == 1]
+    kinds: dict[str, Counter[str]] = {kind: Counter() for _, _, kind in single}
+    for name, network in networks.items():
+        for reading, (_, label, kind) in zip(read([path for path, _, _ in single], network), single, strict=True):
+            kinds[kind][name] += reading.text == label
+    for _, _, kind in single:
+        kinds[kind]["pictures"] += 1
     return {kind: dict(right) for kind, right in kinds.items()}
 
 

@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from glob import glob, has_magic
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def read(paths: Sequence[Path], trained: Trained) -> Iterator[Reading]:
     Yields:
         For every path what the network makes of it.
     """
-    find = digits_of if trained.classes == DIGITS else digit_of
+    find = partial(digits_of, is_number=trained.classes == DIGITS)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in range(0, len(paths), AT_ONCE):
             some = paths[start : start + AT_ONCE]
@@ -131,18 +132,10 @@ def answer(digit: Digit, probabilities: Tensor, trained: Trained) -> Answer:
     return Answer(trained.classes[int(probabilities.argmax())], probabilities.tolist(), digit)
 
 
-def digits_of(path: Path) -> list[list[Digit]] | str:
-    """Return the digits in a picture, or why there are none."""
+def digits_of(picture: Path, is_number: bool) -> list[list[Digit]] | str:
+    """Return the digits in a picture, or the one thing in it, or why there is nothing."""
     try:
-        return read_number(path)
-    except DigitError as error:
-        return str(error)
-
-
-def digit_of(path: Path) -> list[list[Digit]] | str:
-    """Return the one thing in a picture, or why there is none."""
-    try:
-        return [[Digit(read_digit(path), (0, 0, 0, 0))]]
+        return read_number(picture) if is_number else [[Digit(read_digit(picture), (0, 0, 0, 0))]]
     except DigitError as error:
         return str(error)
 

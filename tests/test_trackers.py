@@ -100,6 +100,23 @@ def test_a_resumed_run_goes_on_in_the_same_file_and_a_branch_gets_its_own(cli: C
     assert [line["step"] for line in rows(places[1])] == [1, 2, 3, 3]
 
 
+@pytest.mark.parametrize("note", ["[]", '{"CSVLogger": 3}', "{", "null"])
+def test_a_damaged_note_begins_another_file(note: str, cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *overlay("csv"), *EPOCHS)
+    (run_folder(tmp_path) / "trackers.json").write_text(note)
+    answer = cli("fit", *overlay("csv"), "--ckpt_path", "last", "--trainer.max_epochs", "3")
+
+    assert (answer.code, answer.err) == (0, "")
+    assert [line["step"] for line in rows(tmp_path / "lightning_logs/csv/version_1/metrics.csv")] == [3, 3]
+
+
+@pytest.mark.filterwarnings("default:Experiment logs directory")
+def test_another_run_in_the_same_folder_of_csv_is_still_warned_of(cli: Cli) -> None:
+    cli("fit", *overlay("csv"), *EPOCHS)
+    with pytest.warns(UserWarning, match="Previous log files in this directory will be deleted"):
+        cli("fit", *overlay("csv"), *EPOCHS, "--trainer.logger.version=0")
+
+
 # MLflow 3.17 asks SQLAlchemy for something that is deprecated
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
 def test_mlflow_has_each_epoch_and_says_which_run_it_is(cli: Cli, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -141,6 +142,20 @@ def test_the_page_is_served_until_it_is_stopped(folder: Path, trained: Path) -> 
             assert reply.status == 200
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
+
+
+def test_a_config_comes_from_standard_input_too(folder: Path) -> None:
+    """What is no file is read as jsonargparse reads it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "src.cli", "fit", "--config", "-", "--print_config"],
+        input=b"model:\n  hidden_units: [7]\n",
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert re.search(rb"hidden_units:\s+- 7\s", done.stdout)
 
 
 def test_nothing_but_system_asks_for_what_windows_does_not_have() -> None:

@@ -144,8 +144,8 @@ class Checkpoints(Checkpoint):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Take where in its epoch the training is; and let a callback's arguments of now win over those of then."""
         self._batches_done = checkpoint.get("batches_done")  # version 0.1.0 left it to Lightning
-        callbacks: list[Any] = vars(trainer)["callbacks"]
-        for callback in callbacks:
+        any_trainer: Any = trainer  # Lightning does not declare its callbacks
+        for callback in any_trainer.callbacks:
             state = checkpoint["callbacks"].get(callback.state_key, {})
             # not the folder of ModelCheckpoint: in another run it must not remove the files of this one
             for name in signature(type(callback)).parameters.keys() & state.keys() - {"dirpath"}:

@@ -6,13 +6,13 @@ import platform
 import subprocess
 import time
 from collections.abc import Collection
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger
 from torch import Tensor
 
 from src.callbacks.checkpoints import score_of
@@ -64,10 +64,10 @@ class History(Callback):
             if isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(values)
                 logger.experiment.add_custom_scalars({"train and val": overlays(pl_module.train_metrics.names)})
-            else:  # it keeps its own folders, so it must say whose this is
-                # MLflow refuses to change what its run was begun with, such as max_epochs
-                with suppress(Exception) if len(self.epochs) > self._inherited else nullcontext():
-                    logger.log_hyperparams({**values, "run": str(self.run.path)})
+            # MLflow refuses to change what its run was begun with, such as max_epochs
+            elif not isinstance(logger, MLFlowLogger) or len(self.epochs) == self._inherited:
+                # it keeps its own folders, so it must say whose this is
+                logger.log_hyperparams({**values, "run": str(self.run.path)})
         if trainer.is_global_zero:
             write_atomic(self.run.path / "hparams.yaml", yaml.safe_dump(values).encode())
 

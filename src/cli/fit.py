@@ -153,7 +153,7 @@ class CLI(Request):
             self._run_trainer(self.trainer.fit, model, datamodule)
             if self.run is None and self.launch.is_first:  # fast_dev_run and barebones have no console
                 metrics = (f"{short(name)}: {value:.4f}" for name, value in self.trainer.callback_metrics.items())
-                say(" - ".join([*metrics, "the end, of which nothing is kept"]))
+                say(" - ".join([*metrics, "no run folder was made"]))
         except BaseException as error:
             is_refused = not self.has_begun or isinstance(error, UsageError | MisconfigurationException)
             if self.run is not None and is_refused:

@@ -19,8 +19,6 @@ Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring=
 GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")
 # jsonargparse knows two classes of this name; this one has the argument ``monitor``
 PLATEAU = {"ReduceLROnPlateau": "lightning.pytorch.cli.ReduceLROnPlateau"}
-
-
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_str(str(value.value)))
 
 
@@ -44,9 +42,13 @@ def _with_full_name(word: str) -> str:
 set_loader("yaml", load_config, (yaml.YAMLError,))
 
 
+read_other_text = ConfigPath.read_text  # from standard input, or from where fsspec reads
+
+
 def read_config(path: ConfigPath) -> str:
     """Read a config as UTF-8, whatever this system's encoding is; only a regular file, as a pipe may never end."""
-    return read_regular(Path(path.absolute)).decode()
+    is_local = Path(path.absolute).exists()
+    return read_regular(Path(path.absolute)).decode() if is_local else read_other_text(path)
 
 
 # the one way in which jsonargparse reads configs, also those that others name

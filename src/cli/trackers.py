@@ -32,8 +32,8 @@ def resumed_trackers(loggers: Any, run: Run | None) -> Iterator[None]:
     """
     noted: dict[str, list[Any]] = {}
     if run is not None:
-        with suppress(OSError, ValueError):  # it had none
-            noted = json.loads(read_regular(run.path / NOTE))
+        with suppress(OSError, ValueError, AttributeError, TypeError):  # it had none, or the note is damaged
+            noted = {name: list(ids) for name, ids in json.loads(read_regular(run.path / NOTE)).items()}
     given = []
     for logger in as_list(loggers):
         name = str(logger.class_path).rpartition(".")[2] if isinstance(logger, Namespace) else ""
@@ -59,20 +59,19 @@ def open_trackers(loggers: list[Any], run: Run | None, epochs_done: int) -> None
     Raises:
         UsageError: If one cannot be.
     """
-    warnings.filterwarnings(
-        "ignore", message="Experiment logs directory .* exists and is not empty"
-    )  # its rows are kept
     ids: dict[str, list[Any]] = {}
     for logger in loggers:
         if isinstance(logger, Curves):
             continue
         try:
             rows = rows_of(logger, epochs_done) if isinstance(logger, CSVLogger) and run is not None else []
+            if rows:  # Lightning warns that it removes the file, and does
+                warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
             experiment = logger.experiment
         except Exception as error:  # each tracker has its own
             reason = one_line(" ".join(str(error).split()))
             raise UsageError(f"--trainer.logger: {type(logger).__name__} cannot be used: {reason}") from error
-        if rows:  # Lightning has removed the file
+        if rows:
             experiment.metrics = rows
             logger.save()
         ids.setdefault(type(logger).__name__, []).append(logger.version)

@@ -85,8 +85,7 @@ class MNISTDataModule(LightningDataModule):
         self.val_size = val_size
         self.split = split
         self.normalization = normalization
-        self.memory_map = memory_map
-        self.distortion = distortion
+        self.memory_map, self.distortion = memory_map, distortion
         self.on_device = on_device
         self.seed, self.steps_per_execution = seed, steps_per_execution
         self.mean_std = (normalization[0], normalization[1]) if isinstance(normalization, list) else None
@@ -148,8 +147,9 @@ class MNISTDataModule(LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Return the training batches, reshuffled every epoch; always the first ones with overfit_batches."""
-        overfits = self.trainer and vars(self.trainer)["overfit_batches"]
-        order = None if overfits else EpochOrder(len(self.splits["train"].members), self.seed)
+        trainer: Any = self.trainer
+        shuffles = not (trainer and trainer.overfit_batches)
+        order = EpochOrder(len(self.splits["train"].members), self.seed) if shuffles else None
         return self._loader("train", self.batch_size, order, self.steps_per_execution)
 
     def val_dataloader(self) -> BatchLoader:

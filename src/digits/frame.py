@@ -109,9 +109,11 @@ def to_digit(image: Image.Image) -> Tensor:
 
 def is_framed(grey: Image.Image) -> bool:
     """Say whether a picture has 28x28 pixels, white on black, and already fits MNIST's frame."""
+    if grey.size != (SIDE, SIDE):
+        return False
     pixels = np.asarray(grey)
     ink = pixels > 0
-    if grey.size != (SIDE, SIDE) or not ink.any() or ink.mean() > 0.6:
+    if not ink.any() or ink.mean() > 0.6:
         return False
     top, bottom, left, right = bounds(ink)
     y, x = _centre_of_mass(pixels.astype(np.float32))

@@ -61,8 +61,8 @@ class Reading:
         """Return it as a row of the table: the probabilities are those of a single digit."""
         if self.error:
             return [self.path, "", "", *[""] * classes, "", self.error]
-        single = self.answers[0].probabilities if len(self.answers) == 1 else [""] * classes
-        figures = [f"{value:.6f}" if isinstance(value, float) else value for value in single]
+        is_single = len(self.answers) == 1
+        figures = [f"{value:.6f}" for value in self.answers[0].probabilities] if is_single else [""] * classes
         digits = [
             {"digit": answer.name, "confidence": round(answer.confidence, 6), "box": answer.digit.box}
             for answer in self.answers

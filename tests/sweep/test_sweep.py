@@ -107,6 +107,14 @@ def test_a_sweep_whose_trials_all_fail_is_a_failure(sweep: Sweep) -> None:
     assert "larger than the training split" in answer.err
 
 
+def test_optimizers_can_be_compared(sweep: Sweep, tmp_path: Path) -> None:
+    answer = sweep("optimizer: {grid: [SGD, NAdam]}\n")
+
+    assert (answer.code, "2 trials: 2 to their end" in answer.out) == (0, True), answer
+    refused = sweep("optimizer: {grid: [SGD, LBFGS]}\n", "--study", "other")
+    assert (refused.code, "--optimizer LBFGS cannot be used" in refused.err) == (2, True), refused
+
+
 def test_seeds_give_mean_deviation_and_interval(sweep: Sweep, tmp_path: Path) -> None:
     answer = sweep("seed_everything: {grid: [1, 2, 3]}\n")
     accuracies = [result["best"]["val/acc"] for result in results(study_folder(tmp_path)).values()]

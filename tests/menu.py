@@ -14,6 +14,8 @@ class Item:
     Attributes:
         words: The flags that ask for it, behind its own.
         says: What is on stderr when it is refused; nothing where it works.
+        changes: Whether the weights are others than without it.
+        keeps: Whether it leaves a checkpoint, to go on from.
         alone: Whether it works with single steps only; what it says otherwise.
         meaning: For the page: what it does here.
         shows: What is printed for a person.
@@ -26,10 +28,13 @@ class Item:
     alone: str = ""
     shows: str = ""
     again: str = ""
+    changes: bool = False
+    keeps: bool = True
 
 
 CB = "--trainer.callbacks"
 NO_AVERAGING = "averaging weights after every step needs --model.steps_per_execution 1."
+STOPS = (f"{CB}+=EarlyStopping", f"{CB}.monitor=val/loss", f"{CB}.min_delta=9", f"{CB}.patience=1")  # after 2 epochs
 RICH = "needs rich, which is not installed"
 
 CALLBACKS = {
@@ -44,7 +49,10 @@ CALLBACKS = {
     "DeviceStatsMonitor": Item("works where psutil is installed"),
     "EarlyStopping": Item("works; its flags win over what a checkpoint saved", (f"{CB}.monitor=val/loss",)),
     "GradientAccumulationScheduler": Item(
-        "works with single steps", (CB + '.scheduling={"1": 2}',), alone="is not supported for manual optimization"
+        "works with single steps",
+        (CB + '.scheduling={"1": 2}',),
+        alone="is not supported for manual optimization",
+        changes=True,
     ),
     "LambdaCallback": Item("works"),
     "LearningRateFinder": Item("refused: sweep over model.lr", says="compare rates with sweep over model.lr."),
@@ -71,8 +79,8 @@ CALLBACKS = {
     ),
     "Timer": Item("works", (f"{CB}.duration=00:01:00:00",)),
     "TQDMProgressBar": Item("works, in the console's place"),
-    "EMAWeightAveraging": Item("works with single steps, as --ema_decay", alone=NO_AVERAGING),
-    "WeightAveraging": Item("works with single steps", alone=NO_AVERAGING),
+    "EMAWeightAveraging": Item("works with single steps, as --ema_decay", alone=NO_AVERAGING, changes=True),
+    "WeightAveraging": Item("works with single steps", alone=NO_AVERAGING, changes=True),
 }
 LOGGERS = {
     "CSVLogger": Item("works", ("--trainer.logger.save_dir=csv",)),
@@ -85,50 +93,53 @@ LOGGERS = {
 }
 PROFILERS = {
     "advanced": Item("prints where the time goes, by function", shows="Profile stats for"),
-    "pytorch": Item("writes a trace into the run", shows="Profile stats for"),
+    "pytorch": Item("writes traces into the run, and says where", shows="version_0/*.pt.trace.json"),
     "simple": Item("prints where the time goes", shows="FIT Profiler Report"),
     "xla": Item("needs a TPU", says="torch_xla"),
 }
 FLAGS = {
     "accelerator": Item("works", ("tpu",), says="torch_xla"),
-    "accumulate_grad_batches": Item("works with single steps", ("2",), alone="--model.steps_per_execution 1"),
-    "barebones": Item("works, without a run", ("true",)),
+    "accumulate_grad_batches": Item(
+        "works with single steps", ("2",), alone="--model.steps_per_execution 1", changes=True
+    ),
+    "barebones": Item("works, without a run", ("true",), keeps=False),
     "benchmark": Item("works", ("true",)),
     "callbacks": Item("see above"),
-    "check_val_every_n_epoch": Item("works", ("2",)),
+    "check_val_every_n_epoch": Item("works", ("2",), shows="0.1500 in epoch 2"),
     "default_root_dir": Item("holds lightning_logs"),
     "detect_anomaly": Item("works", ("true",)),
     "deterministic": Item("works", ("true",)),
     "devices": Item("works: docs/devices.md", ("1",)),
     "enable_autolog_hparams": Item("works", ("false",)),
-    "enable_checkpointing": Item("works", ("false",)),
+    "enable_checkpointing": Item("works", ("false",), keeps=False),
     "enable_model_summary": Item("works", ("true",), shows="Trainable params"),
     "enable_progress_bar": Item("works", ("false",)),
-    "fast_dev_run": Item("trains one batch, without a run, and says so", ("true",), shows="val_acc"),
+    "fast_dev_run": Item("trains one batch, without a run, and says so", ("true",), shows="val_acc", keeps=False),
     "gradient_clip_algorithm": Item(
         "works beside gradient_clip_val",
-        ("value", "--trainer.gradient_clip_val=1"),
+        ("value", "--trainer.gradient_clip_val=0.001"),
         alone="--model.steps_per_execution 1",
+        changes=True,
     ),
-    "gradient_clip_val": Item("works with single steps", ("1",), alone="--model.steps_per_execution 1"),
+    "gradient_clip_val": Item("works with single steps", ("0.1",), alone="--model.steps_per_execution 1", changes=True),
     "inference_mode": Item("works", ("false",)),
     "limit_predict_batches": Item("does nothing: the command predict is not Lightning's", ("1",)),
     "limit_test_batches": Item("works", ("1",)),
-    "limit_train_batches": Item("works with single steps", ("2",), alone="--model.steps_per_execution 1"),
+    "limit_train_batches": Item("works with single steps", ("2",), alone="--model.steps_per_execution 1", changes=True),
     "limit_val_batches": Item("works", ("1",)),
     "log_every_n_steps": Item("does nothing: every epoch is logged", ("2",)),
     "logger": Item("see above"),
     "max_epochs": Item("works", ("2",)),
-    "max_steps": Item("works", ("9",)),
+    "max_steps": Item("works", ("14",), changes=True),
     "max_time": Item("works", ("00:00:10:00",)),
-    "min_epochs": Item("works", ("1",)),
-    "min_steps": Item("works", ("1",)),
+    "min_epochs": Item("works", ("3", *STOPS)),
+    "min_steps": Item("works", ("18", *STOPS)),
     "model_registry": Item("does nothing: Lightning's own cloud", ("a/b",)),
     "num_nodes": Item("is the launcher's: docs/devices.md", ("2",), says="needs a launcher"),
     "num_sanity_val_steps": Item("works", ("1",)),
-    "overfit_batches": Item("works with single steps", ("1",), alone="--model.steps_per_execution 1"),
+    "overfit_batches": Item("works with single steps", ("1",), alone="--model.steps_per_execution 1", changes=True),
     "plugins": Item("works, except for another CheckpointIO", ("AsyncCheckpointIO",), says="CheckpointIO"),
-    "precision": Item("works", ("64-true",)),
+    "precision": Item("works", ("64-true",), changes=True),
     "profiler": Item("see above"),
     "reload_dataloaders_every_n_epochs": Item("works", ("1",)),
     "strategy": Item("works for one device and DDP", ("fsdp",), says="requires a GPU"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -173,6 +174,18 @@ def test_without_a_gpu_a_graph_is_given_up_with_the_reason(
     assert [record.message for record in caplog.records if record.name.startswith("src")] == [
         "No CUDA graph: the network is on the cpu, not on a GPU. Training goes on without, more slowly."
     ]
+
+
+def test_an_optimizer_that_no_graph_can_hold_is_named() -> None:
+    parameters = [torch.zeros(2, requires_grad=True)]
+    asked = SimpleNamespace(
+        module=SimpleNamespace(device=torch.device("cuda"), trainer=SimpleNamespace(lr_scheduler_configs=[])),
+        direct=True,
+        optimizer=SimpleNamespace(optimizer=torch.optim.SGD(parameters)),
+    )
+    assert Execution.obstacle(asked) == "SGD cannot be captured"
+    asked.optimizer.optimizer = torch.optim.NAdam(parameters)
+    assert Execution.obstacle(asked) is None
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: configs/gpu.yaml is not tried here")

@@ -264,6 +264,8 @@ def test_what_ends_within_an_epoch_goes_on_there(cli: Cli, tmp_path: Path, limit
     assert trained in ended.out
     assert len(results(run)) == 1
 
+    refused = cli("fit", "--ckpt_path", "last", *NO_CALLBACKS, "--trainer.max_steps", "8")
+    assert "--trainer.max_steps 8 leaves nothing to train" in refused.err
     assert cli("fit", "--ckpt_path", "last", *NO_CALLBACKS, "--trainer.max_steps", "-1").code == 0
     cli("fit", *EPOCHS)
     undisturbed = run_folder(tmp_path, 1)

@@ -10,13 +10,16 @@ import lightning.pytorch
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer, callbacks, loggers
+from lightning_utilities.core.imports import RequirementCache
 from torch.distributed import TCPStore
 
+from src.cli.main import main
 from src.model.classifier import Classifier
 from src.runs.checkpoint import Checkpoint
 from tests.conftest import REPOSITORY, Answer, Cli, run_process
 from tests.menu import CALLBACKS, FLAGS, LOGGERS, PROFILERS, Item
 from tests.test_cli import checkpoint, run_folder
+from tests.test_optimizers import same
 
 QUIET = ("--inspection.enabled", "false", "--model.hidden_units", "[8]", "--trainer.max_epochs", "2")
 MENUS = {
@@ -57,22 +60,45 @@ def test_what_is_offered_works_or_is_refused_by_name(
     item: Item,
     cli: Cli,
     tmp_path: Path,
+    plain: dict[str, torch.Tensor],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    answer = cli("fit", *QUIET, *words)
+    monkeypatch.setattr("lightning.pytorch.loggers.wandb._WANDB_AVAILABLE", RequirementCache("wandb>=999"))
+    answer = cli("fit", *QUIET, *words, "--trainer.max_epochs=3")
     check(answer, item.says, tmp_path)
     assert item.shows in answer.out + answer.err + caplog.text
-    if not item.says and words[0].startswith(CB):  # what it keeps in a checkpoint goes on
-        more = cli("fit", "--ckpt_path", str(run_folder(tmp_path)), *words, "--trainer.max_epochs", "3")
-        goes_on = "Trained 3 epochs" in more.out or "ProgressBar" in words[0]
-        assert item.again in more.err and (more.code == 0) == goes_on == (not item.again), more
+    if not item.says and item.keeps:
+        whole = checkpoint(run_folder(tmp_path))
+        assert same(whole["state_dict"], plain) == (not item.changes)
+        goes_on = stop_and_go_on(words, cli, tmp_path)
+        assert item.again in goes_on.err and (goes_on.code == 0) == (not item.again), goes_on
+        if not item.again:
+            parts = ("state_dict", "optimizer_states", "global_step", "epoch")
+            resumed = checkpoint(run_folder(tmp_path, 1))
+            assert [part for part in parts if not same(whole[part], resumed[part])] == []
     if not item.says and item.alone:
         several = cli(
             "fit", *QUIET, *words, "--model.steps_per_execution", "3", "--trainer.default_root_dir", "several"
         )
         check(several, item.alone, tmp_path / "several")
+
+
+def stop_and_go_on(words: tuple[str, ...], cli: Cli, tmp_path: Path) -> Answer:
+    """Train two of three epochs, as if it were then killed, and the third one from the checkpoint."""
+    assert cli("fit", *QUIET, *words, "--trainer.max_epochs=2").code == 0
+    return cli("fit", "--ckpt_path", str(run_folder(tmp_path, 1)), *words, "--trainer.max_epochs=3")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> dict[str, torch.Tensor]:
+    """The weights of the same training with nothing of the menu."""
+    root = tmp_path_factory.mktemp("plain")
+    data = ["--data.data_dir", str(digits), "--data.val_size", "60", "--data.batch_size", "32"]
+    place = ["--trainer.default_root_dir", str(root), "--trainer.accelerator", "cpu", "--trainer.max_epochs", "3"]
+    assert main(["fit", *data, *QUIET, *place]) == 0
+    return checkpoint(root / "lightning_logs" / "version_0")["state_dict"]
 
 
 @pytest.mark.filterwarnings("default:new in Lightning")

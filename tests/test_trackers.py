@@ -10,7 +10,7 @@ import yaml
 from lightning.pytorch.loggers import CSVLogger
 from lightning_utilities.core.imports import RequirementCache
 
-from tests.conftest import REPOSITORY, Cli
+from tests.conftest import REPOSITORY, Cli, run_process
 from tests.test_cli import curves, run_folder
 
 EPOCHS = ("--trainer.max_epochs", "2", "--model.hidden_units", "[8]")
@@ -146,6 +146,21 @@ def test_a_resumed_run_goes_on_in_the_same_run_of_mlflow(cli: Cli, tmp_path: Pat
     runs = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])
     (run,) = (run for run in runs if run.data.params["run"] == str(run_folder(tmp_path)))  # not another test's
     assert [point.step for point in client.get_metric_history(run.info.run_id, "val/acc")] == [1, 2, 3]
+
+
+def test_a_resumed_run_goes_on_in_the_same_run_of_wandb_and_a_branch_gets_its_own(digits: Path, tmp_path: Path) -> None:
+    """Offline, W&B keeps a folder for each process, named after the time and the run's id."""
+
+    def ids(*words: str) -> set[str]:
+        answer = run_process("fit", *overlay("wandb"), *EPOCHS[2:], *words, cwd=tmp_path, WANDB_MODE="offline")
+        assert answer.code == 0, answer
+        return {path.name.rpartition("-")[2] for path in (tmp_path / "wandb").glob("offline-run-*")}
+
+    data = ["--data.data_dir", str(digits), "--data.val_size", "60", "--data.batch_size", "32"]
+    (first,) = ids(*data, "--trainer.max_epochs", "1")
+    assert ids("--ckpt_path", "last", "--trainer.max_epochs", "2") == {first}
+    best = run_folder(tmp_path) / "checkpoints" / "best.ckpt"
+    assert len(ids("--ckpt_path", str(best), "--trainer.max_epochs", "3")) == 2
 
 
 def test_a_tracker_that_is_not_installed_is_named(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

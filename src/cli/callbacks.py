@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from jsonargparse import Namespace
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import (
     BaseFinetuning,
@@ -14,6 +15,7 @@ from lightning.pytorch.callbacks import (
     ModelPruning,
     OnExceptionCheckpoint,
     StochasticWeightAveraging,
+    WeightAveraging,
 )
 
 from src.common.errors import UsageError
@@ -33,8 +35,12 @@ REFUSED: dict[type[Callback], str] = {
 }
 
 
-def refuse_callbacks(callbacks: Sequence[Callback]) -> None:
-    """Refuse callbacks that change a run behind its record.
+def refuse_callbacks(request: Namespace, callbacks: Sequence[Callback]) -> None:
+    """Refuse callbacks that change a run behind its record, or look at every step where several run at once.
+
+    Args:
+        request: The parsed arguments of ``fit``.
+        callbacks: Those of ``--trainer.callbacks``.
 
     Raises:
         UsageError: If there is one; the sentence names what does the same.
@@ -43,6 +49,12 @@ def refuse_callbacks(callbacks: Sequence[Callback]) -> None:
         for kind, reason in REFUSED.items():
             if isinstance(callback, kind):
                 raise UsageError(f"{FLAG}: {type(callback).__name__} {reason}")
+    if request.model.steps_per_execution > 1:
+        averaging = [FLAG for callback in callbacks if isinstance(callback, WeightAveraging)]
+        if request.ema_decay is not None:
+            averaging.append("--ema_decay")
+        if averaging:
+            raise UsageError(f"{averaging[0]}: averaging weights after every step needs --model.steps_per_execution 1.")
 
 
 def place_checkpoints(callbacks: Sequence[Callback], run: Run) -> None:

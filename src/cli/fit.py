@@ -30,6 +30,8 @@ from src.launch.launcher import as_list
 from src.model.classifier import Classifier
 from src.runs.folder import RUNS_FOLDER, Run
 
+TRACES = "*.pt.trace.json"  # what Lightning's PyTorchProfiler leaves in the folder of the logs
+
 
 class CLI(Request):
     """Trains or evaluates what a request asks for, in run folders.
@@ -154,6 +156,8 @@ class CLI(Request):
             if self.run is None and self.launch.is_first:  # fast_dev_run and barebones have no console
                 metrics = (f"{short(name)}: {value:.4f}" for name, value in self.trainer.callback_metrics.items())
                 say(" - ".join([*metrics, "no run folder was made"]))
+            if self.run is not None and any(self.run.path.glob(TRACES)):
+                say(f"Traces of the profiler, for ui.perfetto.dev:  {self.run.path / TRACES}")
         except BaseException as error:
             is_refused = not self.has_begun or isinstance(error, UsageError | MisconfigurationException)
             if self.run is not None and is_refused:

@@ -137,9 +137,11 @@ def explain_class(message: str) -> str | None:
         if "." in unknown[1]:
             return f"{flag}: {unknown[1]} cannot be imported as such a class: check its path, and import it in Python."
         known = sys.modules[module].__all__
-        close = [name for name in known if name.lower() == unknown[1].lower()]
-        close = close or difflib.get_close_matches(unknown[1], known, n=1)
-        way_out = f"did you mean {close[0]}?" if close else f"name one of {module}, or a class by its import path."
+        lower = {name.lower(): name for name in known}
+        close = difflib.get_close_matches(unknown[1].lower(), lower, n=1)
+        way_out = (
+            f"did you mean {lower[close[0]]}?" if close else f"name one of {module}, or a class by its import path."
+        )
         return f"{flag}: there is no {unknown[1]}; {way_out}"
     return None
 

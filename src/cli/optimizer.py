@@ -1,18 +1,23 @@
 """Another optimizer or schedule than the recipe's: ``--optimizer SGD --optimizer.lr 0.1``, in YAML likewise."""
 
+from collections.abc import Callable
 from inspect import signature
 from typing import Any, Literal
 
 import torch
 from jsonargparse import Namespace
-from lightning.pytorch.cli import LightningArgumentParser, LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import LightningArgumentParser, OptimizerCallable, ReduceLROnPlateau
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from src.common.errors import UsageError
 from src.model.classifier import Classifier
 
 # what each of them takes the place of
 REPLACED = {"optimizer": ("lr", "weight_decay"), "lr_scheduler": ("warmup_steps", "cosine")}
+# jsonargparse knows two classes called ReduceLROnPlateau; Lightning's has the argument ``monitor``
+SCHEDULE = Callable[[Optimizer], ReduceLROnPlateau] | Callable[[Optimizer], LRScheduler] | None
 NEEDED = "name one that takes dense gradients of all parameters in one step without a closure, such as SGD"
 
 
@@ -26,7 +31,7 @@ def add_optimizer(parser: LightningArgumentParser) -> None:
     )
     parser.add_argument(
         "--lr_scheduler",
-        type=LRSchedulerCallable | None,
+        type=SCHEDULE,
         help="A class of torch.optim.lr_scheduler, likewise: --lr_scheduler CosineAnnealingLR --lr_scheduler.T_max 10; "
         "ReduceLROnPlateau also takes the metric to watch, --lr_scheduler.monitor val/loss. --model.warmup_steps and "
         "--model.cosine are then left out.",

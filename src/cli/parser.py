@@ -17,31 +17,10 @@ from src.common.yaml_text import LONGEST_VALUE, load_yaml
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
 GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")
-# jsonargparse knows two classes of this name; this one has the argument ``monitor``
-PLATEAU = {"ReduceLROnPlateau": "lightning.pytorch.cli.ReduceLROnPlateau"}
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_str(str(value.value)))
 
 
-def load_config(text: str) -> Any:
-    """Read YAML with every name that stands for one class alone."""
-    return with_full_names(load_yaml(text))
-
-
-def with_full_names(settings: Any) -> Any:
-    """Return settings with every name that stands for one class alone."""
-    if isinstance(settings, dict):
-        return {key: with_full_names(value) for key, value in settings.items()}
-    return PLATEAU.get(settings, settings) if isinstance(settings, str) else settings
-
-
-def _with_full_name(word: str) -> str:
-    flag, equals, value = word.rpartition("=")
-    return f"{flag}{equals}{PLATEAU.get(value, value)}"
-
-
-set_loader("yaml", load_config, (yaml.YAMLError,))
-
-
+set_loader("yaml", load_yaml, (yaml.YAMLError,))
 read_other_text = ConfigPath.read_text  # from standard input, or from where fsspec reads
 
 
@@ -70,7 +49,7 @@ class Parser(ArgumentParser):
         if tagged:
             raise UsageError(f"{tagged}: a word of the command cannot have a tag of YAML's: write the value plainly.")
         try:
-            config: Namespace = super().parse_args([_with_full_name(word) for word in args], *rest, **kwargs)
+            config: Namespace = super().parse_args(args, *rest, **kwargs)
         except RecursionError as error:
             raise UsageError("a value has lists or settings that are too deep in others: write it flatter.") from error
         return config

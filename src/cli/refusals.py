@@ -24,8 +24,7 @@ BYTES_PER_WEIGHT = 4
 COMPILERS = ("g++", "clang++", "c++", "cl")
 # where a class that a checkpoint names may be looked up; a checkpoint never imports anything
 CLASSES = (torch.optim, torch.optim.lr_scheduler, torch.nn, torchmetrics)
-# the Trainer's settings that need one optimizer step per batch, with the values that ask for nothing (1.0 is all
-# batches, 1 is one)
+# flags that need one optimizer step per batch, with the values that ask for nothing (1.0 is all batches)
 PER_BATCH: dict[str, tuple[object, ...]] = {
     "accumulate_grad_batches": (1,),
     "gradient_clip_val": (None, 0, 0.0),
@@ -100,13 +99,14 @@ def refuse_conflicts(request: Namespace, checkpoint: Checkpoint, training: bool)
             f"{request.model.steps_per_execution} steps, and cannot be continued: name another checkpoint, or train "
             "with --model.steps_per_execution 1."
         )
-    max_epochs = request.trainer.max_epochs
     branches = not Run.of_checkpoint(checkpoint.path).continues_from(checkpoint.path)
-    if max_epochs is not None and 0 <= max_epochs < checkpoint.epochs + branches:
-        raise UsageError(
-            f"--trainer.max_epochs {max_epochs} leaves nothing to train: {checkpoint.path} has "
-            f"{checkpoint.epochs} epochs; ask for more."
-        )
+    for unit, done in (("epochs", checkpoint.epochs), ("steps", checkpoint.steps)):
+        limit = request.trainer[f"max_{unit}"]
+        if limit is not None and 0 <= limit < done + branches:
+            raise UsageError(
+                f"--trainer.max_{unit} {limit} leaves nothing to train: {checkpoint.path} has {done} {unit}; "
+                "ask for more."
+            )
 
 
 def refuse_forgotten(request: Namespace, checkpoint: Checkpoint, words: list[str]) -> None:

@@ -10,7 +10,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from src.cli.commands import COMMANDS
 from src.cli.flags import add_flags, add_seed
 from src.cli.messages import NO_CHECKPOINT, explain_parser_message
-from src.cli.parser import Parser, ParserError, with_full_names
+from src.cli.parser import Parser, ParserError
 from src.cli.refusals import (
     refuse_conflicts,
     refuse_forgotten,
@@ -168,7 +168,7 @@ class Request(LightningCLI):
                 self.run = run
                 request = request if path == Path(request) else str(run.path)  # "last" may be another run by now
         checkpoint = Checkpoint.find(request, self.root, training)
-        recipe = with_full_names(settings_of(checkpoint, self.request, training))
+        recipe = settings_of(checkpoint, self.request, training)
         checkpoint.network()  # it says what does not fit, before the data is read and the run is made
         try:
             self.parsers[0].parse_object(recipe)

@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging, ProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import EMAWeightAveraging, ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from src.callbacks.checkpoints import Checkpoints
@@ -67,14 +67,11 @@ def training_settings(
     config = recipe_of(request)
     history = History(run, config, data)
     theirs = as_list(asked.callbacks)
-    refuse_callbacks(theirs)
+    refuse_callbacks(request, theirs)
     place_checkpoints(theirs, run)
     callbacks: list[Callback] = [history, *theirs]
     if request.ema_decay is not None:  # before all that may save a checkpoint after a step
         callbacks.insert(0, EMAWeightAveraging(decay=request.ema_decay))
-    if request.model.steps_per_execution > 1 and any(isinstance(each, WeightAveraging) for each in callbacks):
-        flag = "--trainer.callbacks" if request.ema_decay is None else "--ema_decay"
-        raise UsageError(f"{flag}: averaging weights after every step needs --model.steps_per_execution 1.")
     if asked.enable_progress_bar is not False and not any(isinstance(callback, ProgressBar) for callback in theirs):
         callbacks.append(Console(run, history))
     if asked.enable_checkpointing is not False:

@@ -36,8 +36,7 @@ class Exact(LightningModule):
         if cuda_graph and steps_per_execution == 1:
             raise UsageError("`cuda_graph` needs several steps to capture: give `steps_per_execution` 48.")
         self.automatic_optimization = steps_per_execution == 1  # else Lightning would take one step for all of them
-        self.steps_per_execution, self.cuda_graph = steps_per_execution, cuda_graph
-        self.seed = seed
+        self.steps_per_execution, self.cuda_graph, self.seed = steps_per_execution, cuda_graph, seed
         self.dropout = 0.0
         self._execution: Execution | None = None
         self.train_metrics = StageMetrics("train", metrics)
@@ -94,13 +93,15 @@ class Exact(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a validation batch."""
-        self._evaluate(batch, self.val_metrics)
+        self._evaluate(batch, batch_idx, self.val_metrics)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a test batch."""
-        self._evaluate(batch, self.test_metrics)
+        self._evaluate(batch, batch_idx, self.test_metrics)
 
-    def _evaluate(self, batch: Batch, metrics: StageMetrics) -> None:
+    def _evaluate(self, batch: Batch, batch_idx: int, metrics: StageMetrics) -> None:
+        if batch_idx == 0:
+            metrics.reset()
         loss, logits = self.loss(batch.images, batch.labels)
         metrics.count(loss[None], logits, batch.labels)
 
@@ -109,22 +110,23 @@ class Exact(LightningModule):
         if self.trainer.strategy.root_device.type == "cpu":
             speed_up_cpu()
 
+    def on_fit_start(self) -> None:
+        """Hide the limit of steps while the loops are restored.
+
+        With one, Lightning 2.6 takes a whole epoch for one that has to be ended, and counts another without training.
+        """
+        loop = self.trainer.fit_loop.epoch_loop
+        self._max_steps, loop.max_steps = loop.max_steps, -1
+
     def on_train_start(self) -> None:
         """Get ready to run several steps at once, the optimizer being restored by now."""
+        self.trainer.fit_loop.epoch_loop.max_steps = self._max_steps
         if not self.automatic_optimization:
             self._execution = Execution(self, self.training_loss, self.seed_dropout, self.cuda_graph)
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's sums."""
         self.train_metrics.reset()
-
-    def on_validation_epoch_start(self) -> None:
-        """Start the epoch's sums."""
-        self.val_metrics.reset()
-
-    def on_test_epoch_start(self) -> None:
-        """Start the epoch's sums."""
-        self.test_metrics.reset()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Step the schedules of whole epochs where Lightning does not."""

@@ -5,7 +5,7 @@ from functools import cached_property
 from inspect import signature
 from math import inf, isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +51,7 @@ class Checkpoint:
         Args:
             request: A checkpoint file, a run folder, ``best`` or ``last`` (of the newest run that has one).
             root: The folder that holds ``lightning_logs``.
-            training: Whether training goes on from it: a run folder then stands for its last checkpoint instead of
-                its best one.
+            training: Whether training goes on from it: a run folder then stands for its last, else for its best.
 
         Raises:
             UsageError: If there is none, or it is damaged, or it does not come from this project.
@@ -88,7 +87,7 @@ class Checkpoint:
             _ = checkpoint.mean_std
         return checkpoint
 
-    def refuse(self, problem: str) -> None:
+    def refuse(self, problem: str) -> NoReturn:
         """Raise UsageError, as the file is none of this project's."""
         what = f"{self.path} is not a checkpoint of this project"
         raise UsageError(f"{what}: {problem}; name one that fit wrote with this code.")
@@ -148,13 +147,17 @@ class Checkpoint:
             case [float() | int() as mean, float() | int() as std] if isfinite(mean) and 0 < std < inf:
                 return float(mean), float(std)
             case statistics:
-                self.refuse(f"its {DATA}.mean_std is {shown(statistics)}")
-        return None
+                return self.refuse(f"its {DATA}.mean_std is {shown(statistics)}")
 
     @property
     def epochs(self) -> int:
         """How many epochs were finished."""
         return len(self._at("callbacks", "History", "epochs", kind=list))
+
+    @property
+    def steps(self) -> int:
+        """How many optimizer steps were taken."""
+        return int(self._at("global_step", kind=int))
 
     @property
     def is_within_epoch(self) -> bool:
@@ -164,9 +167,9 @@ class Checkpoint:
     @property
     def batches_done(self) -> int:
         """How many batches of an epoch that was begun are done."""
-        where: tuple[str | int, ...] = ("batches_done",)
-        if "batches_done" not in self.content:  # version 0.1.0 left it to Lightning
-            where = ("loops", "fit_loop", "state_dict", "combined_loader", 0, "batches_done")
+        if "batches_done" in self.content:
+            return int(self._at("batches_done", kind=int))
+        where = ("loops", "fit_loop", "state_dict", "combined_loader", 0, "batches_done")  # of version 0.1.0
         return int(self._at(*where, kind=int))
 
     @property

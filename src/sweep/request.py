@@ -3,10 +3,11 @@
 from contextlib import suppress
 from typing import Any
 
+from src.cli.callbacks import refuse_callbacks
 from src.cli.optimizer import refuse_optimizer
 from src.cli.request import Request
 from src.common.errors import UsageError
-from src.launch.launcher import Launch, number_of_devices
+from src.launch.launcher import Launch, as_list, number_of_devices
 from src.launch.ranks import Ranks
 
 
@@ -60,5 +61,7 @@ class FitRequest(Request):
         self.parse_arguments(self.parser, None)
         self._refuse()
         config = self.config.clone()
-        config.fit.trainer.logger = config.fit.trainer.callbacks = None  # they may do more than to check
-        refuse_optimizer(self.request, self.parser.instantiate_classes(config).fit)
+        config.fit.trainer.logger = None  # a tracker begins a run when it is made
+        made = self.parser.instantiate_classes(config).fit
+        refuse_optimizer(self.request, made)
+        refuse_callbacks(self.request, as_list(made.trainer.callbacks))

@@ -115,6 +115,13 @@ def test_optimizers_can_be_compared(sweep: Sweep, tmp_path: Path) -> None:
     assert (refused.code, "--optimizer LBFGS cannot be used" in refused.err) == (2, True), refused
 
 
+def test_a_callback_that_spoils_runs_is_refused_before_the_study(sweep: Sweep, tmp_path: Path) -> None:
+    refused = sweep(SPACE, "--trials", "2", "--trainer.callbacks+=BatchSizeFinder")
+
+    assert (refused.code, "BatchSizeFinder changes data.batch_size" in refused.err) == (2, True), refused
+    assert not study_folder(tmp_path).exists()
+
+
 def test_seeds_give_mean_deviation_and_interval(sweep: Sweep, tmp_path: Path) -> None:
     answer = sweep("seed_everything: {grid: [1, 2, 3]}\n")
     accuracies = [result["best"]["val/acc"] for result in results(study_folder(tmp_path)).values()]

@@ -48,10 +48,10 @@ def test_the_epochs_metrics_are_a_plain_count_however_batches_are_cut() -> None:
     images, labels = torch.rand(103, 28, 28), torch.randint(0, 10, (103,))
     with torch.no_grad():
         logits = model(images).numpy().astype(np.float64)
-        for start in range(0, 103, 20):
+        for number, start in enumerate(range(0, 103, 20)):
             shard = slice(start, start + 20)
-            model.validation_step(Batch(images[shard], labels[shard], labels[shard], [20], [20]), 0)
-        model.validation_step(Batch(images[:0], labels[:0], labels[:0], [0], [20]), 0)  # an empty shard counts nothing
+            model.validation_step(Batch(images[shard], labels[shard], labels[shard], [20], [20]), number)
+        model.validation_step(Batch(images[:0], labels[:0], labels[:0], [0], [20]), 6)  # an empty shard counts nothing
     metrics = model.val_metrics.compute()
 
     log_sum = np.log(np.exp(logits).sum(axis=1))

@@ -12,11 +12,7 @@ from src.runs.checkpoint import Checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes checkpoints so that a reader or a kill never meets half of one, and loads the one that was checked.
-
-    Args:
-        checkpoint: What Lightning is to load, read before.
-    """
+    """Writes checkpoints so that a reader or a kill never meets half of one, and loads what was read and checked."""
 
     def __init__(self, checkpoint: Checkpoint | None = None) -> None:
         super().__init__()
@@ -24,10 +20,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return what was read before, instead of the file a second time."""
-        if self.checkpoint is None or Path(path) != self.checkpoint.path:
-            content: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
-            return content
-        return dict(self.checkpoint.content)
+        if self.checkpoint is not None and Path(path) == self.checkpoint.path:
+            return dict(self.checkpoint.content)
+        return dict(super().load_checkpoint(path, *args, **kwargs))
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write ``checkpoint`` to ``path`` by way of a temporary file, flushed to the disk."""

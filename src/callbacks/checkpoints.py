@@ -17,8 +17,6 @@ from src.model.exact import Exact
 from src.runs.checkpoint import Checkpoint as SavedCheckpoint
 from src.runs.folder import Run
 
-MONITOR = "val/acc"
-
 
 class Checkpoints(Checkpoint):
     """Saves the run's state after every epoch, every so many steps, and before it ends by a signal.
@@ -32,12 +30,6 @@ class Checkpoints(Checkpoint):
         config: What a checkpoint must say about the request that made it, as plain values.
         every_n_steps: Save within epochs too, after so many optimizer steps; 0 saves after epochs only. A longer
             execution saves at its end.
-
-    Attributes:
-        signals: What was received while training; a signal that comes at the end of the last epoch stops nothing.
-
-    Raises:
-        UsageError: If every_n_steps is negative.
     """
 
     def __init__(self, run: Run, config: dict[str, Any], every_n_steps: int = 0) -> None:
@@ -47,7 +39,7 @@ class Checkpoints(Checkpoint):
         self.config = config
         self.every_n_steps = every_n_steps
         self.best_score = float("-inf")
-        self.signals = SignalWatch()
+        self.signals = SignalWatch()  # at the end of the last epoch a signal stops nothing
         self._saved_step = self._step = 0
         self._batches_done: int | None = None
         self._is_cut = False
@@ -85,11 +77,8 @@ class Checkpoints(Checkpoint):
         if trainer.is_last_batch:
             return
         stop = self._stop_signal(trainer)
-        if (
-            stop
-            or is_ending(trainer)
-            or (self.every_n_steps and trainer.global_step - self._saved_step >= self.every_n_steps)
-        ):
+        is_due = 0 < self.every_n_steps <= trainer.global_step - self._saved_step
+        if stop or is_due or is_ending(trainer):
             assert isinstance(pl_module, Exact)
             pl_module.check_finite()
             self._save_last(trainer)
@@ -106,7 +95,7 @@ class Checkpoints(Checkpoint):
         """Save a whole epoch; Lightning calls this after all callbacks that are no checkpoints."""
         if not trainer.is_last_batch:
             return
-        score = float(trainer.callback_metrics.get(MONITOR, float("-inf")))
+        score = float(trainer.callback_metrics.get("val/acc", float("-inf")))
         improved = score > self.best_score
         if improved:
             self.best_score = score
@@ -156,10 +145,7 @@ class Checkpoints(Checkpoint):
         return {"best_score": self.best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the best score so far from a checkpoint, if best.ckpt is of it.
-
-        It may lie in another run's folder, or be of a later epoch that is given up.
-        """
+        """Take the best score so far, unless best.ckpt is another run's, or of a later epoch that is given up."""
         if score_of(self.run.best) == state_dict["best_score"]:
             self.best_score = state_dict["best_score"]
 
@@ -172,10 +158,9 @@ def loader_of(trainer: Trainer) -> BatchLoader:
 
 
 def refuse_other_moments(optimizers: list[torch.optim.Optimizer]) -> None:
-    """Refuse an optimizer's state whose tensors have not the size of their parameters; fused kernels do not look.
+    """Refuse a checkpoint's state of an optimizer whose tensors are not as large as the parameters.
 
-    Raises:
-        UsageError: If a fused optimizer was given such a one by a checkpoint.
+    Fused kernels do not look.
     """
     for optimizer in optimizers:
         for group in optimizer.param_groups:

@@ -21,9 +21,7 @@ REFRESH_SECONDS = 0.1
 class Console(ProgressBar):
     """Prints the network, a bar per epoch on a terminal or else a line, and where to find the result.
 
-    Args:
-        run: The run folder, for the closing lines.
-        history: The record to print from; it must come before this callback.
+    The history that it prints from must come before it among the callbacks.
     """
 
     def __init__(self, run: Run, history: History) -> None:
@@ -81,18 +79,16 @@ class Console(ProgressBar):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar; metrics are read from the device only when it is redrawn."""
-        bar = self._bar
-        if bar is not None and bar.update():
+        if self._bar is not None and self._bar.update():
             assert isinstance(pl_module, Classifier)
-            metrics = pl_module.train_metrics.running()
-            bar.set_postfix_str(" - ".join(f"{short(name)}: {float(value):.4f}" for name, value in metrics.items()))
+            metrics = [f"{short(name)}: {value:.4f}" for name, value in pl_module.train_metrics.running().items()]
+            self._bar.set_postfix_str(" - ".join(metrics))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the epoch's line."""
         if self._bar is not None:
             self._bar.leave = False
             self._bar.close()
-            self._bar = None
         if not trainer.is_last_batch:
             self.print(f"{_epoch(trainer.current_epoch + 1, trainer)} - stopped after step {trainer.global_step}")
             return
@@ -104,7 +100,6 @@ class Console(ProgressBar):
         """Leave the bar as it is, so that what is said next gets a line of its own."""
         if self._bar is not None:
             self._bar.close()
-            self._bar = None
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say how it ended and what to do next."""
@@ -114,8 +109,8 @@ class Console(ProgressBar):
             self.print()
         else:
             limit = "max_steps" if 0 <= trainer.max_steps <= trainer.global_step else "max_epochs"
-            done = f"{epochs} epoch{'s are' if epochs != 1 else ' is'} done"
-            self.print(f"Nothing left to train: {done}; ask for more with --trainer.{limit}")
+            done = "1 epoch is" if epochs == 1 else f"{epochs} epochs are"
+            self.print(f"Nothing left to train: {done} done; ask for more with --trainer.{limit}")
         if best:
             place = f": {self.run.best}" if self.run.best.exists() else ""
             self.print(f"Best val/acc {best['val/acc']:.4f} in epoch {best['epoch']}{place}")
@@ -125,8 +120,8 @@ class Console(ProgressBar):
         if epochs > self._epochs_before:
             seconds = sum(record["seconds"] for record in self.history.epochs)
             wanted = trainer.max_epochs or -1
-            asked = f" of {wanted}" if trainer.should_stop and epochs < wanted else ""
-            self.print(f"Trained {epochs}{asked} epoch{'s' * (asked != '' or epochs != 1)} in {shown_time(seconds)}")
+            of_all = f" of {wanted}" if trainer.should_stop and epochs < wanted else ""
+            self.print(f"Trained {epochs}{of_all} epoch{'s' * (of_all != '' or epochs != 1)} in {shown_time(seconds)}")
         runs = self.run.path.parent
         by_make = runs == Path(RUNS_FOLDER) and not WINDOWS
         self.print(f"Look at it:  {'make tensorboard' if by_make else f'tensorboard --logdir {runs}'}")

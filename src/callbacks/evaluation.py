@@ -17,11 +17,7 @@ from src.runs.folder import Run
 
 
 class EvaluationResult(Callback):
-    """Writes ``validate.json`` or ``test.json`` into the run that the checkpoint belongs to.
-
-    Args:
-        checkpoint: The checkpoint that is evaluated.
-    """
+    """Writes ``validate.json`` or ``test.json`` into the run that the evaluated checkpoint belongs to."""
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
@@ -46,15 +42,8 @@ class EvaluationResult(Callback):
         correct, samples = (pl_module.val_metrics if stage == "val" else pl_module.test_metrics).counts()
         if not trainer.is_global_zero:
             return
-        found = sorted(trainer.callback_metrics.items())
-        metrics = {name: float(value) for name, value in found if name.startswith(f"{stage}/")}
-        content = {
-            **metrics,
-            "samples": samples,
-            "correct": correct,
-            "checkpoint": str(self.checkpoint),
-            "devices": trainer.world_size,
-        }
+        values = sorted(trainer.callback_metrics.items())
+        metrics = {name: float(value) for name, value in values if name.startswith(f"{stage}/")}
         if not all(map(math.isfinite, metrics.values())):
             raise RunError(
                 f"{self.checkpoint} has weights so large that its logits are not finite numbers, so nothing was "
@@ -63,5 +52,7 @@ class EvaluationResult(Callback):
         shown = " - ".join(f"{name}: {value:.4f}" for name, value in metrics.items())
         say(f"{shown} - {correct:,} of {samples:,} right")  # even if it cannot be kept
         path = Run.of_checkpoint(self.checkpoint).path / file_name
+        content = {"samples": samples, "correct": correct, "checkpoint": str(self.checkpoint)}
+        content = {**metrics, **content, "devices": trainer.world_size}
         write_atomic(path, json.dumps(content, indent=2).encode())
         say(f"Result of {self.checkpoint}: {path}")

@@ -33,15 +33,10 @@ class History(Callback):
     After each epoch the scalars are in the logger, flushed, before any checkpoint of that epoch is saved, so that a
     kill never leaves a checkpoint whose curves have a gap. The step of a scalar is its epoch, counted from 1.
 
-    Args:
-        run: The run folder; ``result.json`` goes there when training has ended.
-        config: The request as plain values, for HParams and ``result.json``.
-        datamodule: The data that is trained on.
-
     Attributes:
         epochs: One record per finished epoch: its number, the metrics by name, lr, seconds and samples_per_second
             (of an epoch that was resumed in its middle, those since then).
-        swept: The keys that other runs beside this one have with other values: HParams shows them, whatever they are.
+        swept: The keys that a sweep varies, which HParams always shows.
     """
 
     def __init__(self, run: Run, config: dict[str, Any], datamodule: MNISTDataModule) -> None:
@@ -175,8 +170,7 @@ class History(Callback):
 
 def git_commit() -> str | None:
     """Return the commit of the repository that the working folder is in, or None outside of one."""
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+    with suppress(OSError):  # git is not installed
+        done = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True)
+        return done.stdout.strip() or None
+    return None

@@ -7,11 +7,9 @@ from src.runs.recipe import dotted, policy_of
 
 
 def hyperparameters(config: dict[str, Any], swept: Collection[str] = ()) -> dict[str, Any]:
-    """Return what HParams shows: it has five columns at first, by the alphabet, so the fewer the better.
+    """Return what HParams shows of a recipe, keys that a sweep varies always.
 
-    Args:
-        config: The recipe.
-        swept: Keys that other runs beside this one have with other values: they are shown, whatever they are.
+    It has five columns at first, by the alphabet, so the fewer the better.
     """
     settings = dotted(config)
     columns = {}

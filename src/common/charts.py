@@ -30,12 +30,7 @@ MANY_CLASSES = 20  # above, a cell of the confusion matrix has room for one numb
 def confusion(counts: Tensor, classes: Sequence[str], title: str) -> Picture:
     """Draw a confusion matrix: a row per true class, in each cell the count and its share of the row.
 
-    Above 20 classes a cell holds the share alone, in per cent, where it is at least one.
-
-    Args:
-        counts: ``(C, C)`` int64, true class by predicted class.
-        classes: The C names.
-        title: The heading.
+    Above 20 classes a cell holds the share alone, in per cent, where it is at least one. ``counts`` is ``(C, C)``.
     """
     from PIL import Image, ImageDraw
 
@@ -79,9 +74,9 @@ def reliability(confidence: Tensor, accuracy: Tensor, counts: Tensor, title: str
     """Draw a reliability diagram: how often predictions of each confidence are right, and how many they are.
 
     Args:
-        confidence: ``(bins,)`` mean confidence of the predictions in each of equally wide bins from 0 to 1.
-        accuracy: ``(bins,)`` share of them that is right.
-        counts: ``(bins,)`` how many they are.
+        confidence: ``(bins,)``, of the predictions in each of equally wide bins from 0 to 1 the mean confidence.
+        accuracy: ``(bins,)``, the share of them that is right.
+        counts: ``(bins,)``, how many they are.
         title: The heading.
         notes: Lines below the heading.
     """
@@ -103,7 +98,8 @@ def reliability(confidence: Tensor, accuracy: Tensor, counts: Tensor, title: str
             pen.line((x0 - 2, level, x1 + 2, level), ORANGE, 4)
             level = floor - (room - 20) * float(share[index])
             pen.rectangle((x0, level, x1, floor), GREY)
-            pen.text(((x0 + x1) / 2, level - 3), _short(int(counts[index])), BLACK, font(SMALL), anchor="ms")
+            count = f"{counts[index]}" if counts[index] < 10_000 else f"{counts[index] / 1000:.0f}k"
+            pen.text(((x0 + x1) / 2, level - 3), count, BLACK, font(SMALL), anchor="ms")
     pen.line((left, bottom, left + width, top), BLACK)
     pen.rectangle((left, top, left + width, bottom), outline=GREY)
     pen.line((left, floor, left + width, floor), GREY)
@@ -112,7 +108,3 @@ def reliability(confidence: Tensor, accuracy: Tensor, counts: Tensor, title: str
     pen.text((left, bottom + 10), "how many predictions", BLACK, font(TEXT))
     pen.text((left + width / 2, floor + 30), "confidence", BLACK, font(TEXT), anchor="ma")
     return np.asarray(page)
-
-
-def _short(count: int) -> str:
-    return str(count) if count < 10_000 else f"{count / 1000:.0f}k"

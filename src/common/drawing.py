@@ -72,15 +72,15 @@ def sheet(
     images: Tensor, captions: Sequence[Sequence[str]], title: str, notes: Sequence[str] = (), columns: int = 5,
     scale: int = 3,
 ) -> Picture:  # fmt: skip
-    """Draw images, white ink on black, with lines of text below each.
+    """Draw images, white ink on black, with lines of text below each; a column is as wide as the widest text.
 
     Args:
         images: ``(N, H, W)`` of any type; the darkest pixel of all is drawn black, the brightest white.
         captions: N times the same number of lines.
         title: The heading.
         notes: Lines below the heading.
-        columns: Images in a row; the width of a column is that of its widest text.
-        scale: Pixels of the picture for one of an image.
+        columns: Images in a row.
+        scale: Pixels of the picture for a pixel of an image.
     """
     from PIL import Image
 
@@ -88,9 +88,8 @@ def sheet(
     low, high = (pixels.min(), pixels.max()) if pixels.size else (0, 0)
     tiles = ((pixels - low) * (255 / max(high - low, 1e-12))).round().astype(np.uint8)
     side = images.shape[-1] * scale
-    lines = len(captions[0]) if len(captions) else 0
     step_x = max(side, text_width([line for caption in captions for line in caption], TEXT)) + 8
-    step_y = side + lines * (TEXT + 3) + 12
+    step_y = side + max(map(len, captions), default=0) * (TEXT + 3) + 12
     rows = -(-len(tiles) // columns)
     page, pen, left, top = page_of(min(columns, max(len(tiles), 1)) * step_x - 8, rows * step_y - 8, title, notes)
     for number, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
@@ -114,18 +113,14 @@ def to_png(pixels: npt.NDArray[np.uint8]) -> bytes:
 def beside(one: Picture, other: Picture) -> Picture:
     """Put two pictures side by side on white."""
     height = max(len(one), len(other))
-    padded = [np.pad(each, ((0, height - len(each)), (0, 0), (0, 0)), constant_values=255) for each in (one, other)]
-    return np.concatenate([padded[0], np.full((height, MARGIN, 3), 255, np.uint8), padded[1]], axis=1)
+    page = np.full((height, one.shape[1] + MARGIN + other.shape[1], 3), 255, np.uint8)
+    page[: len(one), : one.shape[1]] = one
+    page[: len(other), -other.shape[1] :] = other
+    return page
 
 
 def weights(weight: Tensor, title: str, scale: int = 2) -> Picture:
-    """Draw the weights of units as tiles, orange above zero, purple below, white at zero, with a scale.
-
-    Args:
-        weight: ``(units, H, W)`` float32.
-        title: The heading.
-        scale: Pixels of the picture for one weight.
-    """
+    """Draw weights ``(units, H, W)`` as tiles, orange above zero, purple below, white at zero, with a scale."""
     from PIL import Image
     from torchvision.utils import make_grid  # which takes seconds, and predict draws only sheets
 
@@ -137,11 +132,10 @@ def weights(weight: Tensor, title: str, scale: int = 2) -> Picture:
     pixels = enlarge(pixels, scale)
     page, pen, left, top = page_of(pixels.shape[1], len(pixels) + TEXT + 16, title)
     page.paste(Image.fromarray(pixels), (left, top))
-    bar = enlarge(colours(np.linspace(0, 1, 101)[None], PURPLE_ORANGE), TEXT)[:, : 101 * 2 * TEXT : TEXT // 2]
-    low, high = f"-{limit:.2f} or less", f"{limit:.2f} or more"
-    x, y = left, top + len(pixels) + 10
-    pen.text((x, y), low, BLACK, font(TEXT))
-    x += text_width([low], TEXT) + 8
+    bar = colours(np.linspace(0, 1, 217)[None].repeat(TEXT, axis=0), PURPLE_ORANGE)
+    low, y = f"-{limit:.2f} or less", top + len(pixels) + 10
+    x = left + text_width([low], TEXT) + 8
+    pen.text((left, y), low, BLACK, font(TEXT))
     page.paste(Image.fromarray(bar), (x, y))
-    pen.text((x + bar.shape[1] + 8, y), high, BLACK, font(TEXT))
+    pen.text((x + bar.shape[1] + 8, y), f"{limit:.2f} or more", BLACK, font(TEXT))
     return np.asarray(page)

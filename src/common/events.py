@@ -1,6 +1,5 @@
 """Event files for TensorBoard, written whole or not at all."""
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,16 +15,13 @@ if TYPE_CHECKING:
 
 
 class Events:
-    """Events for TensorBoard, collected in memory until the caller writes them.
+    """Events for TensorBoard, which the attribute ``writer`` takes and keeps in memory until they are written.
 
     A SummaryWriter on the disk writes from a thread of its own: an error such as a full disk is printed there, found by
     the next call or a later one, and leaves half an event.
 
     Args:
         purge_step: TensorBoard takes what the run logged earlier, from this step on, as not done.
-
-    Attributes:
-        writer: Takes the events.
     """
 
     def __init__(self, purge_step: int | None = None) -> None:
@@ -39,14 +35,10 @@ class Events:
         self.writer = SummaryWriter(f"memory:/{self._place}/", purge_step=purge_step)
 
     def write(self, write: Callable[[str, bytes], None]) -> None:
-        """Write what came since the last time; it is kept for the next time if that fails.
-
-        Args:
-            write: Takes the name that the writer has for its file, and what to add to that.
-        """
+        """Hand the writer's name for its file and what came since the last time to ``write``; kept if that fails."""
         self.writer.flush()
         (path,) = self._memory.find(self._place)
-        write(re.split(r"[/\\]", path)[-1], self._memory.cat_file(path))
+        write(path.rpartition("/")[2], self._memory.cat_file(path))
         self._memory.pipe_file(path, b"")  # the writer goes on behind
 
     def close(self) -> None:
@@ -57,11 +49,7 @@ class Events:
 
 @contextmanager
 def event_file(folder: Path, ending: str = "") -> "Iterator[SummaryWriter]":
-    """Collect events and write them as one more event file of a run.
-
-    Args:
-        folder: The run.
-        ending: What the file's name shall end in.
+    """Collect events and write them as one more event file of a run, whose name gets an ending.
 
     Raises:
         OSError: If the file cannot be written; the folder is then as it was.
@@ -84,12 +72,9 @@ def without_tensorflow() -> None:
 
 
 def name_after_all(folder: Path, name: str) -> str:
-    """Return a name for a new event file that comes after those in a folder, as TensorBoard reads them by name.
+    """Return a name for a new event file that comes after all others in a folder, as TensorBoard reads them by name.
 
-    Args:
-        folder: The run.
-        name: What SummaryWriter calls it. It begins with the second in which that was given, but two may be given in
-            one, and a clock can be set back.
+    SummaryWriter's begins with the second, but two may be given in one second, and a clock can be set back.
     """
     newest = max((path.name for path in folder.glob("events.out.tfevents.*")), default="")
     return name if name > newest else f"{newest}.1"

@@ -4,8 +4,8 @@ import contextlib
 import errno
 import hashlib
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -19,15 +19,10 @@ NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EN
 
 
 def refuse_place(flag: str, path: Path, *endings: str) -> None:
-    """Refuse a place where the asked for file cannot be written, before anything else is done.
-
-    Args:
-        flag: The flag that names it.
-        path: The file.
-        endings: What its name may end in.
+    """Refuse a place for a file that a flag names, before anything else is done.
 
     Raises:
-        UsageError: If it has another ending, is a folder or lies in none.
+        UsageError: If its name has none of the endings, or it is a folder or lies in none.
     """
     if path.is_dir():
         name = path / f"digits{endings[0]}"
@@ -77,15 +72,7 @@ def sha256(path: Path) -> str:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file at once as ``open_atomic`` does.
-
-    Args:
-        path: The file to write.
-        content: The whole content.
-
-    Raises:
-        OSError: If the folder is not writable or the disk is full; it names ``path``, which is then as it was.
-    """
+    """Write a file at once, in the way of ``open_atomic``."""
     with open_atomic(path) as file:
         file.write(content)
 
@@ -94,37 +81,33 @@ def write_atomic(path: Path, content: bytes) -> None:
 def open_atomic(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing so that a reader, a kill or a power cut never sees half of it.
 
-    The content goes to a temporary file in the same folder, is flushed to the disk and renamed; the folder is
-    flushed too, so that the new name survives a power cut. Whatever stood at ``path`` stays until the rename, and
-    for good if the block ends by an exception.
-
-    Args:
-        path: The file to write; its folder is made when it is missing.
+    The content goes to a temporary file in the same folder, which is made if it is missing, is flushed to the disk and
+    renamed; the folder is flushed too, so that the new name survives a power cut.
 
     Raises:
         OSError: If the folder is not writable or the disk is full; it names ``path``, which is then as it was.
     """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+            file = temporary.open("xb")
         except FileNotFoundError as error:  # as /proc says it
             raise OSError(errno.EROFS, "no file can be made there") from error
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with file:
                 yield file
                 file.flush()
-                Path(temporary).chmod(0o666 & ~_umask())
                 os.fsync(file.fileno())
-            replace(Path(temporary), path)
+            replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         flush_folder(path.parent)
 
 
 def link_atomic(path: Path, name: Path) -> None:
-    """Give a file a second name in its file system; what had the name before keeps it until that moment.
+    """Give a file a second name; what had that name before keeps it until that moment.
 
     Where the file system knows no second names, as on memory sticks and in some clouds, the name is that of a copy.
 
@@ -154,10 +137,6 @@ def link_atomic(path: Path, name: Path) -> None:
 def append(path: Path, content: bytes) -> None:
     """Write to the end of a file, which is made when it is missing, everything or nothing.
 
-    Args:
-        path: The file.
-        content: What to add.
-
     Raises:
         OSError: If the file is not writable or the disk is full; it names ``path``, which then ends as it did.
         RunError: If its folder is gone.
@@ -183,9 +162,3 @@ def _named(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename, error.filename2 = str(path), None
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -16,9 +16,9 @@ from src.common.events import event_file
 from src.common.output import say, warn
 from src.common.signals import StoppedError, signal_of
 from src.data.datamodule import MNISTDataModule
-from src.inspection.draw import code, draw_evaluation, draw_network, guard, write_text
+from src.inspection.dashboards import OF_EVALUATION, OF_NETWORK, code, draw_graph, write_text
 from src.inspection.findings import predict
-from src.inspection.views import Evaluation
+from src.inspection.views import Evaluation, Network, guard
 from src.model.classifier import Classifier
 from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run
@@ -38,17 +38,14 @@ class Inspection(Callback):
 
     Args:
         run: The run folder.
-        checkpoint: Where the best weights are kept.
+        checkpoint: The best weights.
         data: The data; it must be set up.
         split: ``val`` after training, ``test`` after a test.
-        command: The command of the user, to be shown.
+        command: The user's command, to be shown.
         enabled: Write pictures, PR curves, histograms, projector, graph and text beside the curves (fit and test).
         every_n_epochs: Write them also every so many epochs, if there are new best weights; 0 writes them only when
             training has ended.
         samples: Images in the projector. Left out, 2,000, or all if the split has fewer.
-
-    Raises:
-        UsageError: If an option is out of its range.
     """
 
     def __init__(
@@ -84,7 +81,7 @@ class Inspection(Callback):
         self._has_trained = True
         if folder := self._folder(trainer):
             if trainer.global_step == 0:
-                self._initial = _copy_of_network(pl_module)
+                self._initial = copy_of_network(pl_module)
             else:
                 guard("this run", partial(_take_back, folder, trainer.current_epoch))
 
@@ -145,8 +142,8 @@ class Inspection(Callback):
                 guard("the text", partial(write_text, writer, self.command, self.run, net, epoch))
             if is_new:
                 # TensorBoard wants one graph for a run, and steps that never go back
-                initial = self._initial if is_first else None
-                guard("the network", partial(draw_network, writer, net, initial, self.data, step, is_first))
+                network = Network(writer, net, self.data, step, self._initial if is_first else None)
+                network.draw([*OF_NETWORK, draw_graph] if is_first else OF_NETWORK)
                 guard("the validation split", partial(self._draw_split, writer, folder, net, step))
 
         if is_new or (is_end and self._has_trained):
@@ -168,12 +165,13 @@ class Inspection(Callback):
         if not len(self.data.splits[self.split].members):
             say("No validation split, so TensorBoard has no pictures of mistakes; `test` adds those of the test split")
             return
-        found = predict(net, self.data.splits[self.split], self.data)
-        draw_evaluation(Evaluation(writer, folder, net, found, self.data, self.split, self.samples, step))
+        predictions = predict(net, self.data.splits[self.split], self.data)
+        evaluation = Evaluation(writer, net, self.data, step, self.split, predictions, folder, self.samples)
+        evaluation.draw(OF_EVALUATION)
 
     def _best(self, pl_module: LightningModule, epoch: int) -> tuple[nn.Sequential, int]:
         """Return a copy of the network with the checkpoint's weights, or else its own, and their epoch."""
-        net = _copy_of_network(pl_module)
+        net = copy_of_network(pl_module)
         if not self.checkpoint.exists():
             return net, epoch
         saved = Checkpoint.read(self.checkpoint)
@@ -181,11 +179,10 @@ class Inspection(Callback):
         return net, saved.epochs
 
 
-def _copy_of_network(pl_module: LightningModule) -> nn.Sequential:
+def copy_of_network(pl_module: LightningModule) -> nn.Sequential:
     """Return the network on the CPU in float32, without dropout."""
     assert isinstance(pl_module, Classifier)
-    net: nn.Sequential = copy.deepcopy(pl_module.net).cpu().float().eval()
-    return net
+    return copy.deepcopy(pl_module.net).cpu().float().eval()
 
 
 def _steps(folder: Path) -> dict[Path, int]:

@@ -1,7 +1,6 @@
 """What a network does on a split: its predictions, and the numbers that pictures and reports are made of."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -37,61 +36,49 @@ class Predictions(NamedTuple):
         """The class with the highest probability: ``(N,)`` int64."""
         return self.probabilities.argmax(dim=1)
 
+    @property
+    def right(self) -> Tensor:
+        """Whether each is right: ``(N,)`` bool."""
+        return self.predicted == self.labels
+
     def select(self, right: bool, count: int, surest: bool = True) -> Tensor:
         """Return the numbers of the surest (or least sure) predictions that are right (or wrong), at most ``count``."""
-        chosen = ((self.predicted == self.labels) == right).nonzero().flatten()
+        chosen = (self.right == right).nonzero().flatten()
         return chosen[self.confidence[chosen].argsort(descending=surest, stable=True)[:count]]
-
-
-@contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """Let a network answer without dropout for a while, as it may still be in training mode after a training."""
-    was_training = net.training
-    net.eval()
-    try:
-        yield
-    finally:
-        net.train(was_training)
 
 
 @torch.no_grad()
 def predict(net: nn.Module, split: Split, data: MNISTDataModule) -> Predictions:
     """Predict a whole split on the CPU, whatever other ranks do and wherever the images are."""
-    probabilities, labels, positions = [], [], []
-    with evaluating(net):
-        for batch in BatchLoader(split, EVAL_BATCH_SIZE):
-            probabilities.append(net(data.normalize(batch.images.cpu())).double().softmax(dim=1))
-            labels.append(batch.labels.cpu())
-            positions.append(batch.positions.cpu())
-    return Predictions(torch.cat(probabilities), torch.cat(labels), torch.cat(positions))
+    parts = []
+    for batch in BatchLoader(split, EVAL_BATCH_SIZE):
+        probabilities = net(data.normalize(batch.images.cpu())).double().softmax(dim=1)
+        parts.append((probabilities, batch.labels.cpu(), batch.positions.cpu()))
+    return Predictions(*map(torch.cat, zip(*parts, strict=True)))
 
 
 @torch.no_grad()
 def hidden_activations(net: nn.Sequential, images: Tensor) -> Tensor:
     """Return what the last layer sees, ``(N, units)``, for normalized images ``(N, 28, 28)``."""
-    with evaluating(net):
-        activations: Tensor = nn.Sequential(*list(net)[:-1])(images)
+    activations: Tensor = net[:-1](images)
     return activations
 
 
-def confusion_counts(found: Predictions) -> Tensor:
+def confusion_counts(predictions: Predictions) -> Tensor:
     """Count ``(C, C)`` int64: row = true class, column = predicted class."""
-    classes = found.probabilities.shape[1]
-    counts: Tensor = multiclass_confusion_matrix(found.predicted, found.labels, classes, validate_args=False)
-    return counts
+    predicted, classes = predictions.predicted, predictions.probabilities.shape[1]
+    return multiclass_confusion_matrix(predicted, predictions.labels, classes, validate_args=False)
 
 
-def calibration_error(found: Predictions) -> float:
+def calibration_error(predictions: Predictions) -> float:
     """Compute the expected calibration error over 15 equally wide bins (Guo et al. 2017)."""
-    classes = found.probabilities.shape[1]
-    return float(
-        multiclass_calibration_error(found.probabilities, found.labels, classes, n_bins=BINS, validate_args=False)
-    )
+    probabilities, classes = predictions.probabilities, predictions.probabilities.shape[1]
+    return float(multiclass_calibration_error(probabilities, predictions.labels, classes, BINS, validate_args=False))
 
 
-def calibration_bins(found: Predictions) -> tuple[Tensor, Tensor, Tensor]:
+def calibration_bins(predictions: Predictions) -> tuple[Tensor, Tensor, Tensor]:
     """Return the mean confidence, the accuracy and the number of predictions of the same bins, each ``(15,)``."""
-    confidence, right = found.confidence, (found.predicted == found.labels).double()
+    confidence, right = predictions.confidence, predictions.right.double()
     inner = torch.linspace(0, 1, BINS + 1, dtype=confidence.dtype)[1:-1]
     number = torch.bucketize(confidence, inner, right=True)
     counts = torch.bincount(number, minlength=BINS)
@@ -102,9 +89,7 @@ def calibration_bins(found: Predictions) -> tuple[Tensor, Tensor, Tensor]:
 def class_report(counts: Tensor, classes: Sequence[str]) -> str:
     """Return precision, recall, F1 and support of each class and their means as a Markdown table.
 
-    Args:
-        counts: ``(C, C)``, true class by predicted class. A quotient of zeros counts as 0.
-        classes: The names.
+    ``counts`` is ``(C, C)``, true class by predicted class. A quotient of zeros counts as 0.
     """
     right, support = counts.diagonal().double(), counts.sum(dim=1).double()
     precision = right / counts.sum(dim=0).clamp(min=1)

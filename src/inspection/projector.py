@@ -1,14 +1,13 @@
 """The files of TensorBoard's Projector, each complete or not there."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
+from torch.nn.functional import pad
 
+from src.common.drawing import to_png
 from src.common.files import read_regular, write_atomic
-
-PROJECTOR = "projector"
 
 
 def write_projector(
@@ -22,28 +21,20 @@ def write_projector(
     Args:
         folder: The run.
         name: The split.
-        title: What to call it in TensorBoard.
+        title: Its name in TensorBoard.
         activations: ``(N, units)`` float32.
-        table: A header and N rows of text, one cell per column.
+        table: A header and N rows.
         images: ``(N, H, W)`` uint8, 0 = background.
-
-    Raises:
-        OSError: If a file cannot be written.
     """
     from google.protobuf import text_format
-    from PIL import Image
     from tensorboard.plugins.projector import ProjectorConfig
     from torchvision.utils import make_grid
 
-    place = f"{PROJECTOR}/{name}"
+    place = f"projector/{name}"
     columns = int((len(images) - 1) ** 0.5) + 1  # TensorBoard wants a square
-    square = make_grid(255 - images[:, None], nrow=columns, padding=0)[0].numpy()  # on white, which takes a colour
-    side = columns * images.shape[-1]
-    sprites = Image.new("L", (side, side))
-    sprites.paste(Image.fromarray(square))
-    png = io.BytesIO()
-    sprites.save(png, "PNG")
-    write_atomic(folder / place / "images.png", png.getvalue())
+    sprites = pad(255 - images[:, None], (0,) * 7 + (columns**2 - len(images),))  # on white, which takes a colour
+    square = make_grid(sprites, nrow=columns, padding=0)[0]
+    write_atomic(folder / place / "images.png", to_png(square.numpy()))
     pattern = "\t".join(["%.4g"] * activations.shape[1])
     lines = [pattern % tuple(row) for row in activations.tolist()]
     write_atomic(folder / place / "activations.tsv", "\n".join([*lines, ""]).encode())

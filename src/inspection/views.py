@@ -1,11 +1,16 @@
-"""What there is to show: a network, and its predictions for a split."""
+"""What there is to show of a network, each picture for itself: one that cannot be drawn is a line of warning."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from src.common.drawing import Picture
+from src.common.errors import FULL
+from src.common.output import warn
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
 from src.inspection.findings import Predictions
@@ -15,55 +20,63 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Network:
-    """A network to show.
-
-    Attributes:
-        writer: Where to write.
-        net: The network, on the CPU.
-        initial: The network before training, or None if it is not to be shown.
-        batch: The first training batch as the network sees it.
-        data: The data.
-        step: The epoch of the weights.
-    """
+class View:
+    """A network to show."""
 
     writer: "SummaryWriter"
-    net: nn.Sequential
-    initial: nn.Sequential | None
-    batch: Batch
+    net: nn.Sequential  # on the CPU
     data: MNISTDataModule
-    step: int
+    step: int  # the epoch of the weights
+
+    def add_picture(self, tag: str, picture: Picture) -> None:
+        """Write a picture for the dashboard Images."""
+        self.writer.add_image(tag, picture, self.step, dataformats="HWC")
+
+    def draw(self, dashboards: Iterable[Callable[[Any], None]]) -> None:
+        """Write what functions called ``draw_NAME`` make of this view."""
+        for dashboard in dashboards:
+            name = dashboard.__name__.removeprefix("draw_").replace("_", " ")
+            guard(f"the {name}", partial(dashboard, self))
 
 
 @dataclass
-class Evaluation:
-    """A network's predictions for a split, to show.
+class Network(View):
+    """A network by itself."""
 
-    Attributes:
-        writer: Where to write.
-        folder: The run, for the Projector's files.
-        net: The network, on the CPU.
-        found: The predictions.
-        data: The data.
-        split: ``val`` or ``test``.
-        samples: Images in the Projector.
-        step: The epoch of the weights.
-    """
+    initial: nn.Sequential | None  # before training, or None if it is not to be shown
 
-    writer: "SummaryWriter"
-    folder: Path
-    net: nn.Sequential
-    found: Predictions
-    data: MNISTDataModule
+    @cached_property
+    def batch(self) -> Batch:
+        """The first training batch, of the first optimizer step, as the network sees it."""
+        batch: Batch = self.data.on_after_batch_transfer(next(iter(self.data.train_dataloader())), 0)
+        size = batch.sizes[0]
+        return batch._replace(images=batch.images[:size].cpu(), labels=batch.labels[:size].cpu())
+
+
+@dataclass
+class Evaluation(View):
+    """A network's predictions for a split."""
+
     split: str
-    samples: int
-    step: int
+    predictions: Predictions
+    folder: Path  # the run, for the Projector's files
+    samples: int  # images in the Projector
 
     def images(self, chosen: Tensor) -> Tensor:
         """Return the images of some predictions, upright, ``(N, 28, 28)`` uint8."""
         split = self.data.splits[self.split]
-        return split.upright(self.found.positions[chosen].to(split.file_images.device)).cpu()
+        return split.upright(self.predictions.positions[chosen].to(split.file_images.device)).cpu()
 
     def title(self, text: str) -> str:
         """Return a heading that says what the picture belongs to."""
         return f"{text} ({self.data.dataset} {self.split}, weights of epoch {self.step})"
+
+
+def guard(what: str, work: Callable[[], None]) -> None:
+    """Turn whatever goes wrong into one line; a full disk is left to the caller."""
+    try:
+        work()
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        warn(f"TensorBoard lacks {what} ({' '.join(f'{type(error).__name__}: {error}'.split())})")

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src.common import events
 from src.inspection import dashboards
-from src.inspection.callback import Inspection
+from src.inspection.callback import Inspection, copy_of_network
 from src.model.classifier import Classifier
 from tests.conftest import TEST_SIZE, Answer, Cli
 from tests.test_cli import EPOCHS, checkpoint, run_folder, same_training
@@ -52,6 +52,15 @@ def test_training_with_and_without_it_gives_the_same_bits(cli: Cli, tmp_path: Pa
     assert "weights/first_layer" not in shown(run_folder(tmp_path)).Tags()["images"]
     assert steps(run_folder(tmp_path, 1), "weights/first_layer") != []
     assert same_training(without, with_it)
+
+
+def test_the_network_that_is_shown_has_no_dropout_and_the_trained_one_keeps_it() -> None:
+    classifier = Classifier(dropout=0.5).train()
+    shown = copy_of_network(classifier)
+    images = torch.rand(3, 28, 28)
+
+    assert torch.equal(shown(images), shown(images))
+    assert not torch.equal(classifier.net(images), classifier.net(images))
 
 
 def test_a_run_shows_what_it_learned_where_it_fails_and_how_sure_it_is(cli: Cli, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from torch.utils.tensorboard import SummaryWriter
 
 from src.data.batches import Split
 from src.data.datamodule import MNISTDataModule
-from src.inspection.dashboards import Evaluation
 from src.inspection.findings import (
     Predictions,
     calibration_bins,
@@ -17,6 +16,7 @@ from src.inspection.findings import (
     hidden_activations,
     predict,
 )
+from src.inspection.views import Evaluation
 from src.model.mlp import MLP
 from tests.conftest import synthetic_digits
 
@@ -99,25 +99,12 @@ def test_predictions_are_those_of_the_network_in_the_order_of_the_split() -> Non
     assert torch.allclose(last(hidden_activations(net, pixels)), logits, atol=1e-6)
 
 
-def test_a_network_in_training_mode_predicts_without_dropout_and_stays_in_it() -> None:
-    images, labels = synthetic_digits(50, seed=0)
-    net, data = MLP(dropout=0.5), MNISTDataModule()
-    split = Split(images, labels, range(50))
-    first, second = (predict(net.train(), split, data) for _ in range(2))
-
-    assert first.probabilities.equal(second.probabilities)
-    assert first.probabilities.equal(predict(net.eval(), split, data).probabilities)
-    activations = hidden_activations(net.train(), data.normalize(images))
-    assert activations.equal(hidden_activations(net, data.normalize(images)))
-    assert net.training
-
-
 def test_shown_images_stand_upright_and_are_those_of_the_predictions(tmp_path: Path) -> None:
     images, labels = synthetic_digits(50, seed=0)
     data = MNISTDataModule()
     data.splits["val"] = Split(images, labels, torch.arange(3, 50, 2), transposed=True)
-    found = predict(MLP(), data.splits["val"], data)
+    predictions = predict(MLP(), data.splits["val"], data)
     with SummaryWriter(tmp_path) as writer:
-        shown = Evaluation(writer, tmp_path, MLP(), found, data, "val", 5, 1)
+        shown = Evaluation(writer, MLP(), data, 1, "val", predictions, tmp_path, samples=5)
 
     assert shown.images(torch.tensor([0, 4])).equal(images[[3, 11]].transpose(1, 2))

@@ -48,11 +48,6 @@ def sweep(
 
     Returns:
         The exit code: 1 if no trial could be trained to its end.
-
-    Raises:
-        UsageError: If the space does not fit the flags of fit, or the storage cannot be used, or the extra ``sweep``
-            is not installed.
-        StoppedError: After Ctrl-C or SIGTERM; what is done is kept.
     """
     for name in [name for name in os.environ if name.startswith(LAUNCHERS)]:
         del os.environ[name]
@@ -77,9 +72,9 @@ def sweep(
     name = study or Path(space).stem
     if name != Path(name).name or name.startswith("."):
         raise UsageError(f"--study {name}: give it a name that a folder can have.")
-    flags = {"space": space, "trials": trials, "study": study, "storage": storage}
-    flags["workers"] = workers if workers > 1 else None
-    words = [*(f"--{key}={value}" for key, value in flags.items() if value is not None), *fit]
+    given = {"space": space, "trials": trials, "study": study, "storage": storage}
+    given["workers"] = workers if workers > 1 else None
+    words = [*(f"--{key}={value}" for key, value in given.items() if value is not None), *fit]
     varied = read_space(space)
     request = FitRequest(fit)
     recipe, seed = recipe_of(request.request), int(request.request.seed_everything)
@@ -134,9 +129,10 @@ def finish(shared: "SharedStudy", request: "FitRequest", fit: list[str], folder:
     say(f"{len(trials)} trials: {len(best)} to their end, {len(trials) - len(best) - failed} given up, {failed} failed")
     request.parse([*fit, *flags(best[0].params)])
     path = folder / "best.yaml"
-    write_atomic(path, results.best_config(request.to_yaml(), best[0], path, len(trials)))
-    for picture, reason in results.draw(shared.study, folder).items():
-        say(f"No picture of the {picture.replace('_', ' ')}: {reason}")
+    head = f"# The best of {len(trials)} trials, number {best[0].number}: val/acc {results.value_of(best[0]):.4f}\n"
+    head += f"#   python -m src.cli fit --config {path}\n# It is the recipe with {' '.join(flags(best[0].params))}\n"
+    write_atomic(path, (head + request.to_yaml()).encode())
+    results.draw(shared.study, folder)
     say(f"The best again: python -m src.cli fit --config {path}")
     say(f"Look at it:     tensorboard --logdir {folder}")
     return 0

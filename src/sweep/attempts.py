@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from src.common.system import WINDOWS
 
 WORKER = "worker"  # a trial's attribute that says which process runs it
-ERROR = "error"  # one that says why it could not be trained
+ERROR = "error"  # and that says why it could not be trained
 
 
 def attempts_of(study: Study) -> list[list[FrozenTrial]]:

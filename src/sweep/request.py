@@ -16,14 +16,7 @@ class ParsedError(Exception):
 
 
 class FitRequest(Request):
-    """What words ask ``fit`` for, by its own parser; nothing is run.
-
-    Args:
-        words: The words after ``fit``.
-
-    Raises:
-        UsageError: If ``fit`` would refuse them, or if they cannot be those of a sweep's trials.
-    """
+    """What the words after ``fit`` ask for, by its own parser, which refuses them too; nothing is run."""
 
     def __init__(self, words: list[str]) -> None:
         launch = Launch()
@@ -52,11 +45,7 @@ class FitRequest(Request):
         raise ParsedError
 
     def parse(self, words: list[str]) -> None:
-        """Parse other words, and make the network and the data module of them, which check their arguments.
-
-        Raises:
-            UsageError: If ``fit`` would refuse them.
-        """
+        """Parse other words, and make the network and the data module of them, which check their arguments."""
         self.words = ["fit", *words]
         self.parse_arguments(self.parser, None)
         self._refuse()

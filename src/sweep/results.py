@@ -1,21 +1,24 @@
-"""What a study found: a table, intervals over seeds, the best config and pictures."""
+"""What a study found: a table, intervals over seeds and pictures."""
 
 import json
 import statistics
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
 from src.common.events import event_file
 from src.common.files import write_atomic
-from src.sweep.space import Values, flags
+from src.common.output import say
+from src.sweep.space import Values
 
 SHOWN = 10  # trials in the table
 SEED = "seed_everything"
@@ -66,72 +69,45 @@ def intervals(trials: Sequence[FrozenTrial]) -> list[str]:
 
     The interval is Student's, for the mean, as if the seeds were a sample of a normal distribution.
     """
-    groups: dict[str, tuple[Values, dict[int, float]]] = {}  # a seed that was drawn twice says nothing new
+    from scipy.stats import t
+
+    groups: defaultdict[tuple[tuple[str, Any], ...], dict[int, float]] = defaultdict(dict)
     for trial in best_of(trials):
-        others = {key: value for key, value in trial.params.items() if key != SEED}
-        groups.setdefault(json.dumps(others), (others, {}))[1][trial.params[SEED]] = value_of(trial)
+        others = tuple((key, value) for key, value in trial.params.items() if key != SEED)
+        groups[others][trial.params[SEED]] = value_of(trial)  # a seed that was drawn twice says nothing new
     lines = []
-    for others, seeds in sorted(groups.values(), key=lambda group: -statistics.fmean(group[1].values())):
-        values = list(seeds.values())
-        line = f"{settings(others) or 'val/acc'}: mean {statistics.fmean(values):.4f} over {len(values)} seeds"
-        if len(values) > 1:
-            half = half_width(values)
-            low, high = statistics.fmean(values) - half, statistics.fmean(values) + half
-            line += f", sd {statistics.stdev(values):.4f}, 95 % interval {low:.4f} to {high:.4f}"
+    for others, seeds in sorted(groups.items(), key=lambda group: -statistics.fmean(group[1].values())):
+        mean = statistics.fmean(seeds.values())
+        line = f"{settings(dict(others)) or 'val/acc'}: mean {mean:.4f} over {len(seeds)} seeds"
+        if len(seeds) > 1:
+            deviation = statistics.stdev(seeds.values())
+            half = float(t.ppf(0.975, len(seeds) - 1)) * deviation / len(seeds) ** 0.5
+            line += f", sd {deviation:.4f}, 95 % interval {mean - half:.4f} to {mean + half:.4f}"
         lines.append(line)
     return lines
 
 
-def half_width(values: Sequence[float]) -> float:
-    """Return half of the 95 % interval of a mean."""
-    from scipy.stats import t
-
-    quantile = float(t.ppf(0.975, len(values) - 1))
-    return quantile * float(statistics.stdev(values) / len(values) ** 0.5)
-
-
-def best_config(content: str, best: FrozenTrial, path: Path, trials: int) -> bytes:
-    """Return the config of the best trial.
-
-    Args:
-        content: It, as YAML.
-        best: The trial.
-        path: Where it will be.
-        trials: How many it is the best of.
-    """
-    head = f"# The best of {trials} trials, number {best.number}: val/acc {value_of(best):.4f}\n"
-    command = f"#   python -m src.cli fit --config {path}\n# It is the recipe with {' '.join(flags(best.params))}\n"
-    return (head + command + content).encode()
-
-
-def draw(study: Study, folder: Path) -> dict[str, str]:
-    """Write the pictures as PNG files and for TensorBoard, into the study's folder.
-
-    Returns:
-        Those that could not be drawn, with the reason.
-    """
+def draw(study: Study, folder: Path) -> None:
+    """Write the pictures as PNG files and for TensorBoard into the study's folder; say which cannot be drawn."""
     from PIL import Image
-    from torchvision.transforms.functional import pil_to_tensor
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    missing = {}
-    with event_file(folder) as writer:
+    with event_file(folder) as writer, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # matplotlib's and Optuna's about how a picture looks
         for name, plot in PICTURES.items():
+            content = BytesIO()
             try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # matplotlib's and Optuna's about how a picture looks
-                    plot(study, target_name="val/acc")
-                    figure = pyplot.gcf()
-                    figure.set_size_inches(INCHES)
-                    content = BytesIO()
-                    figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight")
+                plot(study, target_name="val/acc")
+                figure = pyplot.gcf()
+                figure.set_size_inches(INCHES)
+                figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight")
             except (ValueError, RuntimeError) as error:  # too few trials, or all alike
-                missing[name] = " ".join(str(error).split())
+                say(f"No picture of the {name.replace('_', ' ')}: {' '.join(str(error).split())}")
                 continue
             finally:
                 pyplot.close("all")
             write_atomic(folder / f"{name}.png", content.getvalue())
-            writer.add_image(f"sweep/{name}", pil_to_tensor(Image.open(content).convert("RGB")), len(study.trials))
-    return missing
+            pixels = np.asarray(Image.open(content).convert("RGB"))
+            writer.add_image(f"sweep/{name}", pixels, len(study.trials), dataformats="HWC")

@@ -6,16 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import yaml
 from optuna import Trial
-from optuna.distributions import (
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    distribution_to_json,
-)
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution, distribution_to_json
 
 from src.common.errors import UsageError
 from src.common.files import read_regular
@@ -23,7 +19,7 @@ from src.common.yaml_text import load_yaml
 
 KINDS = {"log": (int, float), "float": (int, float), "int": (int,), "choice": (), "grid": ()}
 LARGEST = 2**53  # whole numbers beyond are not exact as floats
-SIMPLE = (bool, int, float, str)  # the choices that Optuna keeps
+SIMPLE = (bool, int, float, str, NoneType)  # the choices that Optuna keeps
 EXAMPLE = "{log: [1e-4, 1e-1]}"
 Distribution = FloatDistribution | IntDistribution | CategoricalDistribution
 Values = dict[str, Any]
@@ -32,25 +28,18 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Space:
-    """What a sweep varies.
+    """What a sweep varies."""
 
-    Attributes:
-        path: The file, for messages.
-        keys: What each key may be.
-        is_grid: Whether every key is a grid, so that each combination is run once.
-    """
-
-    path: str
+    path: str  # the file, for messages
     keys: dict[str, Distribution]
-    is_grid: bool
+    is_grid: bool  # every key is a grid, so that each combination is run once
 
     @property
     def combinations(self) -> list[Values]:
         """All combinations of a grid, in an order in which the first few are not alike."""
         grid = {key: kind.choices for key, kind in self.keys.items() if isinstance(kind, CategoricalDistribution)}
-        combinations = [
-            dict(zip(sorted(grid), values, strict=True)) for values in product(*(grid[key] for key in sorted(grid)))
-        ]
+        keys = sorted(grid)
+        combinations = [dict(zip(keys, values, strict=True)) for values in product(*(grid[key] for key in keys))]
         random.Random(0).shuffle(combinations)
         return combinations
 
@@ -72,14 +61,7 @@ class Space:
         return values
 
     def check(self, parse: Callable[[list[str]], None]) -> None:
-        """Parse the ends of each range and every choice.
-
-        Args:
-            parse: The real parser of ``fit``; it takes flags, and raises UsageError if it refuses one.
-
-        Raises:
-            UsageError: The same, naming the file.
-        """
+        """Let the parser of ``fit`` take the ends of each range and every choice; what it refuses names the file."""
         for key, kind in self.keys.items():
             ends = kind.choices if isinstance(kind, CategoricalDistribution) else (kind.low, kind.high)
             for value in ends:
@@ -95,11 +77,7 @@ def flags(values: Values) -> list[str]:
 
 
 def read_space(path: str) -> Space:
-    """Read a search space.
-
-    Raises:
-        UsageError: If there is no such file, or it is not YAML, or a key has no range or list of values.
-    """
+    """Read a search space."""
     try:
         content = load_yaml(read_regular(Path(path)).decode())
     except FileNotFoundError as error:
@@ -120,9 +98,7 @@ def _distribution(name: str, value: Any) -> Distribution:
     if not isinstance(values, list) or not values:
         raise UsageError(f"{name}: {kind} needs a list, such as {EXAMPLE}; got {values}.")
     if kind in ("choice", "grid"):
-        choices = [
-            value if value is None or isinstance(value, SIMPLE) else json.dumps(value, default=str) for value in values
-        ]
+        choices = [value if isinstance(value, SIMPLE) else json.dumps(value, default=str) for value in values]
         if len(set(choices)) < len(choices):  # 1 and true and 1.0 are the same to Optuna
             raise UsageError(f"{name}: {kind} has a value twice: {values}.")
         return CategoricalDistribution(choices)

@@ -26,11 +26,7 @@ NETWORK_FILE_SYSTEMS = {
 
 
 def own_file(folder: Path) -> str:
-    """Return the file of a study that is kept in its own folder.
-
-    Raises:
-        UsageError: If a version of this program before 0.2 began it.
-    """
+    """Return the file of a study that is kept in its own folder, unless a version before 0.2 began it there."""
     journal = folder / "journal.log"
     if journal.exists() and not (folder / "study.db").exists():
         raise UsageError(
@@ -41,14 +37,7 @@ def own_file(folder: Path) -> str:
 
 
 def open_storage(storage: str) -> RDBStorage:
-    """Open the database of a study, and make its tables if it has none.
-
-    Args:
-        storage: A file for SQLite, whose folder is made, or a database's URL.
-
-    Raises:
-        UsageError: If it cannot be used.
-    """
+    """Open the database of a study, a file for SQLite or a URL; make its folder and tables if there are none."""
     try:
         is_file = "://" not in storage
         url = sqlalchemy.URL.create("sqlite", database=storage) if is_file else sqlalchemy.make_url(storage)
@@ -61,7 +50,7 @@ def open_storage(storage: str) -> RDBStorage:
         if is_file:
             path.parent.mkdir(parents=True, exist_ok=True)
         opened = make_tables(url, {"timeout": LOCK_SECONDS})
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError, OptunaError, RuntimeError) as error:
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, OptunaError, RuntimeError) as error:  # the last: its version
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"--storage {storage_name(storage)} cannot be used: {reason}; {STORAGES}") from error
     lock_from_the_beginning(opened.engine)
@@ -69,13 +58,7 @@ def open_storage(storage: str) -> RDBStorage:
 
 
 def make_tables(url: sqlalchemy.URL, connect_args: dict[str, int]) -> RDBStorage:
-    """Open a database with Optuna's tables.
-
-    Raises:
-        SQLAlchemyError: If it cannot be reached.
-        ImportError: If its driver is not installed.
-        RuntimeError: If its tables are those of another version of Optuna.
-    """
+    """Open a database with Optuna's tables."""
     while True:
         try:
             return RDBStorage(
@@ -102,11 +85,7 @@ def lock_from_the_beginning(engine: sqlalchemy.Engine) -> None:
 
 
 def refuse_file(path: Path) -> None:
-    """Refuse a file that cannot be the SQLite database of a study, or a place where none is safe; nothing is written.
-
-    Raises:
-        UsageError: If it lies on a network folder, or is there and no regular file, damaged or something else.
-    """
+    """Refuse a file that cannot be the SQLite database of a study, or a place where none is safe; write nothing."""
     if (kind := file_system(path)) in NETWORK_FILE_SYSTEMS:
         raise UsageError(
             f"--storage {path} lies on a network folder ({kind}), where SQLite may lose a study: name a file on a disk "

@@ -45,13 +45,6 @@ class SharedStudy:
         recipe: What is not, as plain values.
         trials: Total number of trials, over all workers.
         seed: Decides what Optuna suggests.
-
-    Attributes:
-        study: Optuna's study.
-        grace_seconds: Without a sign of life after which a worker is taken for dead.
-
-    Raises:
-        UsageError: If the storage cannot be used, or has a study of this name that compares something else.
     """
 
     def __init__(self, name: str, storage: str, space: Space, recipe: dict[str, Any], trials: int, seed: int) -> None:
@@ -139,11 +132,7 @@ class SharedStudy:
 
     @contextmanager
     def running(self, trial: Trial) -> Iterator[None]:
-        """Give signs of life while a trial is run; where that ends by an exception, the trial can be taken at once.
-
-        Raises:
-            UpdateFinishedTrialError: When something is told of a trial that another worker took meanwhile.
-        """
+        """Give signs of life while a trial is run; where that ends by an exception, the trial can be taken at once."""
         ended = threading.Event()
 
         def beat() -> None:

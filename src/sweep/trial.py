@@ -30,27 +30,20 @@ QUIET = [
 
 
 class TrialCLI(CLI):
-    """Trains a trial.
+    """Trains a trial, or goes on in the run of a worker that was killed or stopped.
 
     Args:
-        trial: Optuna's trial. Its attribute ``run`` will be the run folder; where it has one with a checkpoint, of a
-            worker that was killed or stopped, training goes on there.
-        study: The study's name.
+        trial: Optuna's trial. Its attribute ``run`` will be the run folder.
         fit: The words after ``fit`` that all trials have.
         values: What this one sets.
         data: The data of another trial, to be shared.
-
-    Attributes:
-        progress: How far it came.
     """
 
-    def __init__(
-        self, trial: Trial, study: str, fit: list[str], values: Values, data: MNISTDataModule | None = None
-    ) -> None:
+    def __init__(self, trial: Trial, fit: list[str], values: Values, data: MNISTDataModule | None) -> None:
         self.trial = trial
         self.swept = values
         self.data = data
-        self.runs_folder = f"{SWEEPS_FOLDER}/{study}"
+        self.runs_folder = f"{SWEEPS_FOLDER}/{trial.study.study_name}"
         before = run_before(trial)
         goes_on = ["--ckpt_path", str(before.path)] if before else []
         launch = Launch()
@@ -59,8 +52,8 @@ class TrialCLI(CLI):
     @property
     def late_signal(self) -> int:
         """The number of a signal that came too late to stop this trial, but is for the sweep; or 0."""
-        savers = [saver for saver in self.trainer.checkpoint_callbacks if isinstance(saver, Checkpoints)]
-        return savers[0].signals.received if savers else 0
+        savers = (saver for saver in self.trainer.checkpoint_callbacks if isinstance(saver, Checkpoints))
+        return next((saver.signals.received for saver in savers), 0)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Share the data first."""
@@ -104,15 +97,7 @@ def run_before(trial: Trial) -> Run | None:
 
 
 class Progress(Callback):
-    """Tells Optuna each epoch's val/acc, and ends a training that its pruner gives up.
-
-    Args:
-        trial: Optuna's trial.
-        history: The record to report from; it must come before this callback.
-
-    Attributes:
-        is_pruned: Whether it was given up.
-    """
+    """Tells Optuna each epoch's val/acc after the history, and ends a training that its pruner gives up."""
 
     def __init__(self, trial: Trial, history: History) -> None:
         self.trial = trial
@@ -134,11 +119,7 @@ class Progress(Callback):
             self.is_pruned = trainer.should_stop = True
 
     def best(self) -> float:
-        """Return the best epoch's val/acc.
-
-        Raises:
-            UsageError: If there is none.
-        """
+        """Return the best epoch's val/acc."""
         if (best := self.history.best()) is None:
             raise UsageError("nothing was validated, so there is no val/acc to compare.")
         return best["val/acc"]

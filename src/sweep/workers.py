@@ -31,11 +31,7 @@ FAILURES = (UsageError, RunError, MisconfigurationException, torch.OutOfMemoryEr
 
 
 def work(shared: SharedStudy, fit: list[str]) -> None:
-    """Run trials until the study has all that are wanted.
-
-    Raises:
-        StoppedError: After Ctrl-C or SIGTERM.
-    """
+    """Run trials until the study has all that are wanted, or this process is asked to stop."""
     data: MNISTDataModule | None = None
     while len(shared.finished()) < shared.trials:
         if (trial := shared.take()) is None:
@@ -52,23 +48,13 @@ def work(shared: SharedStudy, fit: list[str]) -> None:
 
 
 def run(shared: SharedStudy, trial: Trial, fit: list[str], data: MNISTDataModule | None) -> TrialCLI | None:
-    """Run a trial, and say in a line how it ended.
-
-    Args:
-        shared: Its study.
-        trial: The trial.
-        fit: The words after ``fit``.
-        data: The data of another trial, to be shared.
-
-    Returns:
-        What trained it, if it could be trained at all.
-    """
+    """Run a trial, say in a line how it ended, and return what trained it, if it could be trained at all."""
     cli, values, end, counts = None, {}, "", False
     started = time.perf_counter()
     with suppress(UpdateFinishedTrialError), shared.running(trial):
         values = shared.space.suggest(trial)
         try:
-            cli = TrialCLI(trial, shared.name, fit, values, data)
+            cli = TrialCLI(trial, fit, values, data)
             accuracy = cli.progress.best()
         except StoppedError:
             raise
@@ -91,15 +77,7 @@ def run(shared: SharedStudy, trial: Trial, fit: list[str], data: MNISTDataModule
 
 
 def start_workers(words: list[str], workers: int) -> None:
-    """Run a sweep in several processes, and wait for them.
-
-    Args:
-        words: The words after ``sweep``.
-        workers: How many.
-
-    Raises:
-        StoppedError: If this process was asked to stop, and the others did.
-    """
+    """Run a sweep with the words after ``sweep`` in several processes, and wait until all have ended or stopped."""
     threads = max(1, cores() // workers)
     every_gpu = ",".join(map(str, range(torch.cuda.device_count())))
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", every_gpu).split(",")

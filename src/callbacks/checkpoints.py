@@ -27,7 +27,7 @@ class Checkpoints(Checkpoint):
 
     Args:
         run: The run folder to save in.
-        config: What a checkpoint must say about the request that made it, as plain values.
+        config: The request, which a checkpoint keeps.
         every_n_steps: Save within epochs too, after so many optimizer steps; 0 saves after epochs only. A longer
             execution saves at its end.
     """
@@ -55,9 +55,7 @@ class Checkpoints(Checkpoint):
         if trainer.received_sigterm:  # in that moment
             self.signals.received = signal.SIGTERM
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException | None = None
-    ) -> None:
+    def on_exception(self, *_: Any, **__: Any) -> None:
         """Let signals do again what they did before."""
         self.signals.stop()
 

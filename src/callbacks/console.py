@@ -59,7 +59,7 @@ class Console(ProgressBar):
         before = f", going on after epoch {self._epochs_before}" if self._epochs_before else ""
         self.print(f"Run      {self.run.path}{before}\n")
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, *_: Any) -> None:
         """Remember that there was something left to train."""
         self._has_trained = True
 
@@ -75,9 +75,7 @@ class Console(ProgressBar):
                 bar_format="{desc} {percentage:3.0f}% |{bar:20}| {elapsed}{postfix}",
             )
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Move the bar; metrics are read from the device only when it is redrawn."""
         if self._bar is not None and self._bar.update():
             assert isinstance(pl_module, Classifier)
@@ -96,7 +94,7 @@ class Console(ProgressBar):
         metrics = [f"{short(name)}: {value:.4f}" for name, value in record.items() if "/" in name]
         self.print(" - ".join([_epoch(int(record["epoch"]), trainer), shown_time(record["seconds"]), *metrics]))
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+    def on_exception(self, *_: Any) -> None:
         """Leave the bar as it is, so that what is said next gets a line of its own."""
         if self._bar is not None:
             self._bar.close()

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger
 from torch import Tensor
 
 from src.callbacks.checkpoints import score_of
-from src.callbacks.hparams import hyperparameters, overlays
+from src.callbacks.hparams import hyperparameters
 from src.common.errors import RunError
 from src.common.files import read_regular, write_atomic
 from src.data.datamodule import MNISTDataModule
@@ -58,7 +58,9 @@ class History(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(values)
-                logger.experiment.add_custom_scalars({"train and val": overlays(pl_module.train_metrics.names)})
+                names = [name.partition("/")[2] for name in pl_module.train_metrics.names]
+                charts = {name: ["Multiline", [f"train/{name}", f"val/{name}"]] for name in names}
+                logger.experiment.add_custom_scalars({"train and val": charts})
             # MLflow refuses to change what its run was begun with, such as max_epochs
             elif not isinstance(logger, MLFlowLogger) or len(self.epochs) == self._inherited:
                 # it keeps its own folders, so it must say whose this is
@@ -124,8 +126,8 @@ class History(Callback):
                 if not isinstance(logger, TensorBoardLogger):
                     logger.log_metrics(result, step=int(self.epochs[-1]["epoch"]))
                 elif not self._is_logged(logger, next(iter(result))):
-                    columns = hyperparameters(self.config, self.swept)
-                    logger.log_hyperparams(columns, result, step=int(self.epochs[-1]["epoch"]))
+                    values = hyperparameters(self.config, self.swept)
+                    logger.log_hyperparams(values, result, step=int(self.epochs[-1]["epoch"]))
                     logger.save()
         content = {
             "config": self.config,

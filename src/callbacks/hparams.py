@@ -1,6 +1,6 @@
-"""What TensorBoard's HParams and custom scalars show of a run."""
+"""What TensorBoard's HParams shows of a run."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 from src.runs.recipe import dotted, policy_of
@@ -29,9 +29,3 @@ def column(key: str) -> str:
     key = key.removesuffix(".class_path").replace(".init_args.", ".")
     name = key.removeprefix("model.").removeprefix("data.").replace(".", "/")
     return {"seed_everything": "seed", "trainer/max_epochs": "max_epochs"}.get(name, name)
-
-
-def overlays(names: Iterable[str]) -> dict[str, list[Any]]:
-    """Return charts for TensorBoard's custom scalars, each with a metric of training and of validation."""
-    parts = [name.partition("/")[2] for name in names]
-    return {name: ["Multiline", [f"train/{name}", f"val/{name}"]] for name in parts}

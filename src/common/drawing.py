@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
 Picture = npt.NDArray[np.uint8]
-Palette = npt.NDArray[np.int_]
 
 BLUES = np.array([(255, 255, 255), (198, 219, 239), (107, 174, 214), (33, 113, 181), (8, 48, 107)])
 PURPLE_ORANGE = np.array([(84, 39, 136), (153, 142, 195), (247, 247, 247), (241, 163, 64), (179, 88, 6)])
@@ -49,13 +48,14 @@ def page_of(width: int, height: int, title: str, notes: Sequence[str] = ()) -> "
     width = max(width, text_width([title], TITLE), text_width(notes, TEXT))
     page = Image.new("RGB", (width + 2 * MARGIN, top + height + MARGIN), WHITE)
     pen = ImageDraw.Draw(page)
+    pen.font = font(TEXT)
     pen.text((MARGIN, MARGIN), title, BLACK, font(TITLE))
     for number, note in enumerate(notes):
-        pen.text((MARGIN, MARGIN + TITLE + 8 + number * (TEXT + 5)), note, GREY, font(TEXT))
+        pen.text((MARGIN, MARGIN + TITLE + 8 + number * (TEXT + 5)), note, GREY)
     return page, pen, MARGIN, top
 
 
-def colours(values: npt.NDArray[Any], palette: Palette) -> Picture:
+def colours(values: npt.NDArray[Any], palette: npt.NDArray[np.int_]) -> Picture:
     """Give values between 0 and 1, of any shape, the colours of a palette, in 65 steps."""
     # steps too small to see make a smaller PNG, sooner
     steps = np.linspace(0, 1, 65)
@@ -97,7 +97,7 @@ def sheet(
         page.paste(Image.fromarray(enlarge(tile, scale)), (x + (step_x - 8 - side) // 2, y))
         for line, text in enumerate(caption):
             middle = x + (step_x - 8) // 2
-            pen.text((middle, y + side + 3 + line * (TEXT + 3)), text, BLACK, font(TEXT), anchor="ma")
+            pen.text((middle, y + side + 3 + line * (TEXT + 3)), text, BLACK, anchor="ma")
     return np.asarray(page)
 
 
@@ -135,7 +135,7 @@ def weights(weight: Tensor, title: str, scale: int = 2) -> Picture:
     bar = colours(np.linspace(0, 1, 217)[None].repeat(TEXT, axis=0), PURPLE_ORANGE)
     low, y = f"-{limit:.2f} or less", top + len(pixels) + 10
     x = left + text_width([low], TEXT) + 8
-    pen.text((left, y), low, BLACK, font(TEXT))
+    pen.text((left, y), low, BLACK)
     page.paste(Image.fromarray(bar), (x, y))
-    pen.text((x + bar.shape[1] + 8, y), f"{limit:.2f} or more", BLACK, font(TEXT))
+    pen.text((x + bar.shape[1] + 8, y), f"{limit:.2f} or more", BLACK)
     return np.asarray(page)

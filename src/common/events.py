@@ -18,10 +18,8 @@ class Events:
     """Events for TensorBoard, which the attribute ``writer`` takes and keeps in memory until they are written.
 
     A SummaryWriter on the disk writes from a thread of its own: an error such as a full disk is printed there, found by
-    the next call or a later one, and leaves half an event.
-
-    Args:
-        purge_step: TensorBoard takes what the run logged earlier, from this step on, as not done.
+    the next call or a later one, and leaves half an event. TensorBoard takes what the run logged earlier from
+    ``purge_step`` on as not done.
     """
 
     def __init__(self, purge_step: int | None = None) -> None:

@@ -107,13 +107,9 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
 
 
 def link_atomic(path: Path, name: Path) -> None:
-    """Give a file a second name; what had that name before keeps it until that moment.
+    """Give a file that is never written to in place a second name, taking it at that moment from another file.
 
     Where the file system knows no second names, as on memory sticks and in some clouds, the name is that of a copy.
-
-    Args:
-        path: The file, which must never be written to in place.
-        name: The new name.
 
     Raises:
         OSError: If the folder is not writable; it names ``name``, which is then as it was.

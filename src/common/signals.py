@@ -12,12 +12,7 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StoppedError(RunError):
-    """The program was asked to stop and did; what was trained is saved.
-
-    Args:
-        number: The signal's number.
-        way_on: A sentence about going on.
-    """
+    """The program was asked to stop by a signal and did; what was trained is saved, and ``way_on`` says the way on."""
 
     def __init__(self, number: int, way_on: str = "") -> None:
         super().__init__(f"Stopped by {signal.Signals(number).name}. {way_on}".rstrip())
@@ -41,14 +36,10 @@ def signal_of(end: BaseException) -> int:
 
 
 class SignalWatch:
-    """Remembers the first stop signal; a second one ends the process at once.
-
-    Attributes:
-        received: The number of the signal, or 0.
-    """
+    """Remembers the first stop signal; a second one ends the process at once."""
 
     def __init__(self) -> None:
-        self.received = 0
+        self.received = 0  # the number of the signal, once there was one
         self._before: dict[int, Any] = {}
 
     def start(self) -> None:

@@ -1,8 +1,8 @@
 """TensorBoard beyond curves: what the network learned, where it fails, how sure it is."""
 
 import copy
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -33,8 +33,7 @@ class Inspection(Callback):
     """Shows in TensorBoard what the network learned, where it fails and how sure it is.
 
     All of it belongs to the best weights so far (the newest without a best.ckpt); its step is their epoch. It is
-    computed by the first rank alone, on the CPU and on copies: training does not notice. What cannot be drawn is one
-    line of warning.
+    computed by the first rank alone, on the CPU and on copies: training does not notice.
 
     Args:
         run: The run folder.
@@ -70,7 +69,7 @@ class Inspection(Callback):
         self.samples = min(PROJECTED, size) if samples is None else samples
         if every_n_epochs < 0:
             raise UsageError(f"--inspection.every_n_epochs must be 0 or more, got {every_n_epochs}.")
-        if self.samples < 1 <= size or self.samples > size >= 1:
+        if size and not 1 <= self.samples <= size:
             raise UsageError(f"--inspection.samples must be from 1 to the {size:,} {split} images, got {samples}.")
         self._initial: nn.Sequential | None = None
         self._has_trained = False
@@ -80,23 +79,28 @@ class Inspection(Callback):
         """Keep the initial weights, to show what became of them; take away what was drawn of epochs that come again."""
         self._has_trained = True
         if folder := self._folder(trainer):
-            if trainer.global_step == 0:
-                self._initial = copy_of_network(pl_module)
-            else:
-                guard("this run", partial(_take_back, folder, trainer.current_epoch))
+            with guard("this run"):
+                if trainer.global_step == 0:
+                    self._initial = copy_of_network(pl_module)
+                # TensorBoard no longer shows what was drawn after this epoch, as training has gone back to it
+                for path, step in _steps(folder).items():
+                    if step > trainer.current_epoch:
+                        path.unlink()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Inspect the epochs before, whose checkpoints are written by now."""
         epoch, folder = trainer.current_epoch, self._folder(trainer)
         if folder and self.every_n_epochs and epoch and epoch % self.every_n_epochs == 0:
-            guard("this run", partial(self._inspect_training, folder, pl_module, epoch, is_end=False))
+            with guard("this run"):
+                self._inspect_training(folder, pl_module, epoch, is_end=False)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Inspect the result of training."""
         if folder := self._folder(trainer):
             epoch = trainer.current_epoch
             try:
-                guard("this run", partial(self._inspect_training, folder, pl_module, epoch, is_end=True))
+                with guard("this run"):
+                    self._inspect_training(folder, pl_module, epoch, is_end=True)
             except BaseException as end:
                 if not (number := signal_of(end)):
                     raise
@@ -106,9 +110,13 @@ class Inspection(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Inspect the test, in the run of the checkpoint; a checkpoint outside of a run has no curves to go with."""
         if self.enabled and trainer.is_global_zero and self.checkpoint.parent == self.run.best.parent:
-            values = trainer.callback_metrics.items()
-            metrics = {name: float(value) for name, value in values if name.startswith("test/")}
-            guard("this test", partial(self._inspect_test, pl_module, metrics))
+            with guard("this test"), self._writing(self.run.path) as writer:
+                net, step = self._best(pl_module, epoch=0)
+                for name, value in trainer.callback_metrics.items():
+                    if name.startswith("test/"):
+                        writer.add_scalar(name, float(value), step)
+                writer.add_text("test/command", code(self.command), step)
+                self._draw_split(writer, self.run.path, net, step)
 
     def _folder(self, trainer: Trainer) -> Path | None:
         """Return where TensorBoard's files go, or None if there is nothing to write."""
@@ -116,13 +124,14 @@ class Inspection(Callback):
             return None
         return next((Path(log.log_dir) for log in trainer.loggers if isinstance(log, TensorBoardLogger)), None)
 
-    def _write(self, folder: Path, work: "Callable[[SummaryWriter], None]", ending: str = "") -> None:
+    @contextmanager
+    def _writing(self, folder: Path, ending: str = "") -> "Iterator[SummaryWriter]":
         threads = torch.get_num_threads()
         # many small operations: threads that wait for a core which another process has would take three times as long
         torch.set_num_threads(1)
         try:
             with event_file(folder, ending) as writer:
-                work(writer)
+                yield writer
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -136,30 +145,19 @@ class Inspection(Callback):
         if self._initial is None and self._drawn is None:
             self._drawn = max(_steps(folder).values(), default=None)  # by the process that this one resumes
         is_first, is_new = self._drawn is None, step != self._drawn
-
-        def write(writer: "SummaryWriter") -> None:
+        if not is_new and not (is_end and self._has_trained):
+            return
+        with self._writing(folder, f".step{step}") as writer:
             if is_end:
-                guard("the text", partial(write_text, writer, self.command, self.run, net, epoch))
+                with guard("the text"):
+                    write_text(writer, self.command, self.run, net, epoch)
             if is_new:
                 # TensorBoard wants one graph for a run, and steps that never go back
                 network = Network(writer, net, self.data, step, self._initial if is_first else None)
                 network.draw([*OF_NETWORK, draw_graph] if is_first else OF_NETWORK)
-                guard("the validation split", partial(self._draw_split, writer, folder, net, step))
-
-        if is_new or (is_end and self._has_trained):
-            self._write(folder, write, f".step{step}")
-            self._drawn = step
-
-    def _inspect_test(self, pl_module: LightningModule, metrics: dict[str, float]) -> None:
-        net, step = self._best(pl_module, epoch=0)
-
-        def write(writer: "SummaryWriter") -> None:
-            for name, value in metrics.items():
-                writer.add_scalar(name, value, step)
-            writer.add_text("test/command", code(self.command), step)
-            self._draw_split(writer, self.run.path, net, step)
-
-        self._write(self.run.path, write)
+                with guard("the validation split"):
+                    self._draw_split(writer, folder, net, step)
+        self._drawn = step
 
     def _draw_split(self, writer: "SummaryWriter", folder: Path, net: nn.Sequential, step: int) -> None:
         if not len(self.data.splits[self.split].members):
@@ -189,9 +187,3 @@ def _steps(folder: Path) -> dict[Path, int]:
     """Return the event files that were drawn in training, and the step in which each one's name ends."""
     paths = folder.glob("events.out.tfevents.*")  # a file that comes after such a one may be called NAME.stepN.1
     return {path: int(path.suffix[5:]) for path in paths if path.suffix.startswith(".step")}
-
-
-def _take_back(folder: Path, epoch: int) -> None:
-    """Remove what was drawn after an epoch; TensorBoard no longer shows it when training has gone back there."""
-    for path in [path for path, step in _steps(folder).items() if step > epoch]:
-        path.unlink()

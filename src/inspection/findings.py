@@ -60,7 +60,7 @@ def predict(net: nn.Module, split: Split, data: MNISTDataModule) -> Predictions:
 @torch.no_grad()
 def hidden_activations(net: nn.Sequential, images: Tensor) -> Tensor:
     """Return what the last layer sees, ``(N, units)``, for normalized images ``(N, 28, 28)``."""
-    activations: Tensor = net[:-1](images)
+    activations: Tensor = nn.Sequential(*list(net)[:-1])(images)
     return activations
 
 

@@ -27,7 +27,7 @@ def write_projector(
         images: ``(N, H, W)`` uint8, 0 = background.
     """
     from google.protobuf import text_format
-    from tensorboard.plugins.projector import ProjectorConfig
+    from tensorboard.plugins.projector import EmbeddingInfo, ProjectorConfig
     from torchvision.utils import make_grid
 
     place = f"projector/{name}"
@@ -38,17 +38,12 @@ def write_projector(
     pattern = "\t".join(["%.4g"] * activations.shape[1])
     lines = [pattern % tuple(row) for row in activations.tolist()]
     write_atomic(folder / place / "activations.tsv", "\n".join([*lines, ""]).encode())
-    write_atomic(folder / place / "images.tsv", "\n".join(["\t".join(row) for row in table] + [""]).encode())
+    write_atomic(folder / place / "images.tsv", "".join("\t".join(row) + "\n" for row in table).encode())
 
     path = folder / "projector_config.pbtxt"
-    before = text_format.Parse(read_regular(path).decode(), ProjectorConfig()) if path.exists() else ProjectorConfig()
-    config = ProjectorConfig()
-    for embedding in before.embeddings:
-        if embedding.tensor_path != f"{place}/activations.tsv":
-            config.embeddings.add().CopyFrom(embedding)
-    entry = config.embeddings.add()
-    entry.tensor_name = title
-    entry.tensor_path, entry.metadata_path = f"{place}/activations.tsv", f"{place}/images.tsv"
-    entry.sprite.image_path = f"{place}/images.png"
-    entry.sprite.single_image_dim.extend(reversed(images.shape[1:]))
-    write_atomic(path, text_format.MessageToString(config).encode())
+    config = text_format.Parse(read_regular(path).decode(), ProjectorConfig()) if path.exists() else ProjectorConfig()
+    others = [embedding for embedding in config.embeddings if embedding.tensor_path != f"{place}/activations.tsv"]
+    sprite = {"image_path": f"{place}/images.png", "single_image_dim": reversed(images.shape[1:])}
+    paths = {"tensor_path": f"{place}/activations.tsv", "metadata_path": f"{place}/images.tsv"}
+    embedding = EmbeddingInfo(tensor_name=title, sprite=sprite, **paths)
+    write_atomic(path, text_format.MessageToString(ProjectorConfig(embeddings=[*others, embedding])).encode())

@@ -1,8 +1,9 @@
 """What there is to show of a network, each picture for itself: one that cannot be drawn is a line of warning."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,8 @@ class View:
         """Write what functions called ``draw_NAME`` make of this view."""
         for dashboard in dashboards:
             name = dashboard.__name__.removeprefix("draw_").replace("_", " ")
-            guard(f"the {name}", partial(dashboard, self))
+            with guard(f"the {name}"):
+                dashboard(self)
 
 
 @dataclass
@@ -72,10 +74,11 @@ class Evaluation(View):
         return f"{text} ({self.data.dataset} {self.split}, weights of epoch {self.step})"
 
 
-def guard(what: str, work: Callable[[], None]) -> None:
+@contextmanager
+def guard(what: str) -> Iterator[None]:
     """Turn whatever goes wrong into one line; a full disk is left to the caller."""
     try:
-        work()
+        yield
     except Exception as error:
         if isinstance(error, OSError) and error.errno in FULL:
             raise

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.common.errors import RunError, UsageError
-from src.common.files import write_atomic
 from src.common.output import say
 from src.common.signals import StoppedError, signal_of
 from src.common.system import command_line
 from src.runs.recipe import recipe_of
 
 if TYPE_CHECKING:
-    from src.sweep.request import FitRequest
     from src.sweep.study import SharedStudy
 
 TRIALS = 30
@@ -47,7 +45,7 @@ def sweep(
         workers: Processes to start here; each gets its share of the cores, and a GPU if there are any.
 
     Returns:
-        The exit code: 1 if no trial could be trained to its end.
+        The exit code.
     """
     for name in [name for name in os.environ if name.startswith(LAUNCHERS)]:
         del os.environ[name]
@@ -56,6 +54,7 @@ def sweep(
         from sqlalchemy.exc import SQLAlchemyError
 
         from src.sweep.request import FitRequest
+        from src.sweep.results import finish
         from src.sweep.space import read_space
         from src.sweep.storage import own_file, storage_name
         from src.sweep.study import SharedStudy
@@ -103,36 +102,12 @@ def sweep(
         raise RunError(f"--storage {storage_name(storage)} was lost ({reason}); the same command goes on.") from error
     if len(shared.finished()) < wanted:
         raise RunError(f"the workers have ended. {progress(shared, words)}")
-    return 0 if STARTED_BY_WORKERS in os.environ else finish(shared, request, fit, folder)
+    if STARTED_BY_WORKERS not in os.environ:
+        finish(shared, request, fit, folder)
+    return 0
 
 
 def progress(shared: "SharedStudy", words: list[str]) -> str:
     """Say how far a study is, and how it goes on."""
     command = command_line(["python", "-m", "src.cli", "sweep", *words])
     return f"{len(shared.finished())} of {shared.trials} trials are done. Go on with: {command}"
-
-
-def finish(shared: "SharedStudy", request: "FitRequest", fit: list[str], folder: Path) -> int:
-    """Show and keep what a study found; return the exit code."""
-    from src.sweep import results
-    from src.sweep.attempts import ERROR
-    from src.sweep.space import flags
-
-    trials = shared.finished()
-    if not (best := results.best_of(trials)):
-        reason = next((trial.user_attrs[ERROR] for trial in trials if ERROR in trial.user_attrs), "")
-        raise RunError(f"no trial of {folder} was trained to its end: {reason}")
-    say(f"\n{results.table(trials)}\n")
-    if results.SEED in shared.space.keys:
-        say("\n".join(results.intervals(trials)) + "\n")
-    failed = sum(ERROR in trial.user_attrs for trial in trials)
-    say(f"{len(trials)} trials: {len(best)} to their end, {len(trials) - len(best) - failed} given up, {failed} failed")
-    request.parse([*fit, *flags(best[0].params)])
-    path = folder / "best.yaml"
-    head = f"# The best of {len(trials)} trials, number {best[0].number}: val/acc {results.value_of(best[0]):.4f}\n"
-    head += f"#   python -m src.cli fit --config {path}\n# It is the recipe with {' '.join(flags(best[0].params))}\n"
-    write_atomic(path, (head + request.to_yaml()).encode())
-    results.draw(shared.study, folder)
-    say(f"The best again: python -m src.cli fit --config {path}")
-    say(f"Look at it:     tensorboard --logdir {folder}")
-    return 0

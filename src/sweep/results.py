@@ -1,4 +1,4 @@
-"""What a study found: a table, intervals over seeds and pictures."""
+"""What a study found: a table, intervals over seeds, the best config and pictures."""
 
 import json
 import statistics
@@ -15,10 +15,14 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
+from src.common.errors import RunError
 from src.common.events import event_file
 from src.common.files import write_atomic
 from src.common.output import say
-from src.sweep.space import Values
+from src.sweep.attempts import ERROR
+from src.sweep.request import FitRequest
+from src.sweep.space import Values, flags
+from src.sweep.study import SharedStudy
 
 SHOWN = 10  # trials in the table
 SEED = "seed_everything"
@@ -28,6 +32,29 @@ PICTURES: dict[str, Callable[..., Any]] = {
     "parallel_coordinate": plots.plot_parallel_coordinate,
 }
 INCHES, DPI = (10, 6), 120
+
+
+def finish(shared: SharedStudy, request: FitRequest, fit: list[str], folder: Path) -> None:
+    """Show and keep what a study found."""
+    trials = shared.finished()
+    if not (complete := best_of(trials)):
+        reason = next((trial.user_attrs[ERROR] for trial in trials if ERROR in trial.user_attrs), "")
+        raise RunError(f"no trial of {folder} was trained to its end: {reason}")
+    best = complete[0]
+    say(f"\n{table(complete)}\n")
+    if SEED in shared.space.keys:
+        say("\n".join(intervals(complete)) + "\n")
+    failed = sum(ERROR in trial.user_attrs for trial in trials)
+    pruned = len(trials) - len(complete) - failed
+    say(f"{len(trials)} trials: {len(complete)} to their end, {pruned} given up, {failed} failed")
+    request.parse([*fit, *flags(best.params)])
+    path = folder / "best.yaml"
+    head = f"# The best of {len(trials)} trials, number {best.number}: val/acc {value_of(best):.4f}\n"
+    head += f"#   python -m src.cli fit --config {path}\n# It is the recipe with {' '.join(flags(best.params))}\n"
+    write_atomic(path, (head + request.to_yaml()).encode())
+    draw(shared.study, folder)
+    say(f"The best again: python -m src.cli fit --config {path}")
+    say(f"Look at it:     tensorboard --logdir {folder}")
 
 
 def best_of(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -53,11 +80,10 @@ def format_value(value: Any) -> str:
 
 
 def table(trials: Sequence[FrozenTrial]) -> str:
-    """Return the best trials, a line each."""
-    best = best_of(trials)[:SHOWN]
-    keys = list(best[0].params)
+    """Return the first trials, a line each."""
+    keys = list(trials[0].params)
     rows = [["trial", "val/acc", *keys, "run"]]
-    for trial in best:
+    for trial in trials[:SHOWN]:
         row = [str(trial.number), f"{value_of(trial):.4f}", *(format_value(trial.params[key]) for key in keys)]
         rows.append([*row, trial.user_attrs["run"]])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -72,7 +98,7 @@ def intervals(trials: Sequence[FrozenTrial]) -> list[str]:
     from scipy.stats import t
 
     groups: defaultdict[tuple[tuple[str, Any], ...], dict[int, float]] = defaultdict(dict)
-    for trial in best_of(trials):
+    for trial in trials:
         others = tuple((key, value) for key, value in trial.params.items() if key != SEED)
         groups[others][trial.params[SEED]] = value_of(trial)  # a seed that was drawn twice says nothing new
     lines = []

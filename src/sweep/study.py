@@ -42,8 +42,8 @@ class SharedStudy:
         name: Its name.
         storage: A database's URL or a file.
         space: What is varied.
-        recipe: What is not, as plain values.
-        trials: Total number of trials, over all workers.
+        recipe: What is not.
+        trials: Total number over all workers.
         seed: Decides what Optuna suggests.
     """
 

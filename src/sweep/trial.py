@@ -32,11 +32,7 @@ QUIET = [
 class TrialCLI(CLI):
     """Trains a trial, or goes on in the run of a worker that was killed or stopped.
 
-    Args:
-        trial: Optuna's trial. Its attribute ``run`` will be the run folder.
-        fit: The words after ``fit`` that all trials have.
-        values: What this one sets.
-        data: The data of another trial, to be shared.
+    Beside the words of all trials after ``fit`` it has values of its own; the data of another trial is shared.
     """
 
     def __init__(self, trial: Trial, fit: list[str], values: Values, data: MNISTDataModule | None) -> None:

@@ -26,8 +26,6 @@ class Checkpoints(Checkpoint):
     (max_steps, max_time, early stopping) is saved as within it, so that it can go on there.
 
     Args:
-        run: The run folder to save in.
-        config: The request, which a checkpoint keeps.
         every_n_steps: Save within epochs too, after so many optimizer steps; 0 saves after epochs only. A longer
             execution saves at its end.
     """
@@ -129,7 +127,7 @@ class Checkpoints(Checkpoint):
         checkpoint["batches_done"] = 0 if is_whole else loader_of(trainer).state_dict()["batches_done"]
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take where in its epoch the training is; and let a callback's arguments of now win over those of then."""
+        """Take where in its epoch the training is; and let a callback's arguments win over those that were saved."""
         self._batches_done = checkpoint.get("batches_done")  # version 0.1.0 left it to Lightning
         any_trainer: Any = trainer  # Lightning does not declare its callbacks
         for callback in any_trainer.callbacks:

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 class Curves(TensorBoardLogger):
     """Lightning's TensorBoard logger, with one difference: ``save`` writes, in this thread, everything or nothing.
 
-    Args:
-        folder: The run folder.
-        first_step: The first step to come; TensorBoard takes what a run logged from there on as not done.
+    TensorBoard takes what a run logged earlier from ``first_step`` on as not done.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:
@@ -38,11 +36,7 @@ class Curves(TensorBoardLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write what was logged since the last time.
-
-        Raises:
-            OSError: If there is no space; it names the file, which ends as it did before.
-        """
+        """Write what was logged since the last time; after an OSError the file ends as it did before."""
         self._open().write(self._append)
 
     def _open(self) -> Events:

@@ -91,19 +91,17 @@ class History(Callback):
             return
         assert isinstance(pl_module, Classifier)
         pl_module.check_finite()
+        epoch = trainer.current_epoch + 1
         metrics = {**pl_module.train_metrics.compute(), **self._validation}
         record = {name: float(value) for name, value in metrics.items()}
         if not math.isfinite(record.get("val/loss", 0.0)):
-            raise RunError(
-                f"val/loss is {record['val/loss']} after epoch {trainer.current_epoch + 1}: lower --model.lr."
-            )
+            raise RunError(f"val/loss is {record['val/loss']} after epoch {epoch}: lower --model.lr.")
         seconds = time.perf_counter() - self._started
         record["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         data = self.datamodule
         limit = data.batch_size * data.steps_per_execution * trainer.num_training_batches
         samples = min(len(data.splits["train"].members), limit)
         record["samples_per_second"] = (samples - self._samples_before) / seconds
-        epoch = trainer.current_epoch + 1
         for logger in trainer.loggers:
             logger.log_metrics(record, step=epoch)
             logger.save()

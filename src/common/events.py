@@ -47,11 +47,7 @@ class Events:
 
 @contextmanager
 def event_file(folder: Path, ending: str = "") -> "Iterator[SummaryWriter]":
-    """Collect events and write them as one more event file of a run, whose name gets an ending.
-
-    Raises:
-        OSError: If the file cannot be written; the folder is then as it was.
-    """
+    """Collect events and write them as one more event file of a run, whose name gets an ending."""
     events = Events()
     try:
         yield events.writer

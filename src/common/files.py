@@ -19,11 +19,7 @@ NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EN
 
 
 def refuse_place(flag: str, path: Path, *endings: str) -> None:
-    """Refuse a place for a file that a flag names, before anything else is done.
-
-    Raises:
-        UsageError: If its name has none of the endings, or it is a folder or lies in none.
-    """
+    """Refuse a file to write that is a folder, lies in none or has another ending, before anything else is done."""
     if path.is_dir():
         name = path / f"digits{endings[0]}"
         raise UsageError(f"--{flag} {path} is a folder: name a file in it, such as {name}.")
@@ -107,7 +103,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
 
 
 def link_atomic(path: Path, name: Path) -> None:
-    """Give a file that is never written to in place a second name, taking it at that moment from another file.
+    """Give a file, which must never be written to in place, a second name; another file of that name is replaced.
 
     Where the file system knows no second names, as on memory sticks and in some clouds, the name is that of a copy.
 

@@ -17,7 +17,7 @@ def say(text: str) -> None:
 
 
 def warn(sentence: str) -> None:
-    """Print a warning, in the first of several processes only, which ``main`` has told the others' loggers."""
+    """Print a warning, of several processes in the first only: ``main`` raises the level of the others' loggers."""
     if logging.getLogger("src").isEnabledFor(logging.WARNING):
         print(f"warning: {sentence}", file=sys.stderr)
 

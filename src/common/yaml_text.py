@@ -13,11 +13,7 @@ YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load_yaml(text: str) -> Any:
-    """Read YAML as jsonargparse does, but fail in one way only.
-
-    Raises:
-        YAMLError: If it is no YAML, or a value is not what its tag says, or it is a bomb.
-    """
+    """Read YAML as jsonargparse does; whatever is wrong with it is a YAMLError."""
     refuse_bombs(text)
     try:
         return read_yaml(text)
@@ -30,9 +26,6 @@ def refuse_bombs(text: str) -> None:
 
     PyYAML crashes where lists are deep in others, a few lines of aliases can be a list without end or of more values
     than a memory holds, and Python does not write numbers that are too long.
-
-    Raises:
-        YAMLError: If it is no YAML, too deep or too large.
     """
     opened: list[tuple[str | None, int]] = [(None, 0)]  # lists and mappings: the anchor, and the values before it
     sizes: dict[str | None, int] = {}  # of what an anchor names; what is still open has none, as it would hold itself

@@ -36,11 +36,9 @@ class Inspection(Callback):
     computed by the first rank alone, on the CPU and on copies: training does not notice.
 
     Args:
-        run: The run folder.
         checkpoint: The best weights.
         data: The data; it must be set up.
         split: ``val`` after training, ``test`` after a test.
-        command: The user's command, to be shown.
         enabled: Write pictures, PR curves, histograms, projector, graph and text beside the curves (fit and test).
         every_n_epochs: Write them also every so many epochs, if there are new best weights; 0 writes them only when
             training has ended.

@@ -18,13 +18,7 @@ def write_projector(
     ``SummaryWriter.add_embedding`` makes a new copy for each step, forgets what another process has added, and writes
     each number with 17 digits.
 
-    Args:
-        folder: The run.
-        name: The split.
-        title: Its name in TensorBoard.
-        activations: ``(N, units)`` float32.
-        table: A header and N rows.
-        images: ``(N, H, W)`` uint8, 0 = background.
+    ``activations`` are ``(N, units)``, ``images`` are ``(N, H, W)`` uint8, and ``table`` has a header and N rows.
     """
     from google.protobuf import text_format
     from tensorboard.plugins.projector import EmbeddingInfo, ProjectorConfig

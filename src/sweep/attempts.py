@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from src.common.system import WINDOWS
 
-WORKER = "worker"  # a trial's attribute that says which process runs it
-ERROR = "error"  # and that says why it could not be trained
+# attributes of a trial: which process runs it, and why it could not be trained
+WORKER, ERROR = "worker", "error"
 
 
 def attempts_of(study: Study) -> list[list[FrozenTrial]]:
@@ -30,16 +30,16 @@ def is_lost(trial: FrozenTrial) -> bool:
 
 
 def is_alive(trial: FrozenTrial) -> bool | None:
-    """Say whether the process that runs a trial is there, as far as this machine knows; None of other machines."""
+    """Say whether the process that runs a trial is there; None if this machine cannot tell."""
     host, _, process = trial.user_attrs.get(WORKER, "").rpartition(" ")
-    if host != socket.gethostname() or WINDOWS:  # where asking for a process ends it
+    if host != socket.gethostname() or WINDOWS:  # where os.kill ends the process
         return None
     try:
         with suppress(PermissionError):  # it is another user's
             os.kill(int(process), 0)
     except ProcessLookupError:
         return False
-    return int(process) != os.getpid()  # this one looks for a trial: in a container the one before it had its number
+    return int(process) != os.getpid()  # this process runs none yet: in a container an earlier one had its number
 
 
 def note_worker(trial: Trial) -> None:

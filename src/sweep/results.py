@@ -37,9 +37,11 @@ INCHES, DPI = (10, 6), 120
 def finish(shared: SharedStudy, request: FitRequest, fit: list[str], folder: Path) -> None:
     """Show and keep what a study found."""
     trials = shared.finished()
-    if not (complete := best_of(trials)):
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    if not complete:
         reason = next((trial.user_attrs[ERROR] for trial in trials if ERROR in trial.user_attrs), "")
         raise RunError(f"no trial of {folder} was trained to its end: {reason}")
+    complete.sort(key=lambda trial: (-value_of(trial), trial.number))
     best = complete[0]
     say(f"\n{table(complete)}\n")
     if SEED in shared.space.keys:
@@ -55,12 +57,6 @@ def finish(shared: SharedStudy, request: FitRequest, fit: list[str], folder: Pat
     draw(shared.study, folder)
     say(f"The best again: python -m src.cli fit --config {path}")
     say(f"Look at it:     tensorboard --logdir {folder}")
-
-
-def best_of(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials that were trained to their end, the best first."""
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    return sorted(complete, key=lambda trial: (-value_of(trial), trial.number))
 
 
 def value_of(trial: FrozenTrial) -> float:
@@ -80,7 +76,7 @@ def format_value(value: Any) -> str:
 
 
 def table(trials: Sequence[FrozenTrial]) -> str:
-    """Return the first trials, a line each."""
+    """Return the first trials, which are the best, a line each."""
     keys = list(trials[0].params)
     rows = [["trial", "val/acc", *keys, "run"]]
     for trial in trials[:SHOWN]:

@@ -37,20 +37,12 @@ class SharedStudy:
     same trial. Of these the first that was not failed counts, so it does no harm if two workers queue one at once. The
     trials that are no such attempts are numbered in the order of their beginning; those beyond the total, which two
     workers may begin at once, are not run.
-
-    Args:
-        name: Its name.
-        storage: A database's URL or a file.
-        space: What is varied.
-        recipe: What is not.
-        trials: Total number over all workers.
-        seed: Decides what Optuna suggests.
     """
 
     def __init__(self, name: str, storage: str, space: Space, recipe: dict[str, Any], trials: int, seed: int) -> None:
         self.name = name
         self.space = space
-        self.trials = trials
+        self.trials = trials  # over all workers
         self.seed = seed
         self._storage = open_storage(storage)
         self.grace_seconds = self._storage.grace_period or 0

@@ -32,7 +32,7 @@ QUIET = [
 class TrialCLI(CLI):
     """Trains a trial, or goes on in the run of a worker that was killed or stopped.
 
-    Beside the words of all trials after ``fit`` it has values of its own; the data of another trial is shared.
+    ``fit`` are the words of all trials, ``values`` the settings of this one; ``data`` of another trial is shared.
     """
 
     def __init__(self, trial: Trial, fit: list[str], values: Values, data: MNISTDataModule | None) -> None:
@@ -40,8 +40,8 @@ class TrialCLI(CLI):
         self.swept = values
         self.data = data
         self.runs_folder = f"{SWEEPS_FOLDER}/{trial.study.study_name}"
-        before = run_before(trial)
-        goes_on = ["--ckpt_path", str(before.path)] if before else []
+        interrupted = run_before(trial)
+        goes_on = ["--ckpt_path", str(interrupted.path)] if interrupted else []
         launch = Launch()
         super().__init__(["fit", *QUIET, *fit, *flags(values), *goes_on], launch, Ranks(launch))
 
@@ -70,7 +70,7 @@ class TrialCLI(CLI):
 
 
 def note_trial(trial: Trial, run: Run) -> None:
-    """Note in Optuna's trial which run folder is its, and in that one which trial it belongs to."""
+    """Note the run folder in Optuna's trial, and the trial in the run folder."""
     token = uuid.uuid4().hex  # a folder of this name on another machine may be another trial's
     note = {"study": trial.study.study_name, "trial": trial.number, "token": token}
     write_atomic(run.path / NOTE, json.dumps(note).encode())

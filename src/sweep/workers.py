@@ -59,9 +59,9 @@ def run(shared: SharedStudy, trial: Trial, fit: list[str], data: MNISTDataModule
         except StoppedError:
             raise
         except FAILURES as error:
-            end = f"failed: {with_flags(one_line(' '.join(str(error).split())))}"
-            trial.set_user_attr(ERROR, end.removeprefix("failed: "))
-            counts = shared.tell(trial, TrialState.FAIL)
+            reason = with_flags(one_line(" ".join(str(error).split())))
+            trial.set_user_attr(ERROR, reason)
+            end, counts = f"failed: {reason}", shared.tell(trial, TrialState.FAIL)
         else:
             pruned = cli.progress.is_pruned
             end = f"val/acc {accuracy:.4f}"

@@ -96,10 +96,9 @@ def class_report(counts: Tensor, classes: Sequence[str]) -> str:
     recall = right / support.clamp(min=1)
     f1 = 2 * precision * recall / (precision + recall).clamp(min=1e-12)
     figures = torch.stack([precision, recall, f1], dim=1)
-    rows = [*zip(classes, figures.tolist(), support.tolist(), strict=True)]
-    rows.append(("mean of classes", figures.mean(dim=0).tolist(), float(support.sum())))
     weighted = (figures * support[:, None]).sum(dim=0) / support.sum()
-    rows.append(("mean of images", weighted.tolist(), float(support.sum())))
+    rows = [*zip(classes, figures, support, strict=True), ("mean of classes", figures.mean(dim=0), support.sum())]
+    rows.append(("mean of images", weighted, support.sum()))
     lines = ["| class | precision | recall | F1 | support |", "|---|---|---|---|---|"]
     lines += [f"| {name} | {' | '.join(f'{value:.4f}' for value in row)} | {size:,.0f} |" for name, row, size in rows]
-    return "\n".join([*lines, "", f"accuracy {float(right.sum() / support.sum()):.4f}"])
+    return "\n".join([*lines, "", f"accuracy {right.sum() / support.sum():.4f}"])

@@ -95,12 +95,12 @@ class Console(ProgressBar):
         self.print(" - ".join([_epoch(int(record["epoch"]), trainer), shown_time(record["seconds"]), *metrics]))
 
     def on_exception(self, *_: Any) -> None:
-        """Leave the bar as it is, so that what is said next gets a line of its own."""
+        """Leave the bar as it is, so that the next message gets a line of its own."""
         if self._bar is not None:
             self._bar.close()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say how it ended and what to do next."""
+        """Say how training ended and what to do next."""
         best = self.history.best()
         epochs = len(self.history.epochs)
         if self._has_trained:

@@ -1,4 +1,4 @@
-"""What each epoch did: TensorBoard's scalars and HParams, and result.json."""
+"""The record of each epoch: TensorBoard's scalars and HParams, and result.json."""
 
 import json
 import math
@@ -86,7 +86,7 @@ class History(Callback):
         self._validation = pl_module.val_metrics.compute()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the epoch, validation included; not one that was ended before its last batch."""
+        """Record the epoch, validation included, unless it was ended before its last batch."""
         if not trainer.is_last_batch:
             return
         assert isinstance(pl_module, Classifier)

@@ -1,4 +1,4 @@
-"""What TensorBoard's HParams shows of a run."""
+"""The columns of a run in TensorBoard's HParams."""
 
 from collections.abc import Collection
 from typing import Any
@@ -7,9 +7,9 @@ from src.runs.recipe import dotted, policy_of
 
 
 def hyperparameters(config: dict[str, Any], swept: Collection[str] = ()) -> dict[str, Any]:
-    """Return what HParams shows of a recipe, keys that a sweep varies always.
+    """Return the columns for a recipe; keys that a sweep varies are always among them.
 
-    It has five columns at first, by the alphabet, so the fewer the better.
+    HParams shows five columns at first, by the alphabet, so the fewer the better.
     """
     settings = dotted(config)
     columns = {}
@@ -25,7 +25,7 @@ def hyperparameters(config: dict[str, Any], swept: Collection[str] = ()) -> dict
 
 
 def column(key: str) -> str:
-    """Return what HParams calls a setting, such as ``lr`` for ``model.lr`` and ``distortion/shift``."""
+    """Return the name of a setting's column, such as ``lr`` for ``model.lr`` and ``distortion/shift``."""
     key = key.removesuffix(".class_path").replace(".init_args.", ".")
     name = key.removeprefix("model.").removeprefix("data.").replace(".", "/")
     return {"seed_everything": "seed", "trainer/max_epochs": "max_epochs"}.get(name, name)

@@ -33,7 +33,7 @@ class Events:
         self.writer = SummaryWriter(f"memory:/{self._place}/", purge_step=purge_step)
 
     def write(self, write: Callable[[str, bytes], None]) -> None:
-        """Hand the writer's name for its file and what came since the last time to ``write``; kept if that fails."""
+        """Pass the name of the writer's file and the new events to ``write``; if that fails, they are kept."""
         self.writer.flush()
         (path,) = self._memory.find(self._place)
         write(path.rpartition("/")[2], self._memory.cat_file(path))

@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 from jsonargparse import get_loader
 
-# a config's number of values, the lists and settings around one of them, and its characters
+# limits of a config: values, lists and settings around a value, characters of a value
 LARGEST_CONFIG, DEEPEST_CONFIG, LONGEST_VALUE = 10_000, 50, 3_500
 
 read_yaml = get_loader("yaml")

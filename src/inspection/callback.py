@@ -74,13 +74,13 @@ class Inspection(Callback):
         self._drawn: int | None = None  # the step of what TensorBoard has
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the initial weights, to show what became of them; take away what was drawn of epochs that come again."""
+        """Keep the initial weights, to be shown too; remove the pictures of epochs that come again."""
         self._has_trained = True
         if folder := self._folder(trainer):
             with guard("this run"):
                 if trainer.global_step == 0:
                     self._initial = copy_of_network(pl_module)
-                # TensorBoard no longer shows what was drawn after this epoch, as training has gone back to it
+                # after a step back TensorBoard no longer shows them
                 for path, step in _steps(folder).items():
                     if step > trainer.current_epoch:
                         path.unlink()
@@ -166,7 +166,7 @@ class Inspection(Callback):
         evaluation.draw(OF_EVALUATION)
 
     def _best(self, pl_module: LightningModule, epoch: int) -> tuple[nn.Sequential, int]:
-        """Return a copy of the network with the checkpoint's weights, or else its own, and their epoch."""
+        """Return a copy of the network with the checkpoint's weights, or else its present ones, and their epoch."""
         net = copy_of_network(pl_module)
         if not self.checkpoint.exists():
             return net, epoch

@@ -1,4 +1,4 @@
-"""What a network does on a split: its predictions, and the numbers that pictures and reports are made of."""
+"""A network's predictions for a split, and the numbers that pictures and reports are made of."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -59,7 +59,7 @@ def predict(net: nn.Module, split: Split, data: MNISTDataModule) -> Predictions:
 
 @torch.no_grad()
 def hidden_activations(net: nn.Sequential, images: Tensor) -> Tensor:
-    """Return what the last layer sees, ``(N, units)``, for normalized images ``(N, 28, 28)``."""
+    """Return the inputs of the last layer, ``(N, units)``, for normalized images ``(N, 28, 28)``."""
     activations: Tensor = nn.Sequential(*list(net)[:-1])(images)
     return activations
 

@@ -13,7 +13,7 @@ from src.common.files import read_regular, write_atomic
 def write_projector(
     folder: Path, name: str, title: str, activations: Tensor, table: Sequence[Sequence[str]], images: Tensor
 ) -> None:
-    """Write the files of the Projector for one split; those of other splits stay.
+    """Write the files of the Projector for one split; the files of other splits stay.
 
     ``SummaryWriter.add_embedding`` makes a new copy for each step, forgets what another process has added, and writes
     each number with 17 digits.

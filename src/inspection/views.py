@@ -1,4 +1,4 @@
-"""What there is to show of a network, each picture for itself: one that cannot be drawn is a line of warning."""
+"""Views of a network for TensorBoard; a picture that cannot be drawn is a line of warning, and the others are drawn."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ class View:
         self.writer.add_image(tag, picture, self.step, dataformats="HWC")
 
     def draw(self, dashboards: Iterable[Callable[[Any], None]]) -> None:
-        """Write what functions called ``draw_NAME`` make of this view."""
+        """Call functions that write this view, which are named ``draw_NAME``."""
         for dashboard in dashboards:
             name = dashboard.__name__.removeprefix("draw_").replace("_", " ")
             with guard(f"the {name}"):
@@ -70,7 +70,7 @@ class Evaluation(View):
         return split.upright(self.predictions.positions[chosen].to(split.file_images.device)).cpu()
 
     def title(self, text: str) -> str:
-        """Return a heading that says what the picture belongs to."""
+        """Return a heading with the data set, the split and the epoch."""
         return f"{text} ({self.data.dataset} {self.split}, weights of epoch {self.step})"
 
 

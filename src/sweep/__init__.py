@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from src.sweep.study import SharedStudy
 
 TRIALS = 30
-# what a launcher tells its processes; here each of them is a worker of its own
+# variables by which launchers number their processes; here each process is a worker by itself
 LAUNCHERS = ("SLURM_", "TORCHELASTIC_", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -27,7 +27,7 @@ def sweep(
     storage: str | None = None,
     workers: int = 1,
 ) -> int:
-    """Compare many fits. All flags of fit are taken too, and are those of every trial.
+    """Compare many fits. All flags of fit are taken too, for every trial.
 
     A trial is a run in lightning_logs/sweeps/STUDY. The same command, again or in other processes, on this machine or
     others, goes on with the study. Pictures of a run (--inspection.enabled) are off unless asked for.

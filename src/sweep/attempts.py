@@ -25,7 +25,7 @@ def attempts_of(study: Study) -> list[list[FrozenTrial]]:
 
 
 def is_lost(trial: FrozenTrial) -> bool:
-    """Say whether a trial ended without a result or an error of its own: its worker died or was stopped."""
+    """Say whether a trial ended without a result or an error: its worker died or was stopped."""
     return trial.state == TrialState.FAIL and ERROR not in trial.user_attrs
 
 

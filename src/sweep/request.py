@@ -1,4 +1,4 @@
-"""What a sweep's trials have in common: a request to fit, by its own parser."""
+"""The request to fit that all trials of a sweep have in common."""
 
 from contextlib import suppress
 from typing import Any
@@ -16,7 +16,7 @@ class ParsedError(Exception):
 
 
 class FitRequest(Request):
-    """What the words after ``fit`` ask for, by its own parser, which refuses them too; nothing is run."""
+    """A request to ``fit``, parsed and refused by its own parser; nothing is run."""
 
     def __init__(self, words: list[str]) -> None:
         launch = Launch()
@@ -25,7 +25,7 @@ class FitRequest(Request):
         self._refuse()
 
     def _refuse(self) -> None:
-        """Refuse what trials cannot be."""
+        """Refuse a request that no trial can have."""
         trainer = self.request.trainer
         if number_of_devices(trainer.devices) not in (None, 1) or trainer.num_nodes > 1:
             raise UsageError("--trainer.devices: a trial runs on one device; start several workers instead.")

@@ -1,4 +1,4 @@
-"""What a study found: a table, intervals over seeds, the best config and pictures."""
+"""The results of a study: a table, intervals over seeds, the best config and pictures."""
 
 import json
 import statistics
@@ -35,7 +35,7 @@ INCHES, DPI = (10, 6), 120
 
 
 def finish(shared: SharedStudy, request: FitRequest, fit: list[str], folder: Path) -> None:
-    """Show and keep what a study found."""
+    """Show and keep the results of a study."""
     trials = shared.finished()
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if not complete:
@@ -66,7 +66,7 @@ def value_of(trial: FrozenTrial) -> float:
 
 
 def settings(values: Values) -> str:
-    """Return what a trial sets as a person writes it."""
+    """Return a trial's settings as a person writes them."""
     return " ".join(f"{key} {format_value(value)}" for key, value in values.items())
 
 

@@ -23,12 +23,12 @@ SIMPLE = (bool, int, float, str, NoneType)  # the choices that Optuna keeps
 EXAMPLE = "{log: [1e-4, 1e-1]}"
 Distribution = FloatDistribution | IntDistribution | CategoricalDistribution
 Values = dict[str, Any]
-"""What a trial sets, by key: numbers, booleans, None and text. A list is text, as a flag is."""
+"""The settings of a trial by key: numbers, booleans, None and text. A list is text, as a flag is."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """What a sweep varies."""
+    """The keys that a sweep varies, and their values."""
 
     path: str  # the file, for messages
     keys: dict[str, Distribution]
@@ -44,7 +44,7 @@ class Space:
         return combinations
 
     def to_json(self) -> dict[str, Any]:
-        """Return what tells this space from another one, as plain values."""
+        """Return the space as plain values, by which it is compared with another."""
         keys = {key: json.loads(distribution_to_json(values)) for key, values in sorted(self.keys.items())}
         return {"keys": keys, "is_grid": self.is_grid}
 
@@ -61,7 +61,7 @@ class Space:
         return values
 
     def check(self, parse: Callable[[list[str]], None]) -> None:
-        """Let the parser of ``fit`` take the ends of each range and every choice; what it refuses names the file."""
+        """Let the parser of ``fit`` take the ends of each range and every choice; its refusals name the file."""
         for key, kind in self.keys.items():
             ends = kind.choices if isinstance(kind, CategoricalDistribution) else (kind.low, kind.high)
             for value in ends:
@@ -91,7 +91,7 @@ def read_space(path: str) -> Space:
 
 
 def _distribution(name: str, value: Any) -> Distribution:
-    """Make Optuna's distribution of what stands behind a key; ``name`` says which for messages."""
+    """Make Optuna's distribution of the value of a key; messages begin with ``name``."""
     if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in KINDS:
         raise UsageError(f"{name} needs one of {', '.join(KINDS)}, such as {EXAMPLE}; got {value}.")
     kind, values = next(iter(value.items()))

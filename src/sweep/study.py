@@ -1,4 +1,4 @@
-"""A study that many processes share: who runs which trial, and what becomes of those whose workers have died."""
+"""A study that many processes share: which worker runs a trial, and who takes it over when that worker has died."""
 
 import json
 import threading
@@ -25,7 +25,7 @@ from src.sweep.space import Space
 from src.sweep.storage import open_storage, storage_name
 
 STARTUP_TRIALS = 5  # before the pruner compares
-COMPARISON = "comparison"  # the study's attribute that says what it varies, and what it does not
+COMPARISON = "comparison"  # the study's attribute with the space, and the settings that no trial varies
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # the sweep prints a line per trial itself
 
@@ -35,8 +35,8 @@ class SharedStudy:
 
     A trial is failed when its worker has given no sign of life for a while, and queued again: another attempt at the
     same trial. Of these the first that was not failed counts, so it does no harm if two workers queue one at once. The
-    trials that are no such attempts are numbered in the order of their beginning; those beyond the total, which two
-    workers may begin at once, are not run.
+    trials that are no such attempts are numbered in the order of their beginning; a trial beyond the total, as two
+    workers may begin at once, is not run.
     """
 
     def __init__(self, name: str, storage: str, space: Space, recipe: dict[str, Any], trials: int, seed: int) -> None:
@@ -58,7 +58,7 @@ class SharedStudy:
         self._awaited: set[int] = set()
 
     def _refuse_another(self, storage: str, recipe: dict[str, Any]) -> None:
-        """Note what the study compares, or refuse another comparison of the same name."""
+        """Note the comparison in the study, or refuse another comparison of the same name."""
         fixed = {
             key: value
             for key, value in dotted(recipe).items()
@@ -93,7 +93,7 @@ class SharedStudy:
         return [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
 
     def take(self) -> Trial | None:
-        """Return a trial to run next, or None where there is nothing but what others run, at this moment."""
+        """Return a trial to run next, or None while other workers run all that are left."""
         fail_stale_trials(self.study)
         attempts = attempts_of(self.study)
         for lost in [trials[-1] for trials in attempts[: self.trials] if all(map(is_lost, trials))]:

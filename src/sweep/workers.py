@@ -1,4 +1,4 @@
-"""The processes of a sweep: what each does, and how several are started."""
+"""The processes of a sweep: the work of each, and how several are started."""
 
 import os
 import signal
@@ -87,7 +87,7 @@ def start_workers(words: list[str], workers: int) -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
         for process in processes:
-            with suppress(ValueError):  # Windows has no way to, and its Ctrl-C reaches all processes of a console
+            with suppress(ValueError):  # Windows cannot; its Ctrl-C reaches all processes of a console
                 process.send_signal(number)
 
     # they are in sessions of their own, so that Ctrl-C reaches them once, through this process

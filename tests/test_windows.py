@@ -17,7 +17,7 @@ import pytest
 from src.cli.messages import explain_missing_config
 from src.common import files, system
 from src.common.files import write_atomic
-from src.launch import launcher
+from src.launch import store as store_module
 from src.runs.folder import Run
 from tests.conftest import REPOSITORY, Answer
 
@@ -222,11 +222,11 @@ def test_a_config_on_another_drive_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_processes_meet_without_libuv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher, "WINDOWS", True)
-    store = launcher.open_store("127.0.0.1", 0, is_first=True)
+    monkeypatch.setattr(store_module, "WINDOWS", True)
+    store = store_module.open_store("127.0.0.1", 0, is_first=True)
     assert not store.libuvBackend
 
-    other = launcher.open_store("127.0.0.1", store.port, is_first=False)
+    other = store_module.open_store("127.0.0.1", store.port, is_first=False)
     other.set("key", "value")
     assert store.get("key") == b"value"
 

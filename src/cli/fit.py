@@ -177,6 +177,13 @@ class CLI(Request):
     def _run_trainer(self, run: Callable[..., Any], model: Classifier, datamodule: MNISTDataModule) -> None:
         """Let the Trainer do its work; what it cannot load is the checkpoint's fault, and said in a sentence."""
         path = self.checkpoint.path if self.checkpoint else None
+        theirs, strategy = model.configure_callbacks, self.trainer.strategy
+
+        def meet() -> Any:
+            self.ranks.join(getattr(strategy, "cluster_environment", None), getattr(strategy.launcher, "procs", ()))
+            return theirs()
+
+        model.configure_callbacks = meet  # type: ignore[method-assign] # the first that Lightning calls in all processes
         try:
             run(model, datamodule=datamodule, ckpt_path=path, weights_only=True)
         except Exception as error:

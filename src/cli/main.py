@@ -130,7 +130,7 @@ def main(args: Sequence[str] | None = None) -> int:
             speak, leave = ranks.speak, ranks.leave
             if not launch.is_first:
                 logging.getLogger("src").setLevel(logging.ERROR)  # the first one warns
-            ranks.join()
+            ranks.join(launch.environment)
             CLI(words, launch, ranks)
     except (StoppedError, KeyboardInterrupt, SystemExit) as end:
         if not (number := signal_of(end)):

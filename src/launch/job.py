@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from src.common.files import read_regular, write_atomic
+from src.common.output import warn
 from src.runs.folder import Run, runs_of
 
 NOTE = "job.json"
@@ -31,6 +32,7 @@ class Job:
         names = ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID")
         self.slurm = " ".join(os.environ.get(name, "") for name in names) if "SLURM_JOB_ID" in os.environ else ""
         self.was_requeued = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
+        self._made_before: Run | None = None
 
     def open_run(self, root: Path, folder: str) -> Run:
         """Return a locked run to train in: the one that this job began, or a new one.
@@ -42,8 +44,7 @@ class Job:
         Raises:
             UsageError: If another process trains in it, or a new one cannot be made.
         """
-        run = self.run_made(root)  # it died before its first checkpoint
-        if run is None:
+        if (run := self._made_before) is None:  # else it died before its first checkpoint
             return Run.create(root, folder)
         run.lock()
         return run
@@ -57,10 +58,17 @@ class Job:
     def run_made(self, root: Path) -> Run | None:
         """Return the newest run under ``root/lightning_logs`` that an earlier start of this job made, or None."""
         runs = runs_of(root) if self.torchrun or self.slurm else []
-        return next((run for run in runs if self._made(run)), None)
+        self._made_before = next((run for run in runs if self._made(run)), None)
+        return self._made_before
 
     def _made(self, run: Run) -> bool:
-        note = json.loads(note_of(run.path) or "{}")
+        try:
+            note = json.loads(note_of(run.path) or "{}")
+        except (ValueError, RecursionError):
+            note = None
+        if not isinstance(note, dict):
+            warn(f"{run.path / NOTE} is damaged: if this job made that run, go on with --ckpt_path {run.path}.")
+            return False
         by_torchrun = bool(self.torchrun) and note.get("torchrun") == self.torchrun
         by_slurm = self.was_requeued and bool(self.slurm) and note.get("slurm") == self.slurm
         return note.get("command") == self.command and (by_torchrun or by_slurm)

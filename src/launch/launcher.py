@@ -1,8 +1,6 @@
-"""Who launched this process among how many, how they meet, and which devices they get."""
+"""Who launched this process among how many, and which devices they get."""
 
 import os
-import time
-import uuid
 import warnings
 from typing import Any
 
@@ -11,12 +9,9 @@ from jsonargparse import Namespace
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
 from src.common.errors import UsageError
-from src.common.system import WINDOWS
 
-POLL_SECONDS = 0.02
 PROCESSES_PER_CORE = 8  # more on the CPU are a typing error, not a plan
 
 
@@ -90,40 +85,6 @@ class Launch:
             "num_nodes": self.nodes,
             "plugins": plugins,
         }
-
-
-def new_store(environment: ClusterEnvironment) -> Store:
-    """Return a store that only this start of the job has written to; Lightning's process group will use it too.
-
-    The one that torchrun offers outlives a restart, and with it the addresses of the dead, to which gloo connects
-    (seen with torch 2.15). Through it the first process only says where its own is, to whoever asks.
-    """
-    rank, address, port = environment.global_rank(), environment.main_address, environment.main_port
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
-        return open_store(address, port, is_first=not rank)
-    agent = open_store(address, port, is_first=False)
-    if rank:
-        name = uuid.uuid4().hex
-        agent.set(f"mnist/asks/{rank}", name)
-        port = int(agent.get(f"mnist/port/{name}"))
-        store = open_store(address, port, is_first=False)
-        store.add("here", 1)
-    else:
-        store = open_store(address, 0, is_first=True)
-        port, others = store.port, range(1, environment.world_size())
-        while store.add("here", 0) < len(others):
-            for key in (f"mnist/asks/{other}" for other in others):
-                if agent.check([key]):  # the question of a process that has died is answered too
-                    agent.set(f"mnist/port/{agent.get(key).decode()}", str(port))
-            time.sleep(POLL_SECONDS)
-    os.environ.update(MASTER_PORT=str(port), TORCHELASTIC_USE_AGENT_STORE="False")
-    return store
-
-
-def open_store(address: str, port: int, is_first: bool) -> TCPStore:
-    """Return a store of torch's that the first process holds and the others reach."""
-    # PyTorch's wheels for Windows have no libuv
-    return TCPStore(address, port, is_master=is_first, wait_for_workers=False, multi_tenant=True, use_libuv=not WINDOWS)
 
 
 def number_of_devices(devices: Any) -> int | None:

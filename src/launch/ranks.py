@@ -1,22 +1,23 @@
 """Before there is a process group, and when it has failed: are all processes ready, do they agree, and who speaks?"""
 
 import json
-import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from torch.distributed import DistError, Store  # type: ignore[attr-defined]
 
 from src.common.errors import UsageError
 from src.launch.job import note_of
-from src.launch.launcher import POLL_SECONDS, Launch, new_store, open_store
+from src.launch.launcher import Launch
+from src.launch.store import POLL_SECONDS, new_store, wait_until
 
 SHARED_FOLDER_SECONDS = 20.0  # a network file system may show a new folder late
 GOODBYE_SECONDS = 20.0
@@ -35,10 +36,22 @@ class Ranks:
         self._store: Store | None = None
         self._has_checked_in = False
 
-    def join(self) -> None:
-        """Meet the other processes, if a launcher has started them."""
-        if self.launch.environment and self.world_size > 1:
-            self._store = new_store(self.launch.environment)
+    def join(self, environment: ClusterEnvironment | None, processes: Sequence[Any] = ()) -> None:
+        """Meet the other processes, if there are any.
+
+        Args:
+            environment: What Lightning knows of all of them.
+            processes: Those that Lightning has started in this one.
+        """
+        if self._store is not None or environment is None or environment.world_size() == 1:
+            return
+        self.rank, self.world_size = environment.global_rank(), environment.world_size()
+        try:
+            self._store = new_store(environment, processes)
+        except BaseException:
+            for process in processes:
+                process.kill()
+            raise
 
     def from_first(self, key: str, find: Callable[[], str]) -> str:
         """Return what the first process finds, on all of them."""
@@ -52,7 +65,7 @@ class Ranks:
     def check_in(self, facts: Callable[[], dict[str, str]], run: Path | None = None) -> None:
         """Wait until every process is ready, and make sure that all agree and see the run folder.
 
-        It needs ``join`` or, where Lightning started the others, the process group.
+        It needs ``join``.
 
         Args:
             facts: What must be the same on all of them, by name: the SHA-256 of data and checkpoints.
@@ -61,10 +74,6 @@ class Ranks:
         Raises:
             UsageError: On all of them, if one is not ready or differs from the first one.
         """
-        if self._store is None and torch.distributed.is_initialized():
-            self.rank, self.world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
-            address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-            self._store = open_store(address, port, is_first=not self.rank)
         if self._store is None or self._has_checked_in:
             return
         own = facts()
@@ -90,18 +99,19 @@ class Ranks:
         """
         if not self.rank or self._store is None:  # or it cannot reach the first one
             print(sentence, file=sys.stderr, flush=True)
-        if self._store is None or self._has_checked_in:
+        if (store := self._store) is None or self._has_checked_in:
             return
         # a launcher sends it to the rest when one has ended, and all are about to
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with suppress(DistError):  # the first one is gone
             if self.rank:
                 self._answer({"error": sentence.removeprefix("error: ")})
-                self._wait_until(lambda store: store.check(["said"]))
-                self._store.add("heard", 1)
+                wait_until(lambda: store.check(["said"]), GOODBYE_SECONDS)
+                store.add("heard", 1)
             else:
-                self._store.set("said", "")
-                self._wait_until(lambda store: store.add("heard", 0) == self.world_size - 1)  # the store goes with it
+                store.set("said", "")
+                # the store goes with it
+                wait_until(lambda: store.add("heard", 0) == self.world_size - 1, GOODBYE_SECONDS)
 
     def leave(self) -> None:
         """End the process group before Python ends: gloo's threads would abort the process then and again."""
@@ -121,12 +131,6 @@ class Ranks:
             time.sleep(POLL_SECONDS)
         value: bytes = self._store.get(key)
         return value.decode()
-
-    def _wait_until(self, holds: Callable[[Store], bool]) -> None:
-        assert self._store is not None
-        deadline = time.monotonic() + GOODBYE_SECONDS
-        while not holds(self._store) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
 
 
 def _problem(facts: dict[str, str], answer: dict[str, Any]) -> str | None:
@@ -149,7 +153,4 @@ def _problem(facts: dict[str, str], answer: dict[str, Any]) -> str | None:
 
 def _sees(run: str, note: str) -> bool:
     """Say whether a run folder is the one that the first process made."""
-    deadline = time.monotonic() + SHARED_FOLDER_SECONDS
-    while not (same := note_of(Path(run)) == note) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-    return same
+    return wait_until(lambda: note_of(Path(run)) == note, SHARED_FOLDER_SECONDS)

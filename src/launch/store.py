@@ -1,0 +1,106 @@
+"""Where the processes of a job meet, or say who is missing."""
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
+
+from src.common.errors import RunError, UsageError
+from src.common.system import WINDOWS
+
+POLL_SECONDS, CONNECT_SECONDS = 0.02, 5.0
+
+
+def new_store(environment: ClusterEnvironment, processes: Sequence[Any]) -> Store:
+    """Return a store that only this start of the job has written to; Lightning's process group will use it too.
+
+    The one that torchrun offers outlives a restart, and with it the addresses of the dead, to which gloo connects
+    (seen with torch 2.15). Through it the first process only says where its own is, to whoever asks.
+
+    Args:
+        environment: Which process this is, and where the first one is.
+        processes: The others, where this one has started them.
+
+    Raises:
+        RunError: With the numbers of those that have not come in time.
+    """
+    rank, address, port = environment.global_rank(), environment.main_address, environment.main_port
+    agent, key = None, f"mnist/port/{uuid.uuid4().hex}"
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        agent, port = open_store(address, port, is_first=False), 0
+        if rank:
+            agent.set(f"mnist/asks/{rank}", key)
+            if not wait_until(lambda: agent.check([key]), wait_seconds()):
+                raise absence("0")
+            port = int(agent.get(key))
+    store = open_store(address, port, is_first=not rank)
+    os.environ.update(MASTER_PORT=str(store.port), TORCHELASTIC_USE_AGENT_STORE="False")
+    missing = [0] if rank else list(range(1, environment.world_size()))
+    store.set(f"here/{rank}", "")
+
+    def all_have_come() -> bool:
+        missing[:] = [other for other in missing if not store.check([f"here/{other}"])]
+        for asks in (f"mnist/asks/{other}" for other in missing):
+            if agent and agent.check([asks]):  # the question of a process that has died is answered too
+                agent.set(agent.get(asks).decode(), str(store.port))
+        if killed := [number for number, process in enumerate(processes, 1) if (process.poll() or 0) < 0]:
+            raise RunError(f"rank {killed[0]} was killed before it began: is there enough memory for all?")
+        return not missing
+
+    if not wait_until(all_have_come, wait_seconds()):
+        raise absence(", ".join(map(str, missing)))
+    return store
+
+
+def open_store(address: str, port: int, is_first: bool) -> TCPStore:
+    """Return a store of torch's that the first process holds and the others reach.
+
+    Raises:
+        UsageError: If the first machine's name is not known.
+        RunError: If the first process does not come in time.
+    """
+    try:
+        socket.getaddrinfo(address, port)
+    except socket.gaierror as error:
+        raise UsageError(
+            f"the first machine's name, {address}, is not known here ({error.strerror}): set MASTER_ADDR to an "
+            "address of it for all processes, or with torchrun --local-addr on each machine to its own."
+        ) from error
+
+    def is_open() -> bool:
+        with suppress(OSError), socket.create_connection((address, port), CONNECT_SECONDS):
+            return True
+        return False
+
+    if not is_first and not wait_until(is_open, wait_seconds()):  # torch would print pages
+        raise absence(f"0, at {address}:{port},")
+    # PyTorch's wheels for Windows have no libuv
+    return TCPStore(address, port, is_master=is_first, wait_for_workers=False, multi_tenant=True, use_libuv=not WINDOWS)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
+    """Wait until something holds, or some seconds; return whether it does."""
+    deadline = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return held
+
+
+def wait_seconds() -> int:
+    """Return how long processes wait for each other at the start; UsageError if the environment has no number."""
+    if (value := os.environ.get("MNIST_WAIT_SECONDS", "60")).isdecimal():
+        return int(value)
+    raise UsageError(f"MNIST_WAIT_SECONDS is {value}: give a whole number of seconds.")
+
+
+def absence(ranks: str) -> RunError:
+    """Return the error that some ranks have not come."""
+    seconds = wait_seconds()
+    way_out = f"see what it says, or wait longer with MNIST_WAIT_SECONDS={5 * seconds}"
+    return RunError(f"rank {ranks} has not come within {seconds} s: {way_out}.")

@@ -1,11 +1,9 @@
-"""Do more devices make it faster? A model of a step, checked against two processes here.
+"""Do more devices make it faster? A step of two processes here beside that of one.
 
 ``python -m benchmarks.devices`` measures, writes ``benchmarks/results/devices.json`` and the documents' table (about
 five minutes on two cores); ``--table`` only writes the table.
 
-The model: a step costs what one process needs for its shard, plus the all-reduce of the gradient, 4 bytes a parameter
-around a ring: ``2 (P - 1)`` messages of ``1 / P`` of it. Nothing overlaps, which is right for a network of two layers.
-Latency and bandwidth of the ring are measured here by two processes over gloo.
+Beside it the exchange of a gradient alone: what a message and a byte take between two processes over gloo.
 """
 
 import argparse
@@ -30,17 +28,6 @@ POINTS = ({"batch_size": 200, "hidden_units": 256}, {"batch_size": 4800, "hidden
 EPOCHS, REPEATS, SEEDS = 3, 2, 3
 LARGEST = 8_000_000  # floats of the largest all-reduce
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-
-
-def parameters(hidden_units: int) -> int:
-    """Count the parameters of the network."""
-    return 784 * hidden_units + hidden_units + hidden_units * 10 + 10
-
-
-def all_reduce(devices: int, floats: int, latency: float, bandwidth: float) -> float:
-    """Return the seconds of an all-reduce around a ring."""
-    messages = 2 * (devices - 1)
-    return messages * latency + messages / devices * 4 * floats / bandwidth
 
 
 def measure_all_reduce() -> dict[str, float]:
@@ -82,13 +69,11 @@ def step_seconds(batch_size: int, hidden_units: int, devices: int) -> float:
 
 
 def measure_point(point: dict[str, int]) -> dict[str, Any]:
-    """Measure a step of one process, of one with half the batch, and of two."""
-    batch_size, hidden_units = point["batch_size"], point["hidden_units"]
-    ways = {"one": (batch_size, 1), "half": (batch_size // 2, 1), "two": (batch_size, 2)}
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    """Measure a step of one process and of two."""
+    found: dict[str, list[float]] = {"one": [], "two": []}
     for _ in range(REPEATS):
-        for name, (size, devices) in ways.items():
-            found[name].append(step_seconds(size, hidden_units, devices))
+        for devices, seconds in enumerate(found.values(), 1):
+            seconds.append(step_seconds(**point, devices=devices))
     medians = {name: statistics.median(seconds) for name, seconds in found.items()}
     print(point, medians, flush=True)
     return {**point, **medians}
@@ -107,12 +92,9 @@ def accuracy(factor: int) -> dict[str, Any]:
 def tables(results: dict[str, Any]) -> dict[str, str]:
     """Return the documents' tables."""
     link = results["link"]
-    lines = ["| two processes here, µs a step | one process | all-reduce | two, by the model | two, measured |"]
-    lines.append("|---|---|---|---|---|")
+    lines = ["| µs a step | one process | two processes |", "|---|---|---|"]
     for point in results["points"]:
-        reduced = all_reduce(2, parameters(point["hidden_units"]), **link)
-        figures = (point["one"], reduced, point["half"] + reduced, point["two"])
-        cells = " | ".join(f"{1e6 * value:,.0f}" for value in figures)
+        cells = " | ".join(f"{1e6 * point[name]:,.0f}" for name in ("one", "two"))
         lines.append(f"| batch {point['batch_size']:,}, {point['hidden_units']:,} units | {cells} |")
     lines += ["", "| batch | lr | `val/acc` after ten epochs |", "|---|---|---|"]
     for row in results["accuracy"]:

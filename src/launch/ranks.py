@@ -24,15 +24,10 @@ GOODBYE_SECONDS = 20.0
 
 
 class Ranks:
-    """The processes that work together, which talk through a store that the first one holds.
-
-    Args:
-        launch: How they were started.
-    """
+    """The processes that work together, which talk through a store that the first one holds."""
 
     def __init__(self, launch: Launch) -> None:
-        self.launch = launch
-        self.rank, self.world_size = launch.rank, launch.world_size
+        self.rank, self.world_size = launch.rank, 1
         self._store: Store | None = None
         self._has_checked_in = False
 
@@ -64,8 +59,6 @@ class Ranks:
 
     def check_in(self, facts: Callable[[], dict[str, str]], run: Path | None = None) -> None:
         """Wait until every process is ready, and make sure that all agree and see the run folder.
-
-        It needs ``join``.
 
         Args:
             facts: What must be the same on all of them, by name: the SHA-256 of data and checkpoints.

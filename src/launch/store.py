@@ -36,35 +36,27 @@ def new_store(environment: ClusterEnvironment, processes: Sequence[Any]) -> Stor
         agent, port = open_store(address, port, is_first=False), 0
         if rank:
             agent.set(f"mnist/asks/{rank}", key)
-            if not wait_until(lambda: agent.check([key]), wait_seconds()):
-                raise absence("0")
+            wait_for(lambda: "" if agent.check([key]) else "rank 0")
             port = int(agent.get(key))
     store = open_store(address, port, is_first=not rank)
     os.environ.update(MASTER_PORT=str(store.port), TORCHELASTIC_USE_AGENT_STORE="False")
-    missing = [0] if rank else list(range(1, environment.world_size()))
     store.set(f"here/{rank}", "")
+    others = [0] if rank else range(1, environment.world_size())
 
-    def all_have_come() -> bool:
-        missing[:] = [other for other in missing if not store.check([f"here/{other}"])]
-        for asks in (f"mnist/asks/{other}" for other in missing):
+    def missing() -> str:
+        for asks in (f"mnist/asks/{other}" for other in others):
             if agent and agent.check([asks]):  # the question of a process that has died is answered too
                 agent.set(agent.get(asks).decode(), str(store.port))
         if killed := [number for number, process in enumerate(processes, 1) if (process.poll() or 0) < 0]:
             raise RunError(f"rank {killed[0]} was killed before it began: is there enough memory for all?")
-        return not missing
+        return ", ".join(f"rank {other}" for other in others if not store.check([f"here/{other}"]))
 
-    if not wait_until(all_have_come, wait_seconds()):
-        raise absence(", ".join(map(str, missing)))
+    wait_for(missing)
     return store
 
 
 def open_store(address: str, port: int, is_first: bool) -> TCPStore:
-    """Return a store of torch's that the first process holds and the others reach.
-
-    Raises:
-        UsageError: If the first machine's name is not known.
-        RunError: If the first process does not come in time.
-    """
+    """Return a store that the first process holds and the others reach; UsageError or RunError if they cannot."""
     try:
         socket.getaddrinfo(address, port)
     except socket.gaierror as error:
@@ -73,15 +65,27 @@ def open_store(address: str, port: int, is_first: bool) -> TCPStore:
             "address of it for all processes, or with torchrun --local-addr on each machine to its own."
         ) from error
 
-    def is_open() -> bool:
+    def missing() -> str:
         with suppress(OSError), socket.create_connection((address, port), CONNECT_SECONDS):
-            return True
-        return False
+            return ""
+        return f"rank 0, at {address}:{port},"
 
-    if not is_first and not wait_until(is_open, wait_seconds()):  # torch would print pages
-        raise absence(f"0, at {address}:{port},")
+    if not is_first:
+        wait_for(missing)  # torch would print pages
     # PyTorch's wheels for Windows have no libuv
     return TCPStore(address, port, is_master=is_first, wait_for_workers=False, multi_tenant=True, use_libuv=not WINDOWS)
+
+
+def wait_for(missing: Callable[[], str]) -> None:
+    """Wait until ``missing`` names no process; RunError if it still does after a minute, or what the user sets."""
+    if not (seconds := os.environ.get("MNIST_WAIT_SECONDS", "60")).isdecimal():
+        raise UsageError(f"MNIST_WAIT_SECONDS is {seconds}: give a whole number of seconds.")
+    deadline = time.monotonic() + int(seconds)
+    while who := missing():
+        if time.monotonic() > deadline:
+            way_out = f"see what it says, or wait longer with MNIST_WAIT_SECONDS={5 * int(seconds)}"
+            raise RunError(f"{who} has not come within {seconds} s: {way_out}.")
+        time.sleep(POLL_SECONDS)
 
 
 def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
@@ -90,17 +94,3 @@ def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     return held
-
-
-def wait_seconds() -> int:
-    """Return how long processes wait for each other at the start; UsageError if the environment has no number."""
-    if (value := os.environ.get("MNIST_WAIT_SECONDS", "60")).isdecimal():
-        return int(value)
-    raise UsageError(f"MNIST_WAIT_SECONDS is {value}: give a whole number of seconds.")
-
-
-def absence(ranks: str) -> RunError:
-    """Return the error that some ranks have not come."""
-    seconds = wait_seconds()
-    way_out = f"see what it says, or wait longer with MNIST_WAIT_SECONDS={5 * seconds}"
-    return RunError(f"rank {ranks} has not come within {seconds} s: {way_out}.")

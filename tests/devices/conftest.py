@@ -1,6 +1,8 @@
 """The scenarios are run once, in a process of their own: a process that has threads must not fork."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, run_process
+from tests.devices.jobs import fit
+from tests.test_cli import run_folder
 
 Study = Callable[[str], dict[str, Any]]
 
@@ -35,3 +39,24 @@ def study(scenarios: Path) -> Study:
         return found
 
     return load
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
+    """The run of two processes that Lightning started."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    answer = run_process(*fit(root, digits, "--trainer.devices", "2"), OMP_NUM_THREADS="1")
+
+    assert (answer.code, answer.err) == (0, "")
+    assert "Device   2 x cpu" in answer.out
+    assert answer.out.count("Epoch 1/4") == 1
+    return run_folder(root)
+
+
+@pytest.fixture
+def root(tmp_path: Path, undisturbed: Path) -> Path:
+    """A folder that has a run already: an older one, of a job that looks like the ones here."""
+    old = Path(shutil.copytree(undisturbed, tmp_path / "lightning_logs" / "version_0"))
+    note = {"command": "fit", "torchrun": "another 1 1", "slurm": "cluster 7", "since": 0}
+    (old / "job.json").write_text(json.dumps(note))
+    return tmp_path

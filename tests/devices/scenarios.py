@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -161,19 +160,6 @@ class Signal(Callback):
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         if (trainer.global_step, trainer.global_rank) == (self.at, self.rank):
             os.kill(os.getpid(), self.number)
-
-
-class Pause(Callback):
-    """Makes a file in step 14 and waits until something is written into it."""
-
-    def __init__(self, file: str) -> None:
-        self.file = Path(file)
-
-    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        if trainer.global_step == 13 and trainer.is_global_zero:
-            self.file.touch()
-            while not self.file.read_text():
-                time.sleep(0.05)
 
 
 def signal_to(number: int, at: int, rank: int) -> list[str]:

@@ -1,5 +1,6 @@
 """What goes wrong for one of several processes ends all of them, with one sentence."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from src.common.errors import UsageError
+from src.launch.job import Job
 from src.launch.launcher import Launch, refuse_more_than_there_are
 from tests.devices.conftest import Study
 
@@ -117,3 +119,16 @@ def test_uneven_machines(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(UsageError, match="start the same number on each"):
         Launch().placement(trainer())
+
+
+@pytest.mark.parametrize("content", ["[]", '{"command": ', "[" * 100_000])
+def test_a_damaged_note_of_an_old_run_ends_nothing(
+    own_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    (own_run / "job.json").write_text(content)
+
+    assert Job(["fit"]).run_made(own_run.parents[1]) is None
+    assert capsys.readouterr().err == (
+        f"warning: {own_run}/job.json is damaged: if this job made that run, go on with --ckpt_path {own_run}.\n"
+    )

@@ -72,7 +72,9 @@ class Ranks:
         own = facts()
         if self.rank:
             shown = json.loads(self._wait_for("run"))
-            self._answer({"facts": own, "missing": None if shown is None or _sees(*shown) else shown[0]})
+            place, note = shown or ("", "")
+            sees = not shown or wait_until(lambda: note_of(Path(place)) == note, SHARED_FOLDER_SECONDS)
+            self._answer({"facts": own, "missing": None if sees else place})
             self._wait_for("go")
         else:
             self._store.set("run", json.dumps([str(run), note_of(run)] if run else None))
@@ -142,8 +144,3 @@ def _problem(facts: dict[str, str], answer: dict[str, Any]) -> str | None:
                 "start all with the same data and checkpoints."
             )
     return None
-
-
-def _sees(run: str, note: str) -> bool:
-    """Say whether a run folder is the one that the first process made."""
-    return wait_until(lambda: note_of(Path(run)) == note, SHARED_FOLDER_SECONDS)

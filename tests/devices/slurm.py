@@ -76,7 +76,7 @@ class Slurm:
         self.wait_until_idle()
 
     def wait_until_idle(self) -> None:
-        self._wait_until(lambda: self.call("sinfo", "--noheader", "--format=%T").split() == ["idle"], "two idle nodes")
+        self.wait_until(lambda: self.call("sinfo", "--noheader", "--format=%T").split() == ["idle"], "two idle nodes")
 
     def _run_daemon(self, key: str, *command: str) -> None:
         with (self.folder / f"{key}.log").open("a") as log:
@@ -105,7 +105,7 @@ class Slurm:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
         return done.stdout if not done.returncode else f"{done.stdout}{done.stderr}"
 
-    def _wait_until(self, holds: Callable[[], bool], what: str) -> None:
+    def wait_until(self, holds: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + SECONDS
         while not holds():
             assert time.monotonic() < deadline, f"no {what}\n{(self.folder / 'slurmctld.log').read_text()[-3000:]}"
@@ -123,7 +123,7 @@ class Slurm:
     def stop(self) -> None:
         self.call("scancel", "--full", "--signal=KILL", f"--user={getpass.getuser()}")
         self.call("scancel", f"--user={getpass.getuser()}")
-        self._wait_until(lambda: not self.call("squeue", "--noheader"), "end of the jobs")
+        self.wait_until(lambda: not self.call("squeue", "--noheader"), "end of the jobs")
         for daemon in reversed(self.daemons.values()):
             daemon.terminate()
             try:
@@ -157,12 +157,18 @@ class Job:
             fields = dict(re.findall(r"(\w+)=(\S+)", shown))
             now = (fields.get("JobState"), fields.get("Restarts"))
             assert now[0] == state or now[0] not in ENDS, f"{shown}\n{self.output}"
-            left = state in ENDS and self.slurm.call(
-                "squeue", "--noheader", "--states=all", "--format=%T", "--jobs", self.name
-            )
-            return now == (state, str(restarts)) and "COMPLETING" not in (left or "")
+            return now == (state, str(restarts)) and not (state in ENDS and self.is_completing())
 
-        self.slurm._wait_until(holds, f"job {self.name} that is {state} after {restarts} restarts")
+        self.slurm.wait_until(holds, f"job {self.name} that is {state} after {restarts} restarts")
+
+    def is_completing(self) -> bool:
+        """Whether something of it is still there; its state tells of the end before."""
+        shown = self.slurm.call("squeue", "--noheader", "--states=all", "--format=%T", "--jobs", self.name)
+        return "COMPLETING" in shown
+
+    def wait_for_output(self, text: str) -> None:
+        place = self.root / f"{self.name}.out"
+        self.slurm.wait_until(lambda: place.exists() and text in place.read_text(), f"{text} in the output")
 
     def start_again(self) -> None:
         """Let it begin now; SLURM leaves two minutes after a job was put back."""

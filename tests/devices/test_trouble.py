@@ -1,5 +1,6 @@
 """What goes wrong for one of several processes ends all of them, with one sentence."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,9 @@ import torch
 from src.common.errors import UsageError
 from src.launch.job import Job
 from src.launch.launcher import Launch, refuse_more_than_there_are
+from tests.conftest import REPOSITORY, run_process
 from tests.devices.conftest import Study
+from tests.devices.jobs import fit
 
 REFUSED = {
     "a wrong flag": "--model.width is not known",
@@ -119,6 +122,27 @@ def test_uneven_machines(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(UsageError, match="start the same number on each"):
         Launch().placement(trainer())
+
+
+@pytest.mark.parametrize(
+    ("trouble", "seconds", "sentence"),
+    [
+        ("time.sleep(600)", "2", "error: rank 1 has not come within 2 s: see what it says, or wait longer with MNIST_"),
+        ("os.kill(os.getpid(), 9)", "60", "error: rank 1 was killed before it began: is there enough memory for all?"),
+    ],
+)
+def test_a_process_that_we_start_and_that_never_comes(
+    tmp_path: Path, digits: Path, trouble: str, seconds: str, sentence: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"import os, time\nif os.environ.get('LOCAL_RANK') == '1': {trouble}\n")
+    path = os.pathsep.join((str(tmp_path), str(REPOSITORY)))
+    words = fit(tmp_path, digits, "--trainer.devices", "2")
+    answer = run_process(*words, PYTHONPATH=path, MNIST_WAIT_SECONDS=seconds)
+
+    assert answer.code == 1
+    assert answer.err.startswith(sentence)
+    assert answer.err.count("\n") == 1
+    assert not (tmp_path / "lightning_logs").exists()
 
 
 @pytest.mark.parametrize("content", ["[]", '{"command": ', "[" * 100_000])

@@ -24,9 +24,15 @@ PORT = 29500  # nobody else is in these networks
 
 
 class Machines:
-    """Two of them; all that is in them ends with their first process."""
+    """Two of them, which know each other's names; all that is in them ends with their first process.
 
-    def __init__(self) -> None:
+    Args:
+        hosts: The file that lists the names.
+    """
+
+    def __init__(self, hosts: Path) -> None:
+        lines = [f"{address} machine{number}" for number, address in enumerate(ADDRESSES)]
+        hosts.write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
         command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--uts", "sleep", "infinity"]
         self.processes = [subprocess.Popen(command) for _ in ADDRESSES]
         here = [Path(f"/proc/self/ns/{kind}").readlink() for kind in ("net", "mnt", "uts")]
@@ -41,6 +47,7 @@ class Machines:
         subprocess.run(cable, check=True)
         for number, address in enumerate(ADDRESSES):
             self.call(number, "hostname", f"machine{number}")
+            self.call(number, "mount", "--bind", str(hosts), "/etc/hosts")
             self.call(number, "ip", "address", "add", f"{address}/24", "dev", "eth0")
             for device in ("lo", "eth0"):
                 self.call(number, "ip", "link", "set", device, "up")
@@ -52,7 +59,7 @@ class Machines:
         subprocess.run(self.inside(number, *command), check=True, capture_output=True)
 
     def torchrun(self, number: int, words: list[str], restarts: int = 2) -> subprocess.Popen[str]:
-        place = ["--rdzv-backend=c10d", f"--rdzv-endpoint={ADDRESSES[0]}:{PORT}", f"--local-addr={ADDRESSES[number]}"]
+        place = ["--rdzv-backend=c10d", f"--rdzv-endpoint=machine0:{PORT}"]
         command = [*TORCHRUN, "--nnodes=2", "--nproc-per-node=1", f"--max-restarts={restarts}", *place]
         here = ["env", f"--chdir={REPOSITORY}"]
         return start(self.inside(number, *here, *command, "-m", "src.cli", *words), GLOO_SOCKET_IFNAME="eth0")
@@ -64,13 +71,13 @@ class Machines:
 
 
 @pytest.fixture
-def machines() -> Iterator[Machines]:
+def machines(tmp_path: Path) -> Iterator[Machines]:
     may = subprocess.run(["unshare", "--net", "--mount", "--uts", "true"], capture_output=True, text=True)
     if may.returncode:
         pytest.skip(f"namespaces are not allowed here: {may.stderr.strip()}")
     if subprocess.run(["ip", "-V"], capture_output=True).returncode:
         unavailable("ip is missing, so no network is tested: apt-get install iproute2")
-    machines = Machines()
+    machines = Machines(tmp_path / "hosts")
     yield machines
     machines.stop()
 

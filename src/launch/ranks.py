@@ -71,9 +71,8 @@ class Ranks:
             return
         own = facts()
         if self.rank:
-            shown = json.loads(self._wait_for("run"))
-            place, note = shown or ("", "")
-            sees = not shown or wait_until(lambda: note_of(Path(place)) == note, SHARED_FOLDER_SECONDS)
+            place, note = json.loads(self._wait_for("run")) or ("", "")
+            sees = not place or wait_until(lambda: note_of(Path(place)) == note, SHARED_FOLDER_SECONDS)
             self._answer({"facts": own, "missing": None if sees else place})
             self._wait_for("go")
         else:
@@ -104,8 +103,7 @@ class Ranks:
                 wait_until(lambda: store.check(["said"]), GOODBYE_SECONDS)
                 store.add("heard", 1)
             else:
-                store.set("said", "")
-                # the store goes with it
+                store.set("said", "")  # then it waits, as the store goes with it
                 wait_until(lambda: store.add("heard", 0) == self.world_size - 1, GOODBYE_SECONDS)
 
     def leave(self) -> None:

@@ -21,14 +21,12 @@ def new_store(environment: ClusterEnvironment, processes: Sequence[Any]) -> Stor
     """Return a store that only this start of the job has written to; Lightning's process group will use it too.
 
     The one that torchrun offers outlives a restart, and with it the addresses of the dead, to which gloo connects
-    (seen with torch 2.15). Through it the first process only says where its own is, to whoever asks.
+    (seen with torch 2.15). Through it the first process only says where its own is, to whoever asks. A RunError names
+    those that do not come in time.
 
     Args:
         environment: Which process this is, and where the first one is.
         processes: The others, where this one has started them.
-
-    Raises:
-        RunError: With the numbers of those that have not come in time.
     """
     rank, address, port = environment.global_rank(), environment.main_address, environment.main_port
     agent, key = None, f"mnist/port/{uuid.uuid4().hex}"
@@ -47,8 +45,9 @@ def new_store(environment: ClusterEnvironment, processes: Sequence[Any]) -> Stor
         for asks in (f"mnist/asks/{other}" for other in others):
             if agent and agent.check([asks]):  # the question of a process that has died is answered too
                 agent.set(agent.get(asks).decode(), str(store.port))
-        if killed := [number for number, process in enumerate(processes, 1) if (process.poll() or 0) < 0]:
-            raise RunError(f"rank {killed[0]} was killed before it began: is there enough memory for all?")
+        for number, process in enumerate(processes, 1):
+            if code := process.poll():
+                raise RunError(f"rank {number} has ended (exit code {code}): see what it says, or free some memory.")
         return ", ".join(f"rank {other}" for other in others if not store.check([f"here/{other}"]))
 
     wait_for(missing)

@@ -128,7 +128,11 @@ def test_uneven_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     ("trouble", "seconds", "sentence"),
     [
         ("time.sleep(600)", "2", "error: rank 1 has not come within 2 s: see what it says, or wait longer with MNIST_"),
-        ("os.kill(os.getpid(), 9)", "60", "error: rank 1 was killed before it began: is there enough memory for all?"),
+        (
+            "os.kill(os.getpid(), 9)",
+            "60",
+            "error: rank 1 has ended (exit code -9): see what it says, or free some memory.",
+        ),
     ],
 )
 def test_a_process_that_we_start_and_that_never_comes(

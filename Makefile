@@ -14,7 +14,7 @@ install: .venv/installed  ## Install into .venv what training and using it need 
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
 	@echo "Installing PyTorch and the rest into .venv, once: some minutes, in which pip says nothing"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[data,export,serve]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[data,export,heic,serve]'
 	@touch $@
 
 train: .venv/installed  ## Train the main job on the real MNIST

@@ -93,7 +93,7 @@ async def load(process: int, address: str, some: list[Picture], connections: int
                 answer = await response.json()
             latencies.append(1000 * (time.perf_counter() - start))
             statuses[response.status] += 1
-            right += answer.get("digit") == label
+            right += answer.get("number") == str(label)
             if len(latencies) % 20 == 0:
                 memory.append(resident_mb(process))
 

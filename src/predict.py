@@ -2,34 +2,37 @@
 
 import csv
 import io
+import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from glob import glob, has_magic
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
 
+from src.common.drawing import ORANGE, WHITE, enlarge, to_png
 from src.common.drawing import sheet as draw_sheet
-from src.common.drawing import to_png
 from src.common.errors import UsageError
 from src.common.files import open_atomic, refuse_place, write_atomic
 from src.common.output import say
 from src.data.datasets import DIGITS
-from src.digits.frame import read_digit
-from src.digits.grey import DigitError
+from src.digits.frame import NO_PICTURE, decode, identify, opened, read_digit
+from src.digits.grey import DigitError, shrink, to_grey
 from src.digits.number import Digit, read_number
-from src.digits.reading import Answer, Reading, printable
+from src.digits.reading import Reading
 from src.runs.folder import Run
 from src.runs.trained import Trained
 
 AT_ONCE = 256  # pictures in memory
-ON_SHEET = 1_000
-COLUMNS = 10
-UNREAD = torch.zeros(28, 28, dtype=torch.uint8)  # stands for a picture that could not be read
+ON_SHEET, COLUMNS = 2_000, 10
+TILE = 84  # pixels of its side
+LONGEST_NAME = 16
 
 
 def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet: str | None = None) -> int:
@@ -42,9 +45,11 @@ def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet:
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
             one.
         images: Files, folders (with the pictures in all folders below) and patterns such as "scans/*.png".
-        output: The table to write, a .csv file: path, digit, confidence, the probability of each class, each digit with
-            its confidence and box, error. Left out, it is predictions.csv in the run of the checkpoint.
-        sheet: A .png file to write, with what the network saw and its answers, of the first 1,000 pictures.
+        output: The table to write, a .csv file: path, digit, confidence, unsure (yes or nothing), the probability of
+            each class, each digit with its confidence and box, error. Left out, it is predictions.csv in the run of the
+            checkpoint.
+        sheet: A .png file to write, with pictures, where their digits are, what the network saw of them and its
+            answers, of the first pictures, up to 2,000 tiles.
 
     Returns:
         The exit code: 1 if a picture could not be read.
@@ -58,27 +63,32 @@ def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet:
     for flag, name, ending in (("output", output, ".csv"), ("sheet", sheet, ".png")):
         if name is not None:
             refuse_place(flag, Path(name), ending)
-            if Path(name).exists() and any(path.samefile(name) for path in paths):
+            if Path(name).exists() and any(path.exists() and path.samefile(name) for path in paths):
                 raise UsageError(f"--{flag} {name} is one of the pictures to read: name another file.")
     trained = Trained.load(ckpt_path)
     table = Path(output) if output else Run.of_checkpoint(trained.checkpoint).path / "predictions.csv"
     failed = 0
-    shown: list[Reading] = []
+    shown, tiles = 0, list[Tile]()
     with open_atomic(table) as file:
         text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="", write_through=True)
         rows = csv.writer(text)
-        rows.writerow(["path", "digit", "confidence", *(f"p{name}" for name in trained.classes), "digits", "error"])
+        names = [f"p{name}" for name in trained.classes]
+        rows.writerow(["path", "digit", "confidence", "unsure", *names, "digits", "error"])
         width = max(len(printable(path)) for path in paths)
         say(f"{'picture':<{width}}  digit  confidence")
-        for reading in read(paths, trained):
-            rows.writerow(reading.row(len(trained.classes)))
-            say(f"{printable(reading.path):<{width}}  {reading.verdict()}")
+        for path, reading in zip(paths, read(paths, trained), strict=True):
+            rows.writerow(row(path, reading, len(names)))
+            say(f"{printable(path):<{width}}  {reading.verdict()}")
             failed += bool(reading.error)
-            if sheet and len(shown) < ON_SHEET:
-                shown.append(reading)
+            if sheet and len(tiles) < ON_SHEET:
+                shown += 1
+                tiles += tiles_of(path, reading, shown)
         text.detach()
     if sheet:
-        write_atomic(Path(sheet), draw(shown, trained, len(paths)))
+        title = f"What the network saw ({trained.checkpoint})"
+        notes = [f"the first {shown:,} of {len(paths):,} pictures"] if len(paths) > shown else []
+        pixels, captions = zip(*tiles, strict=True)
+        write_atomic(Path(sheet), to_png(draw_sheet(torch.stack(pixels), captions, title, notes, COLUMNS, scale=1)))
     unread = f", {failed:,} could not be read" if failed else ""
     say(f"{len(paths):,} picture{'s' * (len(paths) > 1)}{unread}: {', '.join(filter(None, [str(table), sheet]))}")
     return 1 if failed else 0
@@ -92,8 +102,7 @@ def find_pictures(words: str) -> list[Path]:
     """
     path = Path(words)
     if path.is_dir():
-        endings = Image.registered_extensions()
-        found = [each for each in path.rglob("*") if each.suffix.lower() in endings and each.is_file()]
+        found = [file for file in path.rglob("*") if is_picture(file)]
         problem = "no pictures in this folder"
     elif has_magic(words) and not path.exists():
         # Path.glob takes no absolute patterns
@@ -107,29 +116,35 @@ def find_pictures(words: str) -> list[Path]:
     return sorted(found)
 
 
+def is_picture(file: Path) -> bool:
+    """Say whether what lies in a folder is to be read: by its ending, or by its content where it has none."""
+    if file.is_dir():
+        return False
+    if file.suffix:
+        return file.suffix.lower() in {*Image.registered_extensions(), ".heic", ".heif"}
+    try:
+        with opened(file) as content:
+            identify(content)
+    except DigitError as error:
+        return str(error) != NO_PICTURE
+    return True
+
+
 def read(paths: Sequence[Path], trained: Trained) -> Iterator[Reading]:
     """Read pictures, a few at a time; of networks for other classes than the digits a picture has one thing.
 
     Yields:
         For every path what the network makes of it.
     """
-    find = partial(digits_of, is_number=trained.classes == DIGITS)
+    find_digits = partial(digits_of, is_number=trained.classes == DIGITS)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in range(0, len(paths), AT_ONCE):
             some = paths[start : start + AT_ONCE]
-            found = list(threads.map(find, some))
+            found = list(threads.map(find_digits, some))
             digits = [digit for lines in found if not isinstance(lines, str) for line in lines for digit in line]
             rows = iter(trained.answer(torch.stack([digit.pixels for digit in digits]))[1] if digits else ())
-            for path, lines in zip(some, found, strict=True):
-                if isinstance(lines, str):
-                    yield Reading(path, [], lines)
-                else:
-                    yield Reading(path, [[answer(digit, next(rows), trained) for digit in line] for line in lines])
-
-
-def answer(digit: Digit, probabilities: Tensor, trained: Trained) -> Answer:
-    """Return what the network makes of a digit."""
-    return Answer(trained.classes[int(probabilities.argmax())], probabilities.tolist(), digit)
+            for lines in found:
+                yield Reading([], lines) if isinstance(lines, str) else Reading.of(lines, rows, trained.classes)
 
 
 def digits_of(picture: Path, is_number: bool) -> list[list[Digit]] | str:
@@ -140,17 +155,43 @@ def digits_of(picture: Path, is_number: bool) -> list[list[Digit]] | str:
         return str(error)
 
 
-def draw(shown: list[Reading], trained: Trained, total: int) -> bytes:
-    """Draw what the network saw, with its answers; return a PNG file."""
-    tiles, captions = [], []
-    for reading in shown:
-        name = reading.path.name.encode("ascii", "replace").decode()[:18]
-        if reading.error:
-            tiles.append(UNREAD)
-            captions.append((name, reading.error[:18]))
-        for answer in reading.answers:
-            tiles.append(answer.digit.pixels)
-            captions.append((name, f"{answer.name} ({answer.confidence:.0%})"))
-    title = f"What the network saw ({trained.checkpoint})"
-    notes = [f"the first {len(shown):,} of {total:,} pictures"] if total > len(shown) else []
-    return to_png(draw_sheet(torch.stack(tiles), captions, title, notes, COLUMNS))
+def row(path: Path, reading: Reading, classes: int) -> list[Any]:
+    """Return a row of the table; the probabilities are those of a single digit."""
+    if reading.error:
+        return [path, "", "", "", *[""] * classes, "", reading.error]
+    is_single = len(reading.answers) == 1
+    figures = [f"{value:.6f}" for value in reading.answers[0].probabilities] if is_single else [""] * classes
+    least, unsure = f"{reading.least_sure.confidence:.6f}", "yes" if reading.unsure else ""
+    return [path, reading.text, least, unsure, *figures, json.dumps(reading.digits), ""]
+
+
+Tile = tuple[Tensor, tuple[str, str]]  # (TILE, TILE, 3) uint8, and two lines of text
+
+
+def tiles_of(path: Path, reading: Reading, number: int) -> list[Tile]:
+    """Return a picture with the boxes of its digits, and what the network saw of each."""
+    name = path.name.encode("ascii", "replace").decode()
+    name = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}..{name[-LONGEST_NAME // 2 :]}"
+    name = f"{number}: {name}"  # two may have the same name
+    if reading.error:
+        return [(torch.zeros(TILE, TILE, 3, dtype=torch.uint8), (name, reading.error[:LONGEST_NAME]))]
+    with path.open("rb") as file:
+        image, factor = decode(file)
+    small = shrink(to_grey(image), TILE).convert("RGB")
+    scale = small.width / (image.width * factor)
+    pen = ImageDraw.Draw(small)
+    for answer in reading.answers:
+        pen.rectangle([corner * scale for corner in answer.digit.box], outline=ORANGE)
+    page = Image.new("RGB", (TILE, TILE), WHITE)
+    page.paste(small, ((TILE - small.width) // 2, (TILE - small.height) // 2))
+    tiles = [(torch.from_numpy(np.array(page)), (name, reading.text))]
+    for answer in reading.answers:
+        pixels = answer.digit.pixels[..., None].expand(-1, -1, 3).numpy()
+        tile = torch.from_numpy(enlarge(pixels, TILE // len(pixels)))
+        tiles.append((tile, (name, f"{answer.name} ({answer.confidence:.0%}){'?' * answer.unsure}")))
+    return tiles
+
+
+def printable(path: Path) -> str:
+    """Return a path that any terminal shows, even where its bytes are no text."""
+    return str(path).encode("utf-8", "backslashreplace").decode()

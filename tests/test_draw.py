@@ -1,6 +1,7 @@
 """The page to draw on as a person uses it: the real server, the real network, Chromium without a window."""
 
 import base64
+import io
 import re
 import time
 from collections.abc import Iterator
@@ -8,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, Route, expect
 
-from scripts.strokes import STROKES, draw
+from scripts.strokes import STROKES, Point, curve, draw
 from tests.conftest import serving
 
 PATIENCE = 40_000  # milliseconds
@@ -55,7 +58,7 @@ class Visit:
         expect(self.page.locator("#digit")).to_have_text("\N{EN DASH}")
         expect(self.page.locator("#sure")).to_have_text("Nothing drawn yet")
         expect(self.page.locator(".hint")).to_be_visible()
-        expect(self.page.locator("#picture")).to_be_hidden()
+        expect(self.page.locator("#pictures img")).to_have_count(0)
         assert self.shares() == [0] * 10
 
     def shares(self) -> list[float]:
@@ -97,8 +100,8 @@ def test_each_digit_is_read_while_it_is_drawn(visit: Visit) -> None:
         shares = visit.shares()
         assert shares.index(max(shares)) == digit
         assert sum(shares) == pytest.approx(1, abs=1e-4)
-        expect(visit.page.locator("#picture")).to_have_js_property("naturalWidth", 28)
-        expect(visit.page.locator("#spoken")).to_have_text(re.compile(rf"^{digit}, .+\s%\ssure$"))
+        expect(visit.page.locator("#pictures img")).to_have_js_property("naturalWidth", 28)
+        expect(visit.page.locator("#spoken")).to_have_text(re.compile(rf"^{digit}, (unsure, .+\s%|.+\s%\ssure)$"))
         visit.page.get_by_role("button", name="Clear").click()
         visit.expect_nothing()
 
@@ -112,7 +115,7 @@ def test_the_bars_move_before_the_pen_is_lifted(visit: Visit) -> None:
     heights = page.locator("#bars .bar").evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().top)")
     page.mouse.move(box["x"] + 0.45 * box["width"], box["y"] + 0.85 * box["height"], steps=20)
     visit.expect_answer(1)
-    expect(page.locator("#spoken")).not_to_contain_text("sure")  # not spoken before it is done
+    expect(page.locator("#spoken")).not_to_contain_text("%")  # not spoken before it is done
     page.wait_for_function(
         "before => [...document.querySelectorAll('#bars .bar')][1].getBoundingClientRect().top < before", arg=heights[1]
     )
@@ -136,7 +139,7 @@ def test_only_the_answer_to_the_whole_drawing_is_spoken(visit: Visit) -> None:
 def test_undo_takes_the_last_stroke_back(visit: Visit) -> None:
     first, second = STROKES[4]
     draw(visit.page, [first])
-    expect(visit.page.locator("#spoken")).to_contain_text("sure")
+    expect(visit.page.locator("#spoken")).to_contain_text("%")
     ink, shares = visit.ink(), visit.shares()
     draw(visit.page, [second])
     visit.expect_answer(4)
@@ -153,11 +156,12 @@ def test_the_keyboard_reaches_everything(visit: Visit) -> None:
     draw(visit.page, STROKES[7])
     visit.expect_answer(7)
     reached = []
-    for _ in range(3):
+    for _ in range(4):
         visit.page.keyboard.press("Tab")
         reached.append(visit.page.evaluate("document.activeElement.textContent.trim().split(' ')[0]"))
         assert visit.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    assert reached == ["Undo", "Clear", "API"]
+    assert reached == ["Undo", "Clear", "Picture", "API"]
+    visit.page.keyboard.press("Shift+Tab")
     visit.page.keyboard.press("Shift+Tab")
     visit.page.keyboard.press("Enter")
     visit.expect_nothing()
@@ -184,6 +188,10 @@ def test_a_finger_draws_on_a_phone_without_scrolling_it(visit: Visit) -> None:
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     visit.expect_answer(1)
     assert page.evaluate("scrollY") == 0
+    hand(page, "camera", photograph("20359"), "photo.jpg", "image/jpeg")
+    expect(page.locator("#digit")).to_have_text("20359")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    expect(page.get_by_role("button", name="Camera")).to_be_visible()
 
 
 def test_the_drawing_survives_another_size_and_the_night(visit: Visit) -> None:
@@ -220,7 +228,7 @@ def test_the_api_page_works_and_asks_nobody_else(visit: Visit, tmp_path: Path) -
     page = visit.page
     draw(page, STROKES[7])
     visit.expect_answer(7)
-    picture = page.evaluate("document.getElementById('picture').src")
+    picture = page.evaluate("document.querySelector('#pictures img').src")
     (tmp_path / "seven.png").write_bytes(base64.b64decode(picture.partition(",")[2]))
 
     page.get_by_role("link", name="API").click()
@@ -229,4 +237,110 @@ def test_the_api_page_works_and_asks_nobody_else(visit: Visit, tmp_path: Path) -
     page.get_by_role("button", name="Try it out").click()
     page.locator("input[type=file]").set_input_files(tmp_path / "seven.png")
     page.get_by_role("button", name="Execute").click()
-    expect(page.locator(".live-responses-table tbody")).to_contain_text('"digit": 7')
+    expect(page.locator(".live-responses-table tbody")).to_contain_text('"number": "7"')
+
+
+def moved(digit: int, x: float, size: float) -> list[list[Point]]:
+    """The strokes of a digit, smaller and beside others."""
+    return [[(x + size * (px - 0.5), 0.5 + size * (py - 0.5)) for px, py in stroke] for stroke in STROKES[digit]]
+
+
+def test_a_number_that_is_drawn_is_read(visit: Visit) -> None:
+    for digit, x in ((2, 0.2), (0, 0.5), (7, 0.8)):
+        draw(visit.page, moved(digit, x, 0.5))
+    expect(visit.page.locator("#digit")).to_have_text("207")
+    expect(visit.page.locator("#pictures img")).to_have_count(3)
+    expect(visit.page.locator("#spoken")).to_have_text(re.compile(r"^207, (least sure|unsure)\sof\sthe\s[207], .+\s%$"))
+
+
+def photograph(number: str, size: tuple[int, int] = (3000, 2000)) -> bytes:
+    """Digits in ink on paper with light from one side, as JPEG."""
+    page = Image.new("L", size, 235)
+    pen = ImageDraw.Draw(page)
+    for place, digit in enumerate(number):
+        for stroke in moved(int(digit), (place + 0.5) / len(number), 0.35):
+            pen.line(
+                [(x * size[0], y * size[0] - (size[0] - size[1]) / 2) for x, y in curve(stroke)],
+                40,
+                size[0] // 50,
+                "curve",
+            )
+    light = np.linspace(1, 0.7, size[0])[None]
+    noise = np.random.default_rng(0).normal(0, 3, (size[1], size[0]))
+    file = io.BytesIO()
+    Image.fromarray((np.asarray(page) * light + noise).clip(0, 255).astype(np.uint8)).save(file, "JPEG")
+    return file.getvalue()
+
+
+TRANSFER = """([content, name, type]) => {
+  const data = new DataTransfer();
+  data.items.add(new File([Uint8Array.from(atob(content), letter => letter.charCodeAt())], name, {type}));
+  return data;
+}"""
+SENT = "async () => [...new Uint8Array(await photo.body.arrayBuffer())]"
+ACCENTED = """canvas => {
+  const levels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  return levels.filter((red, at) => at % 4 == 0 && red - levels[at + 2] > 100).length;
+}"""
+
+
+def hand(page: Page, how: str, content: bytes, name: str, kind: str) -> None:
+    """Drop a file on the page, paste it, or choose it."""
+    if how in ("choose", "camera"):
+        page.locator(f"[data-button={how}]").set_input_files({"name": name, "mimeType": kind, "buffer": content})
+        return
+    data = page.evaluate_handle(TRANSFER, [base64.b64encode(content).decode(), name, kind])
+    if how == "drop":
+        page.dispatch_event("canvas", "drop", {"dataTransfer": data})
+    else:
+        page.evaluate("data => document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data}))", data)
+
+
+@pytest.mark.parametrize("how", ["drop", "paste", "choose", "camera"])
+def test_a_photograph_is_read_and_its_digits_are_shown(visit: Visit, how: str) -> None:
+    page = visit.page
+    draw(page, STROKES[7])
+    visit.expect_answer(7)
+    hand(page, how, photograph("2035"), "photo.jpg", "image/jpeg")
+    expect(page.locator("#digit")).to_have_text("2035")
+    expect(page.locator("#pictures img")).to_have_count(4)
+    with Image.open(io.BytesIO(bytes(page.evaluate(SENT)))) as sent:
+        assert (sent.format, sent.size) == ("JPEG", (2048, 1365))
+    boxes = page.evaluate("photo.digits.map(digit => digit.box)")
+    for place, (left, top, right, bottom) in enumerate(boxes):
+        assert left < 2048 * (place + 0.5) / 4 < right
+        assert top < 1365 / 2 < bottom
+    assert page.locator("canvas").evaluate(ACCENTED) > 500
+    page.get_by_role("button", name="Clear").click()
+    visit.expect_nothing()
+    assert visit.ink() == 0
+
+
+def test_a_small_picture_is_sent_as_it_is(visit: Visit) -> None:
+    page = visit.page
+    content = photograph("35", (600, 400))
+    hand(page, "choose", content, "small.jpg", "image/jpeg")
+    expect(page.locator("#digit")).to_have_text("35")
+    assert bytes(page.evaluate(SENT)) == content
+    draw(page, STROKES[7])  # a drawing takes its place
+    visit.expect_answer(7)
+    expect(page.locator("#digit")).to_have_text("7")
+
+
+def test_what_cannot_be_read_is_said(visit: Visit) -> None:
+    hand(visit.page, "drop", b"%PDF-1.4", "seven.pdf", "application/pdf")
+    expect(visit.page.locator("#sure")).to_contain_text("This is no picture that can be read here")
+    expect(visit.page.locator(".hint")).to_have_text("seven.pdf")
+    visit.errors.clear()  # the browser's own complaint
+
+
+def test_heic_goes_as_it_is(visit: Visit) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(photograph("35"))) as picture:
+        picture.save(file, "HEIF")
+    hand(visit.page, "choose", file.getvalue(), "photo.heic", "")
+    expect(visit.page.locator("#digit")).to_have_text("35")
+    expect(visit.page.locator("#pictures img")).to_have_count(2)
+    expect(visit.page.locator(".hint")).to_have_text("photo.heic")

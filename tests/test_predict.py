@@ -14,6 +14,8 @@ from PIL import Image, ImageDraw
 from src import predict as predict_module
 from src.cli.main import main
 from src.digits.frame import read_digit
+from src.digits.number import Digit
+from src.digits.reading import SURE, WIDE, Reading
 from src.runs.trained import Trained
 from tests.conftest import Answer
 from tests.test_bad_requests import Request, check, files, foreign_checkpoint
@@ -62,9 +64,10 @@ def test_the_table_has_what_the_network_says(here: Path, own_run: Path, capsys: 
         assert [float(row[f"p{digit}"]) for digit in range(10)] == pytest.approx(probabilities.tolist(), abs=1e-6)
         assert row["digit"] == str(int(probabilities.argmax()))
         assert float(row["confidence"]) == pytest.approx(float(probabilities.max()), abs=1e-6)
+        assert row["unsure"] == ("yes" if float(row["confidence"]) < SURE else "")
         assert row["error"] == ""
     out = capsys.readouterr().out.splitlines()
-    assert out[1].split() == ["scans/b.png", rows[0]["digit"], f"{float(rows[0]['confidence']):.1%}"]
+    assert out[1].split()[:3] == ["scans/b.png", rows[0]["digit"], f"{float(rows[0]['confidence']):.1%},"]
     assert out[-1] == "2 pictures: lightning_logs/version_0/predictions.csv"
 
 
@@ -128,25 +131,97 @@ def test_many_pictures_are_read_a_few_at_a_time(here: Path, monkeypatch: pytest.
     assert [Path(row["path"]).stem for row in rows_of(here / "table.csv")] == list("01234")
 
 
-def test_a_sheet_shows_what_the_network_saw(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict_module, "ON_SHEET", 2)
+def write_odd_files(folder: Path) -> None:
+    """What phones and people leave among pictures, and what is none."""
+    shutil.copy("scans/b.png", folder / "IMG_0001")  # without its ending
+    shutil.copy("scans/b.png", folder / "IMG_0002.PNG")
+    (folder / "gone.png").symlink_to("nowhere.png")
+    (folder / "gone").symlink_to("nowhere")
+    (folder / "photo.heic").write_bytes(b"\0\0\0\x1cftypheic and so on")
+    (folder / "README").write_text("not a picture, and not asked for")
+    (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (folder / "album.png").mkdir()
+
+
+def test_what_lies_among_pictures_is_read_or_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.digits.frame.formats", lambda: ["PNG"])
+    (here / "phone").mkdir()
+    write_odd_files(here / "phone")
+    draw(here / "table.csv.png").rename(here / "table.csv")
+
+    assert predict("--images", "phone", "--output", "table.csv") == 1
+    errors = {Path(row["path"]).name: row["error"] for row in rows_of(here / "table.csv")}
+    missing = "cannot be read (No such file or directory)"
+    needs = 'a HEIC picture, which needs pillow-heif: pip install --constraint constraints.txt ".[heic]"'
+    assert errors == {"IMG_0001": "", "IMG_0002.PNG": "", "gone": missing, "gone.png": missing, "photo.heic": needs}
+
+
+def test_heic_is_read_with_its_extra(here: Path) -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    with Image.open("scans/b.png") as picture:
+        picture.save("b.heic")
+    assert predict("--images", "b.heic", "scans/b.png", "--output", "table.csv") == 0
+
+    heic, png = rows_of(here / "table.csv")
+    assert heic["digit"] == png["digit"]
+    assert abs(float(heic["confidence"]) - float(png["confidence"])) < 0.05
+
+
+def number(path: Path) -> None:
+    """A one, twice."""
+    page = Image.new("L", (180, 120), 255)
+    for place in (0, 90):
+        with Image.open("scans/b.png") as picture:
+            page.paste(picture, (place, 0))
+    page.save(path)
+
+
+def test_a_sheet_shows_the_boxes_and_what_the_network_saw(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict_module, "ON_SHEET", 5)
     drawn = []
     draw_sheet = predict_module.draw_sheet
 
-    def recording(images: torch.Tensor, captions: Any, title: str, notes: Any, columns: int) -> Any:
-        drawn.append((images, captions, notes))
-        return draw_sheet(images, captions, title, notes, columns)
+    def recording(images: torch.Tensor, captions: Any, *words: Any, **options: Any) -> Any:
+        drawn.append((images, captions, words[1]))
+        return draw_sheet(images, captions, *words, **options)
 
     monkeypatch.setattr(predict_module, "draw_sheet", recording)
-    assert predict("--images", "scans", "--sheet", "saw.png", "--output", "table.csv") == 0
+    (here / "more").mkdir()
+    number(here / "scans" / "a_name_that_is_long_and_goes_on_1.png")
+    assert predict("--images", "scans/*.png", "scans", "--sheet", "saw.png", "--output", "table.csv") == 0
 
     ((images, captions, notes),) = drawn
-    assert torch.equal(images[0], read_digit(Path("scans/a.jpg")))
-    assert captions[1][0] == "b.png"
-    assert captions[1][1].split(" ")[0] == rows_of(here / "table.csv")[1]["digit"]
-    assert notes == ["the first 2 of 3 pictures"]
+    first, second = (row["digit"] for row in rows_of(here / "table.csv")[:2])
+    assert [caption[0] for caption in captions] == ["1: a_name_t..on_1.png"] * 3 + ["2: b.png"] * 2
+    assert captions[0][1] == first
+    assert [caption[1][0] for caption in captions[1:3]] == list(first)
+    assert captions[4][1][0] == second
+    orange = (images == torch.tensor((217, 95, 2), dtype=torch.uint8)).all(dim=-1)
+    assert orange.flatten(1).any(dim=1).tolist() == [True, False, False, True, False]
+    (left, right) = orange[0].any(dim=0).nonzero()[[0, -1], 0].tolist()
+    assert (left, right) == pytest.approx((84 * 35 / 180, 84 * (90 + 50) / 180), abs=4)
+    assert torch.equal(images[4, ::3, ::3, 0], read_digit(Path("scans/b.png")))
+    assert notes == ["the first 2 of 4 pictures"]
     with Image.open("saw.png") as picture:
         assert picture.format == "PNG"
+
+
+@pytest.mark.parametrize(
+    ("confidence", "width", "says"),
+    [
+        (SURE + 0.01, 10, "7      91.0%"),
+        (SURE - 0.01, 10, "7      89.0%, unsure"),
+        (SURE + 0.01, 10 * WIDE + 1, "7      91.0%, unsure: wide as digits that touch"),
+    ],
+)
+def test_little_confidence_and_much_width_are_unsure(confidence: float, width: float, says: str) -> None:
+    row = torch.zeros(10)
+    row[7], row[1] = confidence, 1 - confidence
+    digit = Digit(torch.zeros(28, 28, dtype=torch.uint8), (5, 5, 5 + int(width), 15))
+    reading = Reading.of([[digit]], iter([row]), tuple("0123456789"))
+
+    assert reading.verdict() == says
+    assert reading.unsure == reading.digits[0]["unsure"] == ("unsure" in says)
 
 
 def test_other_classes_have_their_names(
@@ -160,7 +235,7 @@ def test_other_classes_have_their_names(
 
     (row,) = rows_of(tmp_path / "table.csv")
     names = Trained.load("best").classes
-    assert list(row) == ["path", "digit", "confidence", *(f"p{name}" for name in names), "digits", "error"]
+    assert list(row) == ["path", "digit", "confidence", "unsure", *(f"p{name}" for name in names), "digits", "error"]
     assert row["digit"] in names
 
 

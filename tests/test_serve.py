@@ -25,12 +25,14 @@ from fastapi import HTTPException
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
 from src.cli.main import main
 from src.data.datasets import DATASETS
+from src.digits import frame
 from src.digits.frame import to_digit
+from src.predict import read
 from src.runs.trained import Trained
 from src.serve import app, limits
 from tests.conftest import Answer, serving
@@ -83,10 +85,53 @@ def test_a_picture_gets_what_the_network_says(client: TestClient, network: Train
     _, (probabilities,) = network.network(seen[None])
     assert response.status_code == 200
     answer = response.json()
-    assert answer["digit"] == int(probabilities.argmax())
-    assert answer["probabilities"] == pytest.approx(probabilities.tolist(), abs=1e-6)
     assert answer["model"] == "MLP 784-256-10, version_0, best"
-    assert torch.equal(picture_of(answer), seen)
+    (digit,) = answer["digits"]
+    assert answer["number"] == str(digit["digit"]) == str(int(probabilities.argmax()))
+    assert digit["probabilities"] == pytest.approx(probabilities.tolist(), abs=1e-6)
+    assert [digit["confidence"], answer["confidence"]] == pytest.approx([float(probabilities.max())] * 2, abs=1e-6)
+    assert digit["box"] == pytest.approx(ImageOps.invert(drawing()).getbbox(), abs=4)
+    assert torch.equal(picture_of(digit), seen)
+
+
+def test_a_number_is_read_as_predict_reads_it(client: TestClient, network: Trained, tmp_path: Path) -> None:
+    page = Image.new("L", (560, 280), 255)
+    page.paste(drawing(), (0, 0))
+    page.paste(drawing().transpose(Image.Transpose.ROTATE_180), (280, 0))
+    page.save(tmp_path / "number.png")
+
+    answer = client.post("/predict", content=(tmp_path / "number.png").read_bytes(), headers=PNG).json()
+    (reading,) = read([tmp_path / "number.png"], network)
+    assert (answer["number"], len(answer["number"])) == (reading.text, 2)
+    assert (answer["unsure"], answer["confidence"]) == (reading.unsure, pytest.approx(reading.least_sure.confidence))
+    for digit, other in zip(answer["digits"], reading.digits, strict=True):
+        assert {**other, "digit": int(other["digit"]), "box": list(other["box"])}.items() <= digit.items()
+
+
+HEIC = {"Content-Type": "image/heic"}
+NEEDS = b"\0\0\0\x1cftypheic"  # how such a file begins
+
+
+def test_heic_without_its_extra_says_what_to_install(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "formats", lambda: ["PNG"])
+    monkeypatch.setattr(frame, "formats", lambda: ["PNG"])
+    response = client.post("/predict", content=NEEDS + bytes(5 * 1024**2), headers=HEIC)
+
+    assert response.status_code == 415
+    assert 'pip install --constraint constraints.txt ".[heic]"' in response.json()["detail"]
+    response = client.post("/predict", content=NEEDS + bytes(limits.LARGEST_HEIC), headers=HEIC)
+    assert (response.status_code, "as image/heic 16 MB" in response.json()["detail"]) == (413, True)
+
+
+def test_heic_is_read_in_the_size_of_a_camera(client: TestClient) -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    page = Image.new("L", (5_000, 4_000), 255)
+    page.paste(drawing((2_000, 2_000)), (1_000, 500))
+    response = client.post("/predict", content=encode(page, "HEIF"), headers=HEIC)
+
+    assert response.status_code == 200
+    (digit,) = response.json()["digits"]
+    assert digit["box"] == pytest.approx([1_530, 930, 2_470, 2_170], abs=80)
 
 
 def test_a_checkpoint_outside_of_a_run_does_not_tell_its_folder(trained: Path, tmp_path: Path) -> None:
@@ -179,7 +224,7 @@ def test_a_mistake_of_ours_stays_inside(network: Trained, monkeypatch: pytest.Mo
     def fail(file: object) -> None:
         raise RuntimeError("/home/somebody/secret")
 
-    monkeypatch.setattr(app, "read_digit", fail)
+    monkeypatch.setattr(app, "read_number", fail)
     with TestClient(app.create_app(network), raise_server_exceptions=False) as client:
         response = client.post("/predict", content=encode(drawing()), headers=PNG)
 

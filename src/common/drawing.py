@@ -75,7 +75,8 @@ def sheet(
     """Draw images, white ink on black, with lines of text below each; a column is as wide as the widest text.
 
     Args:
-        images: ``(N, H, W)`` of any type; the darkest pixel of all is drawn black, the brightest white.
+        images: ``(N, H, W)`` of any type, or ``(N, H, W, 3)`` in colour; the darkest pixel of all is drawn black, the
+            brightest white.
         captions: N times the same number of lines.
         title: The heading.
         notes: Lines below the heading.
@@ -87,7 +88,7 @@ def sheet(
     pixels = images.numpy().astype(np.float32)
     low, high = (pixels.min(), pixels.max()) if pixels.size else (0, 0)
     tiles = ((pixels - low) * (255 / max(high - low, 1e-12))).round().astype(np.uint8)
-    side = images.shape[-1] * scale
+    side = images.shape[2] * scale
     step_x = max(side, text_width([line for caption in captions for line in caption], TEXT)) + 8
     step_y = side + max(map(len, captions), default=0) * (TEXT + 3) + 12
     rows = -(-len(tiles) // columns)

@@ -4,9 +4,11 @@ MNIST fits the ink into 20x20 pixels, keeps its shape, smooths its edges and put
 so it is in all 60,000 training images, to half a pixel (the longest side of 13 of them is 19).
 """
 
+import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +31,11 @@ ENOUGH = 1024  # pixels of each side in which a digit is found and framed
 
 # Pillow asks Ghostscript to run EPS, and reads these others with help of the system or of plugins only
 FORMATS_LEFT_OUT = {"BUFR", "EPS", "GRIB", "HDF5", "WMF"}
+
+NO_PICTURE = "not a picture that Pillow reads"
+NO_HEIC = 'a HEIC picture, which needs pillow-heif: pip install --constraint constraints.txt ".[heic]"'
+HEIF = "HEIF"  # Pillow's name for it
+HEIC_START = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)
 
 # Pillow warns of large pictures; read_digit refuses smaller ones than that
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -64,23 +71,48 @@ def opened(picture: Path | BinaryIO) -> Iterator[BinaryIO]:
         raise DigitError(f"cannot be read ({error.strerror})") from error
 
 
+@cache
+def formats() -> list[str]:
+    """Return the names of the formats that are read; with the extra ``heic`` that of phones too."""
+    Image.init()
+    with suppress(ModuleNotFoundError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    return [name for name in Image.ID if name not in FORMATS_LEFT_OUT]
+
+
+def lacks_heic(start: bytes) -> bool:
+    """Say whether a file that begins so is a HEIC picture, which is not read without its extra."""
+    return bool(HEIC_START.match(start)) and HEIF not in formats()
+
+
+def identify(file: BinaryIO) -> Image.Image:
+    """Return the picture in a file before any of its pixels is decoded.
+
+    Raises:
+        DigitError: If it is none, or too large.
+    """
+    too_large = f"more than {LARGEST} x {LARGEST}"
+    try:
+        image = Image.open(file, formats=formats())
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DigitError(f"{too_large} pixels") from error
+    except Exception as error:  # decoders raise many types for the many ways a file can be damaged
+        file.seek(0)
+        raise DigitError(NO_HEIC if lacks_heic(file.read(12)) else NO_PICTURE) from error
+    if image.width * image.height > LARGEST**2:
+        raise DigitError(f"{image.width} x {image.height} pixels are {too_large}")
+    return image
+
+
 def decode(file: BinaryIO) -> tuple[Image.Image, float]:
     """Return the picture in a file, upright, and how many of the file's pixels one of its pixels is high and wide.
 
     Raises:
         DigitError: If it is none, too large or damaged.
     """
-    too_large = f"more than {LARGEST} x {LARGEST}"
-    if not Image.ID:
-        Image.init()
-    try:
-        image = Image.open(file, formats=[name for name in Image.ID if name not in FORMATS_LEFT_OUT])
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DigitError(f"{too_large} pixels") from error
-    except Exception as error:  # decoders raise many types for the many ways a file can be damaged
-        raise DigitError("not a picture that Pillow reads") from error
-    if image.width * image.height > LARGEST**2:
-        raise DigitError(f"{image.width} x {image.height} pixels are {too_large}")
+    image = identify(file)
     try:
         width = image.width
         image.draft(None, (ENOUGH, ENOUGH))  # a JPEG is decoded at a smaller scale, as coarse as this allows
@@ -104,7 +136,7 @@ def to_digit(image: Image.Image) -> Tensor:
         DigitError: If there is no ink, or a pixel is not a finite number.
     """
     grey = to_grey(image)
-    return torch.from_numpy(np.array(grey) if is_framed(grey) else frame(find_ink(grey)))
+    return torch.from_numpy(np.array(grey) if is_framed(grey) else frame(find_ink(grey)[0]))
 
 
 def is_framed(grey: Image.Image) -> bool:

@@ -7,6 +7,8 @@ from PIL import Image, ImageFilter
 from src.digits.grey import WORKING_SIDE, DigitError, Levels, shrink
 from src.digits.pieces import Pieces, connected_pieces
 
+Box = tuple[int, int, int, int]  # left, top, right and bottom in pixels, the ends exclusive
+
 CLOSE_ENOUGH = 40  # pixels of the ink's longest side in that copy; below, a closer look is taken
 FITTED_SIDE = 32  # of the sample to which the background is fitted
 FITTINGS = 8
@@ -22,8 +24,8 @@ LEAST_SHARE = 0.1  # of the largest piece's pixels has a piece of the digit, suc
 SOFT_EDGE = 2  # pixels around a piece that belong to it
 
 
-def find_ink(grey: Image.Image) -> Levels:
-    """Return the ink's rectangle, 0 = background, 1 = ink; a small one is taken from a closer look.
+def find_ink(grey: Image.Image) -> tuple[Levels, Box]:
+    """Return the ink's rectangle, 0 = background, 1 = ink, and its place; a small one is taken from a closer look.
 
     Raises:
         DigitError: If there is none.
@@ -34,12 +36,13 @@ def find_ink(grey: Image.Image) -> Levels:
     longest = max(bottom - top, right - left)
     factor = max(grey.size) / max(copy.size)
     if factor == 1 or longest >= CLOSE_ENOUGH:
-        return ink[top:bottom, left:right]
+        return ink[top:bottom, left:right], to_box(top, bottom, left, right, factor)
     around = longest // 2 + 2
-    corners = (left - around, top - around, right + around, bottom + around)
+    corners = to_box(top - around, bottom + around, left - around, right + around, factor)
     limits = (grey.width, grey.height) * 2
-    box = [min(max(round(corner * factor), 0), limit) for corner, limit in zip(corners, limits, strict=True)]
-    return find_ink(grey.crop((box[0], box[1], box[2], box[3])))
+    left, top, right, bottom = (min(max(corner, 0), limit) for corner, limit in zip(corners, limits, strict=True))
+    ink, box = find_ink(grey.crop((left, top, right, bottom)))
+    return ink, (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
 
 
 def separate(levels: Levels) -> Levels:
@@ -144,3 +147,8 @@ def bounds(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """Return top, bottom, left and right of what is set."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def to_box(top: int, bottom: int, left: int, right: int, factor: float) -> Box:
+    """Return left, top, right and bottom in a picture that is so many times larger."""
+    return round(left * factor), round(top * factor), round(right * factor), round(bottom * factor)

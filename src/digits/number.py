@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from src.digits.frame import decode, frame, is_framed, opened, to_digit
+from src.digits.frame import decode, frame, is_framed, opened
 from src.digits.grey import DigitError, Levels, shrink, to_grey
-from src.digits.ink import CORE, EDGE, bounds, cut_out, separate
+from src.digits.ink import CORE, EDGE, Box, bounds, cut_out, find_ink, separate, to_box
 from src.digits.pieces import Pieces, connected_pieces
 
 SIDE = 320  # of the copy in which digits are looked for
@@ -20,7 +20,7 @@ LEAST_PIXELS = 8  # of that copy has a piece
 LEAST_HEIGHT, LEAST_WIDTH, LEAST_DIGIT = 0.15, 0.25, 0.4
 MOST_LINES, MOST_DIGITS, WIDEST_GAP = 4, 24, 3  # of one number; the gap in heights of its digits
 
-Box = tuple[int, int, int, int]  # top, bottom, left, right
+Bounds = tuple[int, int, int, int]  # top, bottom, left, right
 
 
 class Digit(NamedTuple):
@@ -32,7 +32,7 @@ class Digit(NamedTuple):
     """
 
     pixels: Tensor
-    box: tuple[int, int, int, int]
+    box: Box
 
 
 def read_number(picture: Path | BinaryIO) -> list[list[Digit]]:
@@ -50,21 +50,22 @@ def read_number(picture: Path | BinaryIO) -> list[list[Digit]]:
     with opened(picture) as file:
         image, factor = decode(file)
     grey = to_grey(image)
-    whole = (0, 0, round(grey.width * factor), round(grey.height * factor))
     if is_framed(grey):
-        return [[Digit(torch.from_numpy(np.array(grey)), whole)]]
+        pixels = np.array(grey)
+        return [[Digit(torch.from_numpy(pixels), to_box(*bounds(pixels > 0), factor))]]
     copy = shrink(grey, SIDE)
     ink = separate(np.asarray(copy, np.float32))
     pieces = connected_pieces(ink > CORE)
     lines = _lines(_group(pieces, ink.shape))
     if max(map(len, lines), default=0) < 2:  # one above the other are parts of one
-        return [[Digit(to_digit(grey), whole)]]
+        single, (left, top, right, bottom) = find_ink(grey)
+        return [[Digit(torch.from_numpy(frame(single)), to_box(top, bottom, left, right, factor))]]
     _refuse_other_than_one_number(lines)
     scale = factor * max(grey.size) / max(copy.size)
     return [[_digit(ink, pieces, *group, scale) for group in line] for line in lines]
 
 
-Group = tuple[Box, list[int]]  # the pieces of one digit, by number, and the box around them
+Group = tuple[Bounds, list[int]]  # the pieces of one digit, by number, and the box around them
 
 
 def _group(pieces: Pieces, shape: tuple[int, ...]) -> list[Group]:
@@ -87,7 +88,7 @@ def _group(pieces: Pieces, shape: tuple[int, ...]) -> list[Group]:
     return [group for group in groups if group[0][1] - group[0][0] >= LEAST_DIGIT * highest]
 
 
-def _is_one_digit(one: Box, other: Box) -> bool:
+def _is_one_digit(one: Bounds, other: Bounds) -> bool:
     """Say whether two boxes are of one digit: one lies above the other, close to it, or within its width."""
     overlap = min(one[3], other[3]) - max(one[2], other[2])
     narrow = min(one[3] - one[2], other[3] - other[2])
@@ -98,7 +99,7 @@ def _is_one_digit(one: Box, other: Box) -> bool:
     return overlap > 0.3 * narrow and gap < 0.25 * tall and short < 0.6 * tall
 
 
-def _around(one: Box, other: Box) -> Box:
+def _around(one: Bounds, other: Bounds) -> Bounds:
     return min(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), max(one[3], other[3])
 
 
@@ -127,10 +128,9 @@ def _refuse_other_than_one_number(lines: list[list[Group]]) -> None:
         raise DigitError(f"{len(boxes)} pieces that look like digits, not one number")
 
 
-def _digit(ink: Levels, pieces: Pieces, box: Box, numbers: list[int], scale: float) -> Digit:
+def _digit(ink: Levels, pieces: Pieces, box: Bounds, numbers: list[int], scale: float) -> Digit:
     chosen: npt.NDArray[np.bool_] = np.zeros(len(pieces.areas), bool)
     chosen[numbers] = True
     part = cut_out(ink, pieces, chosen)
     top, bottom, left, right = bounds(part > EDGE)
-    pixels = torch.from_numpy(frame(part[top:bottom, left:right]))
-    return Digit(pixels, (round(box[2] * scale), round(box[0] * scale), round(box[3] * scale), round(box[1] * scale)))
+    return Digit(torch.from_numpy(frame(part[top:bottom, left:right])), to_box(*box, scale))

@@ -1,11 +1,15 @@
-"""What a network makes of a picture of a number, for a table and for people."""
+"""What a network makes of a picture of a number, for programs and for people."""
 
-import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from src.digits.number import Digit
+
+SURE = 0.9  # of validation's answers below that confidence three in ten or more are wrong: benchmarks/digits.py
+WIDE = 1.3  # times as wide as high are 2 % of MNIST's digits, and half of the pairs that touch each other
 
 
 @dataclass(frozen=True)
@@ -27,20 +31,39 @@ class Answer:
         """The probability of the answer."""
         return max(self.probabilities)
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether these may be several digits that touch each other."""
+        left, top, right, bottom = self.digit.box
+        return right - left > WIDE * (bottom - top)
+
+    @property
+    def unsure(self) -> bool:
+        """Whether people should look at it themselves."""
+        return self.confidence < SURE or self.is_wide
+
 
 @dataclass(frozen=True)
 class Reading:
     """What the network makes of a picture.
 
     Attributes:
-        path: The picture's file.
         lines: The answers in each line, from left to right; none if the picture was not read.
         error: Why it was not read, or nothing.
     """
 
-    path: Path
     lines: list[list[Answer]]
     error: str = ""
+
+    @classmethod
+    def of(cls, lines: list[list[Digit]], probabilities: Iterator[Tensor], classes: Sequence[str]) -> "Reading":
+        """Join the digits of a picture, in lines, with what the network says of each, in the same order."""
+
+        def answer(digit: Digit) -> Answer:
+            row = next(probabilities)
+            return Answer(classes[int(row.argmax())], row.tolist(), digit)
+
+        return cls([[answer(digit) for digit in line] for line in lines])
 
     @property
     def answers(self) -> list[Answer]:
@@ -57,26 +80,29 @@ class Reading:
         """The answer that is most likely wrong."""
         return min(self.answers, key=lambda answer: answer.confidence)
 
-    def row(self, classes: int) -> list[Any]:
-        """Return it as a row of the table: the probabilities are those of a single digit."""
-        if self.error:
-            return [self.path, "", "", *[""] * classes, "", self.error]
-        is_single = len(self.answers) == 1
-        figures = [f"{value:.6f}" for value in self.answers[0].probabilities] if is_single else [""] * classes
-        digits = [
-            {"digit": answer.name, "confidence": round(answer.confidence, 6), "box": answer.digit.box}
+    @property
+    def unsure(self) -> bool:
+        """Whether one of its answers is."""
+        return any(answer.unsure for answer in self.answers)
+
+    @property
+    def digits(self) -> list[dict[str, Any]]:
+        """The answers as plain values."""
+        return [
+            {
+                "digit": answer.name,
+                "confidence": round(answer.confidence, 6),
+                "unsure": answer.unsure,
+                "box": answer.digit.box,
+            }
             for answer in self.answers
         ]
-        return [self.path, self.text, f"{self.least_sure.confidence:.6f}", *figures, json.dumps(digits), ""]
 
     def verdict(self) -> str:
         """Return it as people read it."""
         if self.error:
             return f"-      {self.error}"
         least = f" (least sure of the {self.least_sure.name})" if len(self.answers) > 1 else ""
-        return f"{self.text:<5}  {self.least_sure.confidence:.1%}{least}"
-
-
-def printable(path: Path) -> str:
-    """Return a path that any terminal shows, even where its bytes are no text."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+        touching = ": wide as digits that touch" if any(answer.is_wide for answer in self.answers) else ""
+        unsure = f", unsure{touching}" if self.unsure else ""
+        return f"{self.text:<5}  {self.least_sure.confidence:.1%}{least}{unsure}"

@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import torch
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse
@@ -14,17 +15,18 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from torch import nn
+from torch import Tensor, nn
 
 from src.common.drawing import to_png
 from src.common.errors import RunError
-from src.digits.frame import read_digit
 from src.digits.grey import DigitError
+from src.digits.number import read_number
+from src.digits.reading import Reading
 from src.runs.folder import Run
 from src.runs.trained import Trained
 from src.serve.limits import TYPES, check_picture, read_body
 
-DESCRIPTION = "A network trained on MNIST reads the digit in a picture."
+DESCRIPTION = "A network trained on MNIST reads the digit or the number in a picture."
 PAGE = Path(__file__).parent / "page"
 HEADERS = {
     # everything comes from here; the picture that the network sees is a data: URL, as are Swagger UI's icons
@@ -36,13 +38,25 @@ HEADERS = {
 }
 
 
+class Digit(BaseModel):
+    """What the network says about a digit."""
+
+    digit: int = Field(ge=0, le=9, description="The most probable digit.", examples=[7])
+    confidence: float = Field(description="Its probability.")
+    unsure: bool = Field(description="Whether people should look at it: little confidence, or as wide as two digits.")
+    box: list[int] = Field(min_length=4, max_length=4, description="Left, top, right and bottom in the picture.")
+    probabilities: list[float] = Field(min_length=10, max_length=10, description="Of the digits 0 to 9; they sum to 1.")
+    picture: str = Field(description="What the network saw: 28x28 grey pixels, as the data URL of a PNG.")
+
+
 class Answer(BaseModel):
     """What the network says about a picture."""
 
-    digit: int = Field(ge=0, le=9, description="The most probable digit.", examples=[7])
-    probabilities: list[float] = Field(min_length=10, max_length=10, description="Of the digits 0 to 9; they sum to 1.")
+    number: str = Field(description="The digits as they are read, lines parted by a slash.", examples=["7", "123/45"])
+    confidence: float = Field(description="That of the digit that is least sure.")
+    unsure: bool = Field(description="Whether one of its digits is.")
+    digits: list[Digit] = Field(description="In reading order.")
     model: str = Field(description="The network and its run.", examples=["MLP 784-256-10, version_0, best"])
-    picture: str = Field(description="What the network saw: 28x28 grey pixels, as the data URL of a PNG.")
 
 
 class Health(BaseModel):
@@ -66,9 +80,9 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     code: {"model": Refusal, "description": meaning}
     for code, meaning in (
         (408, "The body took too long"),
-        (413, "More than 4 MB, or more than 4,096 pixels wide or high"),
+        (413, "More than 4 MB, or more than 4,096 pixels wide or high; HEIC: 16 MB, 8,192 pixels"),
         (415, "Not a picture, or none of these formats"),
-        (422, "A damaged picture, or no digit in it"),
+        (422, "A damaged picture, no digit in it, or more than a number"),
         (500, "A network that cannot answer, or a mistake of the server's own"),
         (503, "The server is ending"),
     )
@@ -108,9 +122,9 @@ def create_app(trained: Trained) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     app.mount("/page", StaticFiles(directory=PAGE))
 
-    @app.post("/predict", responses=REFUSALS, openapi_extra={"requestBody": BODY}, summary="Read a digit")
+    @app.post("/predict", responses=REFUSALS, openapi_extra={"requestBody": BODY}, summary="Read a number")
     async def predict(request: Request) -> Answer:
-        """Send a picture of one digit as the body: any size, dark on light or light on dark, centred or not."""
+        """Send a picture of a digit or a number as the body: of any size, dark on light or light on dark."""
         body = await read_body(request)
         return await to_thread.run_sync(answer, trained, model, body, limiter=threads)
 
@@ -143,19 +157,25 @@ def answer(trained: Trained, model: str, body: bytes) -> Answer:
     """
     check_picture(body)
     try:
-        image = read_digit(BytesIO(body))
+        lines = read_number(BytesIO(body))
     except DigitError as error:
         raise HTTPException(422, f"This picture cannot be read: {error}.") from None
     try:
-        _, (probabilities,) = trained.answer(image[None])
+        _, probabilities = trained.answer(torch.stack([digit.pixels for line in lines for digit in line]))
     except RunError:  # its sentence names the file, which is nobody else's business
         raise HTTPException(500, "The network's logits are not finite: start the server with another one.") from None
-    return Answer(
-        digit=int(probabilities.argmax()),
-        probabilities=probabilities.tolist(),
-        model=model,
-        picture=f"data:image/png;base64,{base64.b64encode(to_png(image.numpy())).decode()}",
-    )
+    reading = Reading.of(lines, iter(probabilities), trained.classes)
+    digits = [
+        Digit(**plain, probabilities=answer.probabilities, picture=data_url(answer.digit.pixels))
+        for plain, answer in zip(reading.digits, reading.answers, strict=True)
+    ]
+    least = reading.least_sure.confidence
+    return Answer(number=reading.text, confidence=least, unsure=reading.unsure, digits=digits, model=model)
+
+
+def data_url(pixels: Tensor) -> str:
+    """Return a picture as text that a browser shows."""
+    return f"data:image/png;base64,{base64.b64encode(to_png(pixels.numpy())).decode()}"
 
 
 def name_of(trained: Trained) -> str:

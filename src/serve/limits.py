@@ -7,17 +7,20 @@ from fastapi import HTTPException, Request
 from PIL import Image
 from starlette.requests import ClientDisconnect
 
-LARGEST_BODY = 4 * 1024**2  # bytes
-LARGEST = 4096  # pixels of a picture's width and height
+from src.digits.frame import HEIF, NO_HEIC, formats, lacks_heic
+
+LARGEST_BODY, LARGEST_HEIC = 4 * 1024**2, 16 * 1024**2  # bytes; most browsers cannot make HEIC any smaller
+LARGEST = 4096  # pixels of a picture's width and height, which HEIC, straight from a camera, may double
 BODY_SECONDS = 30
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
-TYPES = (*FORMATS.values(), "application/octet-stream")
+HEIC_TYPES = ("image/heic", "image/heif")
+TYPES = (*FORMATS.values(), *HEIC_TYPES, "application/octet-stream")
 """What Pillow may open here, and how a request may call it: other formats start programs (EPS) or are rare."""
 
 WRONG_TYPE = f"Send the picture itself as the body, with its Content-Type: {', '.join(TYPES)}."
-TOO_LARGE = f"A picture may have at most {LARGEST_BODY // 1024**2} MB."
+TOO_LARGE = f"A picture may have at most {LARGEST_BODY // 1024**2} MB, as image/heic {LARGEST_HEIC // 1024**2} MB."
 TOO_WIDE = f"A picture may have at most {LARGEST:,} x {LARGEST:,} pixels."
-UNKNOWN = f"This is no picture that can be read here: send {', '.join(FORMATS)}."
+UNKNOWN = f"This is no picture that can be read here: send {', '.join(FORMATS)} or HEIC."
 
 
 async def read_body(request: Request) -> bytes:
@@ -30,14 +33,15 @@ async def read_body(request: Request) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in TYPES:
         raise HTTPException(415, WRONG_TYPE)
+    most = LARGEST_HEIC if kind in HEIC_TYPES else LARGEST_BODY
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > LARGEST_BODY:
+    if declared.isdecimal() and int(declared) > most:
         raise HTTPException(413, TOO_LARGE)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
-                if len(body) + len(chunk) > LARGEST_BODY:  # whatever the header said
+                if len(body) + len(chunk) > most:  # whatever the header said
                     raise HTTPException(413, TOO_LARGE)
                 body += chunk
     except TimeoutError:
@@ -56,11 +60,11 @@ def check_picture(body: bytes) -> None:
         HTTPException: 415 if it is no picture, 413 if it has too many pixels.
     """
     try:
-        with Image.open(BytesIO(body), formats=tuple(FORMATS)) as picture:
-            width, height = picture.size
+        with Image.open(BytesIO(body), formats=[name for name in (*FORMATS, HEIF) if name in formats()]) as picture:
+            side, largest = max(picture.size), LARGEST * (1 + (picture.format == HEIF))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise HTTPException(413, TOO_WIDE) from None
     except Exception:  # Pillow raises many types for the many ways in which a header can be damaged
-        raise HTTPException(415, UNKNOWN) from None
-    if max(width, height) > LARGEST:
+        raise HTTPException(415, f"This is {NO_HEIC}." if lacks_heic(body) else UNKNOWN) from None
+    if side > largest:
         raise HTTPException(413, TOO_WIDE)

@@ -53,6 +53,20 @@ def test_each_digit_has_its_box_in_the_pictures_pixels() -> None:
     assert second.box == pytest.approx((1320, 120, 1320 + width, 120 + height), abs=12)
 
 
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_single_digit_has_its_box_too(times: int) -> None:
+    """Far from the middle and small, so that a closer look is taken."""
+    image = Image.new("L", (900, 700), 0)
+    image.paste(drawn().crop(drawn().getbbox()), (600, 100))
+    image = paper(image).resize((900 * times, 700 * times))
+    width, height = drawn().crop(drawn().getbbox()).size
+
+    box = [times * corner for corner in (600, 100, 600 + width, 100 + height)]
+    for kind in ("PNG", "JPEG"):
+        ((digit,),) = read_number(in_file(image, kind))
+        assert digit.box == pytest.approx(box, abs=4 * times)
+
+
 def five_in_two_pieces() -> Image.Image:
     image = Image.new("L", (220, 200), 0)
     pen = ImageDraw.Draw(image)

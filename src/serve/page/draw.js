@@ -5,7 +5,7 @@ const SENT = 280; // pixels of a side of the picture that is sent
 
 const canvas = document.querySelector("canvas");
 const [undoButton, clearButton] = document.querySelectorAll("button");
-const [digit, sure, picture, bars, spoken, model] = ["digit", "sure", "picture", "bars", "spoken", "model"].map(
+const [digit, sure, pictures, bars, spoken, model] = ["digit", "sure", "pictures", "bars", "spoken", "model"].map(
   (id) => document.getElementById(id),
 );
 const sent = document.createElement("canvas");
@@ -45,9 +45,16 @@ function paint(context, side, colour) {
 function refresh() {
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, canvas.width, canvas.height);
-  paint(context, canvas.width, getComputedStyle(canvas).color);
-  document.querySelector(".hint").hidden = strokes.length > 0;
-  undoButton.disabled = clearButton.disabled = strokes.length === 0;
+  if (photo) showPhoto(context, canvas.width);
+  else paint(context, canvas.width, getComputedStyle(canvas).color);
+  const hint = document.querySelector(".hint");
+  hint.textContent = photo?.name ?? "Draw here";
+  hint.hidden = Boolean(photo?.image || strokes.length);
+  undoButton.disabled = clearButton.disabled = isEmpty();
+}
+
+function isEmpty() {
+  return !photo && strokes.length === 0;
 }
 
 function photograph() {
@@ -63,26 +70,44 @@ function percent(share) {
 }
 
 function show(answer, message) {
-  const share = answer?.probabilities ?? Array(10).fill(0);
+  const digits = answer?.digits ?? [];
+  const least = digits.reduce((least, other) => (other.confidence < least.confidence ? other : least), digits[0]);
+  const share = least?.probabilities ?? Array(10).fill(0);
   [...bars.children].forEach((item, number) => {
     item.querySelector(".bar").style.setProperty("--share", share[number]);
     item.querySelector(".value").textContent = share[number] < 0.005 ? "" : percent(share[number]);
     item.setAttribute("aria-label", `${number}: ${percent(share[number])} %`);
-    item.classList.toggle("best", number === answer?.digit);
+    item.classList.toggle("best", number === least?.digit);
   });
-  digit.textContent = answer?.digit ?? "–";
-  sure.textContent = message ?? `${percent(share[answer.digit])}\u00a0%\u00a0sure`;
-  picture.hidden = !answer;
-  if (answer) picture.src = answer.picture;
+  digit.textContent = answer?.number ?? "–";
+  digit.style.setProperty("--length", digit.textContent.length);
+  sure.textContent = message ?? describe(answer, least);
+  pictures.style.setProperty("--columns", Math.ceil(Math.sqrt(digits.length)));
+  pictures.replaceChildren(
+    ...digits.map(({ picture, digit }) =>
+      Object.assign(new Image(), { src: picture, alt: `The 28x28 pixels that the network reads as ${digit}` }),
+    ),
+  );
   // only the last word: an answer to an earlier state of the paper is soon followed by another
-  if (!stroke && !changed) spoken.textContent = answer ? `${answer.digit}, ${sure.textContent}` : message;
+  if (!stroke && !changed) spoken.textContent = answer ? `${answer.number}, ${sure.textContent}` : message;
+}
+
+function describe({ digits, unsure }, { digit, confidence }) {
+  const which = digits.length > 1 ? ` of\u00a0the\u00a0${digit}` : "";
+  const share = `${percent(confidence)}\u00a0%`;
+  return unsure ? `unsure${which}, ${share}` : which ? `least sure${which}, ${share}` : `${share}\u00a0sure`;
 }
 
 async function ask() {
-  const signal = AbortSignal.timeout(10_000);
-  const response = await fetch("predict", { method: "POST", body: await photograph(), signal });
+  const asked = photo;
+  const signal = AbortSignal.timeout(asked ? 60_000 : 10_000);
+  const [body, type] = asked ? [asked.body, asked.type] : [await photograph(), "image/png"];
+  const response = await fetch("predict", { method: "POST", body, headers: { "Content-Type": type }, signal });
   const answer = await response.json();
-  if (strokes.length) response.ok ? show(answer) : show(null, answer.detail);
+  if (isEmpty() || asked !== photo) return;
+  if (asked) asked.digits = answer.digits ?? [];
+  response.ok ? show(answer) : show(null, answer.detail);
+  refresh();
 }
 
 // one request at a time, the next one with whatever has been drawn by then
@@ -93,21 +118,22 @@ async function change() {
   asking = true;
   while (changed) {
     changed = false;
-    if (!strokes.length) show(null, "Nothing drawn yet");
+    if (isEmpty()) show(null, "Nothing drawn yet");
     else await ask().catch(() => show(null, "The server does not answer"));
   }
   asking = false;
 }
 
 function undo() {
-  stroke = null;
+  stroke = photo = null;
   strokes.pop();
   change();
 }
 
-function clear() {
+function clear(next = null) {
   stroke = null;
   strokes.length = 0;
+  photo = next;
   change();
 }
 
@@ -121,6 +147,7 @@ canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
   stroke = Object.assign([place(event)], { pointer: event.pointerId });
   strokes.push(stroke);
+  photo = null;
   change();
 });
 canvas.addEventListener("pointermove", (event) => {
@@ -138,7 +165,7 @@ for (const end of ["pointerup", "pointercancel"]) {
 }
 
 undoButton.addEventListener("click", undo);
-clearButton.addEventListener("click", clear);
+clearButton.addEventListener("click", () => clear());
 document.addEventListener("keydown", (event) => {
   if (event.key.toLowerCase() === "z" && !event.altKey && !event.shiftKey) undo();
   else if (event.key === "Escape") clear();
@@ -146,11 +173,11 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+show(null, "Nothing drawn yet");
 new ResizeObserver(() => {
   canvas.width = canvas.height = Math.round(canvas.clientWidth * devicePixelRatio);
   refresh();
 }).observe(canvas);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
 
-show(null, "Nothing drawn yet");
 fetch("health").then((response) => response.json()).then((health) => (model.textContent = health.model)).catch(() => {});

@@ -1,12 +1,15 @@
 """The ink in a picture of a digit: what differs from a background that may be shaded and noisy."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from src.digits.grey import WORKING_SIDE, DigitError, Levels, shrink
 from src.digits.pieces import Pieces, connected_pieces
 
+Counts = npt.NDArray[np.intp]  # of each level from 0 to 255
 Box = tuple[int, int, int, int]  # left, top, right and bottom in pixels, the ends exclusive
 
 CLOSE_ENOUGH = 40  # pixels of the ink's longest side in that copy; below, a closer look is taken
@@ -24,17 +27,45 @@ LEAST_SHARE = 0.1  # of the largest piece's pixels has a piece of the digit, suc
 SOFT_EDGE = 2  # pixels around a piece that belong to it
 
 
-def find_ink(grey: Image.Image) -> tuple[Levels, Box]:
-    """Return the ink's rectangle, 0 = background, 1 = ink, and its place; a small one is taken from a closer look.
+class Look(NamedTuple):
+    """What is seen in a copy of a picture.
+
+    Attributes:
+        ink: How much of each pixel is ink, ``(H, W)``, from 0 to 1.
+        pieces: The connected pieces of it.
+        factor: How many pixels of the picture one of the copy is high and wide.
+    """
+
+    ink: Levels
+    pieces: Pieces
+    factor: float
+
+
+def look(grey: Image.Image, side: int) -> Look:
+    """Look for ink in a copy of a picture with at most this side.
 
     Raises:
         DigitError: If there is none.
     """
-    copy = shrink(grey, WORKING_SIDE)
-    ink = _without_residue(separate(np.asarray(copy, np.float32)))
+    copy = shrink(grey, side)
+    ink = separate(np.asarray(copy, np.float32))
+    return Look(ink, connected_pieces(ink > CORE), max(grey.size) / max(copy.size))
+
+
+def find_ink(grey: Image.Image, seen: Look | None = None) -> tuple[Levels, Box]:
+    """Return the ink's rectangle, 0 = background, 1 = ink, and its place; a small one is taken from a closer look.
+
+    Args:
+        grey: The picture.
+        seen: A look at it with ``WORKING_SIDE``, if that was taken before.
+
+    Raises:
+        DigitError: If there is none.
+    """
+    seen = seen or look(grey, WORKING_SIDE)
+    ink, factor = _without_residue(seen), seen.factor
     top, bottom, left, right = bounds(ink > EDGE)
     longest = max(bottom - top, right - left)
-    factor = max(grey.size) / max(copy.size)
     if factor == 1 or longest >= CLOSE_ENOUGH:
         return ink[top:bottom, left:right], to_box(top, bottom, left, right, factor)
     around = longest // 2 + 2
@@ -52,19 +83,20 @@ def separate(levels: Levels) -> Levels:
         DigitError: If nothing differs enough from the background.
     """
     ink = levels - _background(levels)
-    if (ink**3).sum() < 0:  # few pixels differ by much, on the ink's side
+    if (ink * ink * ink).sum() < 0:  # few pixels differ by much, on the ink's side
         ink = -ink
     highest = float(ink.max())
-    noise = 1.4826 * float(np.median(np.abs(ink[ink <= highest / 2])))
+    some = ink[sample(ink.shape, WORKING_SIDE)]
+    noise = 1.4826 * float(np.median(np.abs(some[some <= highest / 2])))
     if highest < max(LEAST_CONTRAST, LEAST_SIGNAL * noise):
         raise DigitError("no ink found")
     full, floor = float(ink[ink > highest / 2].mean()), NOISE_FLOOR * noise
     return np.asarray(np.clip((ink - floor) / (full - floor), 0, 1), np.float32)
 
 
-def _without_residue(ink: Levels) -> Levels:
+def _without_residue(seen: Look) -> Levels:
     """Leave out what is not the digit: small pieces, and those at the edge (paper's end, lines, a form's frame)."""
-    pieces = connected_pieces(ink > CORE)
+    ink, pieces, _ = seen
     top, bottom, left, right = pieces.boxes.T
     inside = (top > 0) & (bottom < ink.shape[0]) & (left > 0) & (right < ink.shape[1])
     # a digit that was cut out closely touches the edge itself, and is far larger than what is inside
@@ -77,47 +109,60 @@ def _without_residue(ink: Levels) -> Levels:
 def cut_out(ink: Levels, pieces: Pieces, chosen: npt.NDArray[np.bool_]) -> Levels:
     """Return the ink of some pieces, ``(N,)``, with the soft edge around them, and 0 elsewhere."""
     kept = np.append(chosen, False)[pieces.labels]
-    around = np.asarray(Image.fromarray(kept.astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * SOFT_EDGE + 1)))
-    return np.where(around > 0, ink, np.float32(0))
+    height, width = kept.shape
+    shifts = range(2 * SOFT_EDGE + 1)  # ten times as fast as Pillow's MaxFilter
+    kept = np.pad(kept, SOFT_EDGE)
+    kept = np.logical_or.reduce([kept[down : down + height] for down in shifts])
+    kept = np.logical_or.reduce([kept[:, right : right + width] for right in shifts])
+    return np.where(kept, ink, np.float32(0))
 
 
 def _background(levels: Levels) -> Levels:
     """Fit a quadratic surface to the background, and not to the ink: light may come from one side."""
-    height, width = levels.shape
-    if (ground := _ground_of_two(levels)) is not None:
+    counts = np.bincount(levels.ravel().astype(np.intp), minlength=256)
+    if (ground := _ground_of_two(levels, counts)) is not None:
         return np.full_like(levels, ground)
-    level = np.median(levels)
-    if (levels == level).mean() > 0.5:  # drawn, not photographed
+    level = _median(counts)
+    if counts[level] > 0.5 * levels.size:  # drawn, not photographed
         return np.full_like(levels, level)
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None].repeat(width, axis=1)
-    x = np.linspace(-1, 1, width, dtype=np.float32)[None].repeat(height, axis=0)
-    terms = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=-1)
-    every = (slice(None, None, -(-height // FITTED_SIDE)), slice(None, None, -(-width // FITTED_SIDE)))
-    some, values = terms[every].reshape(-1, 6), levels[every].ravel()
-    rim = np.abs(some[:, 1:3]).max(axis=1) >= RIM
-    fit, share = _fit(some, values, rim)
+    y, x = (np.linspace(-1, 1, length, dtype=np.float32) for length in levels.shape)
+    every = sample(levels.shape, FITTED_SIDE)
+    some_y, some_x = (some.ravel() for some in np.meshgrid(y[every[0]], x[every[1]], indexing="ij"))
+    terms = np.stack([np.ones_like(some_x), some_x, some_y, some_x * some_y, some_x**2, some_y**2], axis=-1)
+    values = levels[every].ravel()
+    fit, share = _fit(terms, values, np.maximum(np.abs(some_x), np.abs(some_y)) >= RIM)
     if share < 0.5:  # the ink was cut out so closely that the rim is ink
-        fit, _ = _fit(some, values, np.abs(values - level) <= np.median(np.abs(values - level)))
-    return np.asarray(terms @ fit, np.float32)
+        fit, _ = _fit(terms, values, np.abs(values - level) <= np.median(np.abs(values - level)))
+    rows, slopes = fit[0] + fit[2] * y + fit[5] * y**2, fit[1] + fit[3] * y
+    return np.asarray(rows[:, None] + slopes[:, None] * x + fit[4] * x**2, np.float32)
 
 
-def _ground_of_two(levels: Levels) -> float | None:
+def sample(shape: tuple[int, ...], side: int) -> tuple[slice, ...]:
+    """Return which pixels to take for at most so many in each direction."""
+    return tuple(slice(None, None, -(-length // side)) for length in shape)
+
+
+def _median(counts: Counts) -> int:
+    return int(np.searchsorted(counts.cumsum(), counts.sum() / 2))
+
+
+def _ground_of_two(levels: Levels, counts: Counts) -> int | None:
     """Return the level of the background where ink is a large part of a picture, cut out closely; else None.
 
     Such levels are of two kinds, which Otsu's threshold (1979) parts, and the background has more of the rim.
     """
-    counts = np.bincount(levels.ravel().astype(np.intp), minlength=256).astype(np.float64)
     share, first = counts.cumsum() / levels.size, (counts * np.arange(256)).cumsum() / levels.size
-    mean, variance = first[-1], levels.var()
+    mean = first[-1]
+    variance = counts @ (np.arange(256) - mean) ** 2 / levels.size
     with np.errstate(divide="ignore", invalid="ignore"):
         between = np.nan_to_num((mean * share - first) ** 2 / (share * (1 - share)))
     threshold = int(between.argmax())
-    dark = levels <= threshold
-    rim = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
-    ground = dark if rim.mean() > dark.mean() else ~dark
-    if between[threshold] < TWO_KINDS * variance or not LEAST_GROUND <= ground.mean() <= 1 - MUCH_INK:
+    dark = np.arange(256) <= threshold
+    rim = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]]) <= threshold
+    ground = counts * (dark if rim.mean() > share[threshold] else ~dark)
+    if between[threshold] < TWO_KINDS * variance or not LEAST_GROUND <= ground.sum() / levels.size <= 1 - MUCH_INK:
         return None
-    return float(np.median(levels[ground]))
+    return _median(ground)
 
 
 def _fit(terms: Levels, values: Levels, first: npt.NDArray[np.bool_]) -> tuple[Levels, float]:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from src.digits.frame import decode, frame, is_framed, opened
-from src.digits.grey import DigitError, Levels, shrink, to_grey
-from src.digits.ink import CORE, EDGE, Box, bounds, cut_out, find_ink, separate, to_box
-from src.digits.pieces import Pieces, connected_pieces
+from src.digits.grey import WORKING_SIDE, DigitError, to_grey
+from src.digits.ink import CLOSE_ENOUGH, EDGE, Box, Look, bounds, cut_out, find_ink, look, to_box
 
-SIDE = 320  # of the copy in which digits are looked for
+SIDE = 320  # of the copy in which several digits are looked for
+NARROW = 0.9  # of its height, at most, is a single digit wide that needs no closer look
 LEAST_PIXELS = 8  # of that copy has a piece
 # a piece of a digit is so tall or wide, as parts of the tallest piece's height; a digit is so tall
 LEAST_HEIGHT, LEAST_WIDTH, LEAST_DIGIT = 0.15, 0.25, 0.4
@@ -53,23 +53,34 @@ def read_number(picture: Path | BinaryIO) -> list[list[Digit]]:
     if is_framed(grey):
         pixels = np.array(grey)
         return [[Digit(torch.from_numpy(pixels), to_box(*bounds(pixels > 0), factor))]]
-    copy = shrink(grey, SIDE)
-    ink = separate(np.asarray(copy, np.float32))
-    pieces = connected_pieces(ink > CORE)
-    lines = _lines(_group(pieces, ink.shape))
+    seen = look(grey, WORKING_SIDE)
+    lines = _lines(_group(seen))
+    if seen.factor > 1 and _may_be_several(lines):
+        closer = look(grey, SIDE)
+        lines = _lines(_group(closer))
+    else:
+        closer = seen
     if max(map(len, lines), default=0) < 2:  # one above the other are parts of one
-        single, (left, top, right, bottom) = find_ink(grey)
-        return [[Digit(torch.from_numpy(frame(single)), to_box(top, bottom, left, right, factor))]]
+        ink, (left, top, right, bottom) = find_ink(grey, seen)
+        return [[Digit(torch.from_numpy(frame(ink)), to_box(top, bottom, left, right, factor))]]
     _refuse_other_than_one_number(lines)
-    scale = factor * max(grey.size) / max(copy.size)
-    return [[_digit(ink, pieces, *group, scale) for group in line] for line in lines]
+    return [[_digit(closer, *group, factor) for group in line] for line in lines]
 
 
 Group = tuple[Bounds, list[int]]  # the pieces of one digit, by number, and the box around them
 
 
-def _group(pieces: Pieces, shape: tuple[int, ...]) -> list[Group]:
+def _may_be_several(lines: list[list[Group]]) -> bool:
+    """Say whether a closer look may find more digits: there are some, or one that is wide or small, or none."""
+    if len(lines) != 1 or len(lines[0]) != 1:
+        return True
+    (((top, bottom, left, right), _),) = lines[0]
+    return right - left > NARROW * (bottom - top) or bottom - top < CLOSE_ENOUGH
+
+
+def _group(seen: Look) -> list[Group]:
     """Join the pieces that are one digit: one above the other, such as a 5 and its bar."""
+    pieces, shape = seen.pieces, seen.ink.shape
     top, bottom, left, right = pieces.boxes.T
     inside = (top > 0) & (bottom < shape[0]) & (left > 0) & (right < shape[1]) & (pieces.areas >= LEAST_PIXELS)
     if not inside.any():
@@ -128,9 +139,9 @@ def _refuse_other_than_one_number(lines: list[list[Group]]) -> None:
         raise DigitError(f"{len(boxes)} pieces that look like digits, not one number")
 
 
-def _digit(ink: Levels, pieces: Pieces, box: Bounds, numbers: list[int], scale: float) -> Digit:
-    chosen: npt.NDArray[np.bool_] = np.zeros(len(pieces.areas), bool)
+def _digit(seen: Look, box: Bounds, numbers: list[int], factor: float) -> Digit:
+    chosen: npt.NDArray[np.bool_] = np.zeros(len(seen.pieces.areas), bool)
     chosen[numbers] = True
-    part = cut_out(ink, pieces, chosen)
+    part = cut_out(seen.ink, seen.pieces, chosen)
     top, bottom, left, right = bounds(part > EDGE)
-    return Digit(torch.from_numpy(frame(part[top:bottom, left:right])), to_box(*box, scale))
+    return Digit(torch.from_numpy(frame(part[top:bottom, left:right])), to_box(*box, seen.factor * factor))

@@ -7,6 +7,7 @@ from PIL import Image
 Levels = npt.NDArray[np.float32]
 
 WORKING_SIDE = 112  # of the copy in which colours and ink are looked for
+CLOSER_SIDE = 320  # of that in which several digits and thin strokes are
 LARGEST_SPREAD = 128  # of 255 between the levels of ink that has no ground; with more it is a picture
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from src.digits.grey import WORKING_SIDE, DigitError, Levels, shrink
+from src.digits.grey import CLOSER_SIDE, WORKING_SIDE, DigitError, Levels, shrink
 from src.digits.pieces import Pieces, connected_pieces
 
 Counts = npt.NDArray[np.intp]  # of each level from 0 to 255
@@ -48,7 +48,12 @@ def look(grey: Image.Image, side: int) -> Look:
         DigitError: If there is none.
     """
     copy = shrink(grey, side)
-    ink = separate(np.asarray(copy, np.float32))
+    try:
+        ink = separate(np.asarray(copy, np.float32))
+    except DigitError:
+        if side >= min(CLOSER_SIDE, max(grey.size)):
+            raise
+        return look(grey, CLOSER_SIDE)  # thin strokes may have vanished in so small a copy
     return Look(ink, connected_pieces(ink > CORE), max(grey.size) / max(copy.size))
 
 

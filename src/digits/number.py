@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from src.digits.frame import decode, frame, is_framed, opened
-from src.digits.grey import WORKING_SIDE, DigitError, to_grey
+from src.digits.grey import CLOSER_SIDE, WORKING_SIDE, DigitError, to_grey
 from src.digits.ink import CLOSE_ENOUGH, EDGE, Box, Look, bounds, cut_out, find_ink, look, to_box
 
-SIDE = 320  # of the copy in which several digits are looked for
 NARROW = 0.9  # of its height, at most, is a single digit wide that needs no closer look
-LEAST_PIXELS = 8  # of that copy has a piece
+LEAST_PIXELS = 8  # of a copy has a piece
 # a piece of a digit is so tall or wide, as parts of the tallest piece's height; a digit is so tall
 LEAST_HEIGHT, LEAST_WIDTH, LEAST_DIGIT = 0.15, 0.25, 0.4
 MOST_LINES, MOST_DIGITS, WIDEST_GAP = 4, 24, 3  # of one number; the gap in heights of its digits
@@ -53,13 +52,11 @@ def read_number(picture: Path | BinaryIO) -> list[list[Digit]]:
     if is_framed(grey):
         pixels = np.array(grey)
         return [[Digit(torch.from_numpy(pixels), to_box(*bounds(pixels > 0), factor))]]
-    seen = look(grey, WORKING_SIDE)
+    seen = closer = look(grey, WORKING_SIDE)
     lines = _lines(_group(seen))
     if seen.factor > 1 and _may_be_several(lines):
-        closer = look(grey, SIDE)
+        closer = look(grey, CLOSER_SIDE)
         lines = _lines(_group(closer))
-    else:
-        closer = seen
     if max(map(len, lines), default=0) < 2:  # one above the other are parts of one
         ink, (left, top, right, bottom) = find_ink(grey, seen)
         return [[Digit(torch.from_numpy(frame(ink)), to_box(top, bottom, left, right, factor))]]

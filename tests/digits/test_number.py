@@ -86,6 +86,17 @@ def test_one_digit_is_one_and_the_same_as_ever(image: Image.Image) -> None:
     assert torch.equal(digit.pixels, read_digit(in_file(image, "PNG")))
 
 
+def test_thin_pale_strokes_in_a_large_photo_are_found() -> None:
+    photo = Image.new("L", (4000, 3000), 225)
+    pen = ImageDraw.Draw(photo)
+    for place in (1800, 1900, 2000):
+        pen.line([(place, 1400), (place, 1560)], 130, 3)
+    levels = np.asarray(photo) + np.random.default_rng(0).normal(0, 9, (3000, 4000))
+
+    (digits,) = seen(Image.fromarray(levels.clip(0, 255).astype(np.uint8)))
+    assert [digit.box[0] for digit in digits] == pytest.approx([1800, 1900, 2000], abs=20)
+
+
 def test_a_five_in_two_pieces_is_one_digit_of_a_number() -> None:
     ((first, second),) = seen(page([five_in_two_pieces(), drawn()]))
 

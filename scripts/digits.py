@@ -1,18 +1,24 @@
 """Draw the README's pictures of digits: ``python -m scripts.digits`` writes ``images/digits``.
 
-The strokes are those of ``scripts/strokes.py``; paper, pen, size and place differ as people's pictures do.
+``python -m scripts.digits --limits RUN`` writes ``images/limits.png`` instead: what the network of a run makes of
+pictures beyond the reader's limits. The strokes are those of ``scripts/strokes.py``; paper, pen, size and place differ
+as people's pictures do.
 """
 
+import argparse
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from scripts.strokes import STROKES, curve
 
 FOLDER = Path("images/digits")
 Colour = tuple[int, ...]
-BLACK, WHITE = (25, 25, 30), (255, 255, 255)
+BLACK, WHITE, PAPER = (25, 25, 30), (255, 255, 255), (236, 231, 218)
 
 
 def drawn(
@@ -48,10 +54,49 @@ def photographed(image: Image.Image) -> Image.Image:
     return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
 
 
+def beyond_limits() -> dict[str, Image.Image]:
+    """Return pictures that are not read right, by name."""
+    size = (360, 240)
+    three, five, one, four, six, seven = (
+        drawn(digit, size, 0.07, BLACK, PAPER, (left, 0.06, 0.55))
+        for digit, left in ((3, 0.13), (5, 0.335), (1, 0.28), (4, 0.5), (6, 0.22), (7, 0.22))
+    )
+    number = ImageChops.darker(ImageChops.darker(drawn(3, size, 0.07, BLACK, PAPER, (0, 0.06, 0.55)), one), four)
+    ImageDraw.Draw(number).ellipse((140, 170, 155, 185), BLACK)
+    desk = Image.new("RGBA", size, (70, 60, 55))
+    desk.paste(four.crop((170, 10, 330, 230)), (100, 10))
+    hand = Image.new("RGBA", size, PAPER)
+    ImageDraw.Draw(hand).line([(130, 92), (180, 56), (180, 184)], BLACK, 14, joint="curve")
+    struck = seven.copy()
+    ImageDraw.Draw(struck).line([(100, 190), (270, 60)], BLACK, 10)
+    return {
+        "touching": ImageChops.darker(three, five),
+        "desk": desk,
+        "point": number,
+        "lying": six.rotate(90, fillcolor=PAPER),
+        "upstroke": hand,
+        "struck": struck,
+    }
+
+
+def show_limits(run: str) -> None:
+    """Read them with a run's network."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, picture in beyond_limits().items():
+            picture.convert("RGB").save(f"{folder}/{name}.png")
+        command = [sys.executable, "-m", "src.cli", "predict", "--ckpt_path", run, "--images", folder]
+        subprocess.run([*command, "--output", f"{folder}/table.csv", "--sheet", "images/limits.png"], check=True)
+
+
 def main() -> None:
     """Draw them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--limits", metavar="RUN", help="only draw the limits, with this run's network")
+    if run := parser.parse_args().limits:
+        show_limits(run)
+        return
     FOLDER.mkdir(parents=True, exist_ok=True)
-    photo = photographed(drawn(2, (480, 360), 0.06, BLACK, (236, 231, 218), (0.28, 0.1, 0.5)))
+    photo = photographed(drawn(2, (480, 360), 0.06, BLACK, PAPER, (0.28, 0.1, 0.5)))
     photo.save(FOLDER / "photo.jpg", quality=80)
     drawn(3, (300, 220), 0.07, (240, 240, 235), (38, 70, 58), (0.02, 0.05, 0.6)).convert("RGB").save(
         FOLDER / "chalk.png", optimize=True

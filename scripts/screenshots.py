@@ -66,7 +66,7 @@ def projector(page: Page, address: str) -> None:
 
 
 def drawing(browser: Browser, address: str) -> None:
-    """The page to draw on, in a window by day and on a phone by night, and a digit that was drawn there."""
+    """The page with a drawing in a window by day, and with a photograph on a phone by night; a digit drawn there."""
     page = browser.new_page(viewport={"width": 700, "height": 500})
     page.goto(address)
     draw(page, STROKES[7])
@@ -78,7 +78,10 @@ def drawing(browser: Browser, address: str) -> None:
             viewport={"width": width, "height": 700}, color_scheme=scheme, has_touch=touch, device_scale_factor=1.5
         )
         page.goto(address)
-        draw(page, NEARLY_NINE)
+        if touch:
+            page.locator("[data-button=camera]").set_input_files(IMAGES / "digits" / "photo.jpg")
+        else:
+            draw(page, NEARLY_NINE)
         page.wait_for_timeout(1_000)  # the bars move into their place
         pictures.append(Image.open(io.BytesIO(page.screenshot())))
         page.close()

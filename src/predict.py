@@ -33,6 +33,7 @@ AT_ONCE = 256  # pictures in memory
 ON_SHEET, COLUMNS = 2_000, 10
 TILE = 84  # pixels of its side
 LONGEST_NAME = 16
+SHOWN = ("1", "L", "LA", "P", "RGB", "RGBA")  # modes of pictures that are shown as they are
 
 
 def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet: str | None = None) -> int:
@@ -177,13 +178,14 @@ def tiles_of(path: Path, reading: Reading, number: int) -> list[Tile]:
         return [(torch.zeros(TILE, TILE, 3, dtype=torch.uint8), (name, reading.error[:LONGEST_NAME]))]
     with path.open("rb") as file:
         image, factor = decode(file)
-    small = shrink(to_grey(image), TILE).convert("RGB")
-    scale = small.width / (image.width * factor)
-    pen = ImageDraw.Draw(small)
-    for answer in reading.answers:
-        pen.rectangle([corner * scale for corner in answer.digit.box], outline=ORANGE)
+    small = shrink((image if image.mode in SHOWN else to_grey(image)).convert("RGBA"), TILE)
+    left, top = (TILE - small.width) // 2, (TILE - small.height) // 2
     page = Image.new("RGB", (TILE, TILE), WHITE)
-    page.paste(small, ((TILE - small.width) // 2, (TILE - small.height) // 2))
+    page.paste(small, (left, top), small)
+    scale = small.width / (image.width * factor)
+    for answer in reading.answers:
+        corners = [corner * scale + place for corner, place in zip(answer.digit.box, (left, top) * 2, strict=True)]
+        ImageDraw.Draw(page).rectangle(corners, outline=ORANGE)
     tiles = [(torch.from_numpy(np.array(page)), (name, reading.text))]
     for answer in reading.answers:
         pixels = answer.digit.pixels[..., None].expand(-1, -1, 3).numpy()

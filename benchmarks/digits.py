@@ -12,7 +12,6 @@ import csv
 import json
 import os
 import tempfile
-from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import repeat
@@ -27,7 +26,9 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.documents import write_tables
+from benchmarks.pictures import score, table
 from benchmarks.processes import HERE, machine, run
+from benchmarks.unsure import confidences, pairs
 from benchmarks.variants import VARIANTS, string_of_digits
 from src.data.datamodule import MNISTDataModule
 from src.digits.frame import to_digit
@@ -114,33 +115,17 @@ def measure(checkpoints: list[str]) -> dict[str, Any]:
         for name, network in networks.items():
             texts = [reading.text for reading in read(paths, network)]
             whole[name] = sum(map(eq, texts, numbers))
+    validation = MNISTDataModule()
+    validation.setup("fit")
+    val = validation.splits["val"]
     return {
+        "unsure": confidences(networks, changed("all together", val.images), val.labels),
+        "touching": pairs(networks, images.numpy(), labels.numpy()),
         "accuracy": found,
         "strings": {"strings": STRINGS, **whole},
         "speed": speed(checkpoints[0], images),
         "machine": machine(),
     }
-
-
-def labelled(folder: Path) -> list[tuple[Path, str, str]]:
-    """Return the pictures of a folder with their labels and kinds: those of ``manifest.csv``, or ``NAME_LABEL.png``."""
-    if (folder / "manifest.csv").is_file():
-        with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-            return [(folder / row["file"], row["label"], row["kind"]) for row in csv.DictReader(file)]
-    return [(path, path.stem.rpartition("_")[2], folder.name) for path in sorted(folder.iterdir()) if "_" in path.stem]
-
-
-def score(checkpoints: list[str], folder: Path) -> dict[str, Any]:
-    """Return how many of people's own pictures of one digit each network reads right, by their kind."""
-    networks = {name: Trained.load(name) for name in checkpoints}
-    single = [picture for picture in labelled(folder) if len(picture[1]) == 1]
-    kinds: dict[str, Counter[str]] = {kind: Counter() for _, _, kind in single}
-    for name, network in networks.items():
-        for reading, (_, label, kind) in zip(read([path for path, _, _ in single], network), single, strict=True):
-            kinds[kind][name] += reading.text == label
-    for _, _, kind in single:
-        kinds[kind]["pictures"] += 1
-    return {kind: dict(right) for kind, right in kinds.items()}
 
 
 def speed(checkpoint: str, images: Tensor) -> list[dict[str, float]]:
@@ -168,20 +153,17 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
     strings = results["strings"]
     shares = "".join(f" {strings[name] / strings['strings']:.4f} | |" for name in results["accuracy"])
     rows.append(f"| {strings['strings']:,} strings of 5 of them, read whole |{shares} |")
+    touching = results["touching"]
+    for what, words in (("unsure", "marked unsure"), ("cut", "read whole by a cut at the thinnest place")):
+        shares = "".join(f" {touching[name][what] / touching['pairs']:.4f} | |" for name in results["accuracy"])
+        rows.append(f"| {touching['pairs']:,} pairs of them that touch, {words} |{shares} |")
     rows += ["", "| PNG files | the whole command | a second, start-up aside | peak memory |", "|---|---|---|---|"]
-    pictures = results["pictures"]
-    names = [name for name in next(iter(pictures.values())) if name != "pictures"]
-    own = [f"| people's own pictures | how many |{''.join(f' {name}, % right |' for name in names)}"]
-    own.append("|---" * (2 + len(names)) + "|")
-    for kind, right in pictures.items():
-        shares = "".join(f" {100 * right[name] / right['pictures']:.1f} |" for name in names)
-        own.append(f"| {kind} | {right['pictures']} |{shares}")
     first = results["speed"][0]
     for each in results["speed"]:
         more = each["pictures"] - first["pictures"]
         rate = f"{more / (each['seconds'] - first['seconds']):,.0f}" if more else ""
         rows.append(f"| {each['pictures']:,} | {each['seconds']:.1f} s | {rate} | {each['peak_mb']:.0f} MB |")
-    return {"digits": "\n".join(rows), "pictures": "\n".join(own)}
+    return {"digits": "\n".join(rows), "pictures": table(results["pictures"])}
 
 
 def main() -> None:

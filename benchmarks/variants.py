@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 
 Variant = Callable[[Image.Image, np.random.Generator], Image.Image]
 
@@ -58,6 +58,18 @@ def on_paper(picture: Image.Image, random: np.random.Generator) -> Image.Image:
     return Image.fromarray(seen.round().clip(0, 255).astype(np.uint8))
 
 
+def scaled_digits(images: npt.NDArray[np.uint8], random: np.random.Generator, scale: float) -> list[Image.Image]:
+    """Return the ink of images in sizes that differ by up to 15 % of a scale."""
+    digits = []
+    for image in images:
+        digit = Image.fromarray(image)
+        digit = digit.crop(digit.getbbox())
+        factor = scale * random.uniform(0.85, 1.15)
+        size = tuple(max(1, round(side * factor)) for side in digit.size)
+        digits.append(digit.resize(size, Image.Resampling.BICUBIC))
+    return digits
+
+
 def string_of_digits(
     images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], random: np.random.Generator, length: int = 5
 ) -> tuple[Image.Image, str]:
@@ -67,15 +79,7 @@ def string_of_digits(
         The picture and the number.
     """
     chosen = random.integers(0, len(images), length)
-    scale = random.uniform(0.8, 3)
-    digits = []
-    for number in chosen:
-        digit = Image.fromarray(images[number])
-        digit = digit.crop(digit.getbbox())
-        factor = scale * random.uniform(0.85, 1.15)
-        digits.append(
-            digit.resize(tuple(max(1, round(side * factor)) for side in digit.size), Image.Resampling.BICUBIC)
-        )
+    digits = scaled_digits(images[chosen], random, random.uniform(0.8, 3))
     gaps = random.integers(2, 11, length).tolist()
     height = max(digit.height for digit in digits)
     margin = height // 2 + 4
@@ -88,6 +92,32 @@ def string_of_digits(
     slant = random.uniform(-0.2, 0.2)
     matrix = (1, slant, -slant * page.height / 2, 0, 1, 0)
     page = page.transform(page.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return on_paper(page, random), "".join(str(labels[number]) for number in chosen)
+
+
+def pair_that_touches(
+    images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], random: np.random.Generator
+) -> tuple[Image.Image, str]:
+    """Write two random digits so close that their strokes overlap by a pixel or two, on paper.
+
+    Returns:
+        The picture and the number.
+    """
+    chosen = random.integers(0, len(images), 2)
+    first, second = scaled_digits(images[chosen], random, random.uniform(0.8, 3))
+    height = max(first.height, second.height)
+    margin = height // 2 + 4
+    top, other_top = (margin + (height - digit.height) // 2 for digit in (first, second))
+    page = Image.new("L", (first.width + second.width + 2 * margin, height + 2 * margin))
+    page.paste(first, (margin, top))
+    left = margin + first.width
+    overlap, enough = 0, random.integers(1, 3)
+    while overlap < enough and left > margin:
+        left -= 1
+        both = np.minimum(page.crop((left, other_top, left + second.width, other_top + second.height)), second)
+        overlap += bool((both > 127).any())
+    region = (left, other_top, left + second.width, other_top + second.height)
+    page.paste(ImageChops.lighter(page.crop(region), second), region)
     return on_paper(page, random), "".join(str(labels[number]) for number in chosen)
 
 

@@ -1,5 +1,6 @@
 """Numbers in pictures: which pieces are digits, in which order, and what is no number."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,14 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from benchmarks.variants import string_of_digits
+from benchmarks.digits import RESULTS
+from benchmarks.variants import pair_that_touches, string_of_digits
 from src.data.idx import read_idx
 from src.digits.frame import read_digit, to_digit
 from src.digits.grey import DigitError
 from src.digits.number import Digit, read_number
 from src.digits.pieces import connected_pieces
+from src.digits.reading import SURE, Answer
 from tests.digits.test_frame import apart, drawn, in_a_frame, in_file, paper
 
 ONE = Image.new("L", (220, 200), 0)
@@ -116,6 +119,21 @@ def test_strings_of_five_are_five_pieces(mnist: Path) -> None:
     pictures = [string_of_digits(images, labels, np.random.default_rng(seed))[0] for seed in range(60)]
 
     assert sum([len(line) for line in seen(picture)] == [5] for picture in pictures) >= 57
+
+
+def test_digits_that_touch_are_one_and_most_are_unsure_by_their_width(mnist: Path) -> None:
+    raw = mnist / "MNIST" / "raw"
+    images, labels = (read_idx(raw / f"t10k-{name}").numpy() for name in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+    pairs = [pair_that_touches(images, labels, np.random.default_rng(seed)) for seed in range(60)]
+    found = [[digit for line in seen(picture) for digit in line] for picture, _ in pairs]
+
+    assert sum(len(digits) == 1 for digits in found) >= 57
+    wide = [Answer("8", [1.0], digits[0]).unsure for digits in found if len(digits) == 1]
+    assert sum(wide) >= 25
+
+
+def test_unsure_begins_where_validation_says_so() -> None:
+    assert json.loads(RESULTS.read_text())["unsure"]["threshold"] == SURE
 
 
 @pytest.mark.parametrize(

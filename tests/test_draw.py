@@ -327,6 +327,18 @@ def test_a_small_picture_is_sent_as_it_is(visit: Visit) -> None:
     expect(page.locator("#digit")).to_have_text("7")
 
 
+def test_a_camera_held_sideways_makes_no_difference(visit: Visit) -> None:
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    with Image.open(io.BytesIO(photograph("35", (600, 400)))) as picture:
+        picture.transpose(Image.Transpose.ROTATE_90).save(file, "JPEG", exif=exif)
+    hand(visit.page, "choose", file.getvalue(), "small.jpg", "image/jpeg")
+    expect(visit.page.locator("#digit")).to_have_text("35")
+    assert visit.page.evaluate("[photo.image.width, photo.image.height]") == [600, 400]
+    first, second = visit.page.evaluate("photo.digits.map(digit => digit.box)")
+    assert first[0] < 150 < first[2] < second[0] < 450 < second[2]
+
+
 def test_what_cannot_be_read_is_said(visit: Visit) -> None:
     hand(visit.page, "drop", b"%PDF-1.4", "seven.pdf", "application/pdf")
     expect(visit.page.locator("#sure")).to_contain_text("This is no picture that can be read here")

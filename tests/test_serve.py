@@ -113,7 +113,6 @@ NEEDS = b"\0\0\0\x1cftypheic"  # how such a file begins
 
 
 def test_heic_without_its_extra_says_what_to_install(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "formats", lambda: ["PNG"])
     monkeypatch.setattr(frame, "formats", lambda: ["PNG"])
     response = client.post("/predict", content=NEEDS + bytes(5 * 1024**2), headers=HEIC)
 

@@ -6,7 +6,7 @@ so it is in all 60,000 training images, to half a pixel (the longest side of 13 
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
@@ -82,25 +82,25 @@ def formats() -> list[str]:
     return [name for name in Image.ID if name not in FORMATS_LEFT_OUT]
 
 
-def lacks_heic(start: bytes) -> bool:
-    """Say whether a file that begins so is a HEIC picture, which is not read without its extra."""
-    return bool(HEIC_START.match(start)) and HEIF not in formats()
-
-
-def identify(file: BinaryIO) -> Image.Image:
+def identify(file: BinaryIO, kinds: Collection[str] | None = None) -> Image.Image:
     """Return the picture in a file before any of its pixels is decoded.
+
+    Args:
+        file: It is open.
+        kinds: The names of formats to consider, or all.
 
     Raises:
         DigitError: If it is none, or too large.
     """
     too_large = f"more than {LARGEST} x {LARGEST}"
     try:
-        image = Image.open(file, formats=formats())
+        image = Image.open(file, formats=[name for name in formats() if kinds is None or name in kinds])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DigitError(f"{too_large} pixels") from error
     except Exception as error:  # decoders raise many types for the many ways a file can be damaged
         file.seek(0)
-        raise DigitError(NO_HEIC if lacks_heic(file.read(12)) else NO_PICTURE) from error
+        lacks_heic = HEIC_START.match(file.read(12)) and HEIF not in formats()
+        raise DigitError(NO_HEIC if lacks_heic else NO_PICTURE) from error
     if image.width * image.height > LARGEST**2:
         raise DigitError(f"{image.width} x {image.height} pixels are {too_large}")
     return image

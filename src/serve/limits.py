@@ -4,10 +4,10 @@ import asyncio
 from io import BytesIO
 
 from fastapi import HTTPException, Request
-from PIL import Image
 from starlette.requests import ClientDisconnect
 
-from src.digits.frame import HEIF, NO_HEIC, formats, lacks_heic
+from src.digits.frame import HEIF, NO_HEIC, NO_PICTURE, identify
+from src.digits.grey import DigitError
 
 LARGEST_BODY, LARGEST_HEIC = 4 * 1024**2, 16 * 1024**2  # bytes; most browsers cannot make HEIC any smaller
 LARGEST = 4096  # pixels of a picture's width and height, which HEIC, straight from a camera, may double
@@ -60,11 +60,9 @@ def check_picture(body: bytes) -> None:
         HTTPException: 415 if it is no picture, 413 if it has too many pixels.
     """
     try:
-        with Image.open(BytesIO(body), formats=[name for name in (*FORMATS, HEIF) if name in formats()]) as picture:
-            side, largest = max(picture.size), LARGEST * (1 + (picture.format == HEIF))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise HTTPException(413, TOO_WIDE) from None
-    except Exception:  # Pillow raises many types for the many ways in which a header can be damaged
-        raise HTTPException(415, f"This is {NO_HEIC}." if lacks_heic(body) else UNKNOWN) from None
-    if side > largest:
+        picture = identify(BytesIO(body), (*FORMATS, HEIF))
+    except DigitError as error:
+        reasons = {NO_PICTURE: UNKNOWN, NO_HEIC: f"This is {NO_HEIC}."}
+        raise HTTPException(415 if str(error) in reasons else 413, reasons.get(str(error), TOO_WIDE)) from None
+    if max(picture.size) > LARGEST * (1 + (picture.format == HEIF)):
         raise HTTPException(413, TOO_WIDE)

@@ -178,8 +178,9 @@ class MNISTDataModule(LightningDataModule):
         images = batch.images
         if self.distortion != Distortion() and batch.epoch is not None:
             # one optimizer step's after the other: together they would not fit into the processor's cache
-            parts = zip(torch.split(images, batch.sizes), torch.split(batch.positions, batch.sizes), strict=True)
-            images = torch.cat([self.distortion(part.float(), self.seed, batch.epoch, where) for part, where in parts])
+            parts = [torch.split(part, batch.sizes) for part in (images, batch.positions, batch.labels)]
+            steps = zip(*parts, strict=True)
+            images = torch.cat([self.distortion(part.float(), self.seed, batch.epoch, *rest) for part, *rest in steps])
         return batch._replace(images=self.normalize(images))
 
     def normalize(self, images: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 PYTHON ?= python3
 PORT ?= 6006
+TESTERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)  # one more than cores, as many tests wait
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -21,7 +22,7 @@ train: .venv/installed  ## Train the main job on the real MNIST
 	$(BIN)/python -m src.cli fit --config configs/mlp.yaml
 
 test: .venv/dev-installed  ## Run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile  # a process for each core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/dev-installed  ## Check format, style and types
 	$(BIN)/ruff format --check .

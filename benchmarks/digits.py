@@ -30,9 +30,9 @@ from benchmarks.pictures import score, table
 from benchmarks.processes import HERE, machine, run
 from benchmarks.unsure import confidences, pairs
 from benchmarks.variants import VARIANTS, string_of_digits
+from src.common.pictures import PictureError
 from src.data.datamodule import MNISTDataModule
 from src.digits.frame import to_digit
-from src.digits.grey import DigitError
 from src.predict import read
 from src.runs.trained import Trained
 
@@ -48,7 +48,7 @@ def change(number: int, name: str, image: npt.NDArray[np.uint8]) -> npt.NDArray[
     """Return a test image in a variant as the network gets it; black if nothing was found in it."""
     try:
         return to_digit(VARIANTS[name](Image.fromarray(image), np.random.default_rng(number))).numpy()
-    except DigitError:
+    except PictureError:
         return np.zeros_like(image)
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.variants import pair_that_touches
+from src.common.pictures import PictureError
 from src.digits.frame import frame
-from src.digits.grey import DigitError
 from src.digits.ink import EDGE, bounds, find_ink
 from src.digits.number import read_number
 from src.digits.reading import Reading
@@ -58,7 +58,7 @@ def is_unsure(file: io.BytesIO, network: Trained) -> bool:
     file.seek(0)
     try:
         lines = read_number(file)
-    except DigitError:
+    except PictureError:
         return True
     probabilities = network.answer(torch.stack([digit.pixels for line in lines for digit in line]))[1]
     return Reading.of(lines, iter(probabilities), network.classes).unsure

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import torch
 
+from src.common.pictures import PictureError
 from src.data.datasets import DATASETS
 from src.data.idx import write_idx
-from src.digits.frame import DigitError, read_digit
+from src.digits.frame import read_digit
 
 TEST_SHARE = 6  # MNIST tests on 10,000 of 70,000
 
@@ -49,7 +50,7 @@ def convert(source: Path, target: Path) -> str:
     for number, (path, label) in enumerate(samples):
         try:
             images[number], labels[number] = read_digit(path), label
-        except DigitError as error:
+        except PictureError as error:
             raise ValueError(f"{path}: {error}; mend or remove it.") from error
     parts = (images[test:], labels[test:], images[:test], labels[:test])
     for name, values in zip(DATASETS["MNIST"].files, parts, strict=True):

@@ -11,32 +11,34 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image, ImageDraw
-from torch import Tensor
+from torch import nn
 
-from src.common.drawing import ORANGE, WHITE, enlarge, to_png
 from src.common.drawing import sheet as draw_sheet
+from src.common.drawing import to_png
 from src.common.errors import UsageError
 from src.common.files import open_atomic, refuse_place, write_atomic
 from src.common.output import say
-from src.data.datasets import DIGITS
-from src.digits.frame import NO_PICTURE, decode, identify, opened, read_digit
-from src.digits.grey import DigitError, shrink, to_grey
+from src.common.pictures import NO_PICTURE, PictureError, identify, is_called_picture, opened, read_picture
+from src.data.datasets import DATASETS, DIGITS
+from src.digits.frame import read_digit
 from src.digits.number import Digit, read_number
 from src.digits.reading import Reading
+from src.digits.tiles import Tile, tiles_of
 from src.runs.folder import Run
 from src.runs.trained import Trained
 
 AT_ONCE = 256  # pictures in memory
 ON_SHEET, COLUMNS = 2_000, 10
-TILE = 84  # pixels of its side
-LONGEST_NAME = 16
-SHOWN = ("1", "L", "LA", "P", "RGB", "RGBA")  # modes of pictures that are shown as they are
 
 
-def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet: str | None = None) -> int:
+def predict(
+    ckpt_path: str,
+    images: list[str],
+    output: str | None = None,
+    sheet: str | None = None,
+    network: nn.Module | None = None,
+) -> int:
     """Read pictures of digits and numbers.
 
     Any format that Pillow reads will do, of any size, dark on light or light on dark, in colour or not, centred or
@@ -51,6 +53,7 @@ def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet:
             checkpoint.
         sheet: A .png file to write, with pictures, where their digits are, what the network saw of them and its
             answers, of the first pictures, up to 2,000 tiles.
+        network: The class of a network of your own, by its import path, with its arguments below it.
 
     Returns:
         The exit code: 1 if a picture could not be read.
@@ -66,7 +69,7 @@ def predict(ckpt_path: str, images: list[str], output: str | None = None, sheet:
             refuse_place(flag, Path(name), ending)
             if Path(name).exists() and any(path.exists() and path.samefile(name) for path in paths):
                 raise UsageError(f"--{flag} {name} is one of the pictures to read: name another file.")
-    trained = Trained.load(ckpt_path)
+    trained = Trained.load(ckpt_path, network=network)
     table = Path(output) if output else Run.of_checkpoint(trained.checkpoint).path / "predictions.csv"
     failed = 0
     shown, tiles = 0, list[Tile]()
@@ -122,11 +125,11 @@ def is_picture(file: Path) -> bool:
     if file.is_dir():
         return False
     if file.suffix:
-        return file.suffix.lower() in {*Image.registered_extensions(), ".heic", ".heif"}
+        return is_called_picture(file)
     try:
         with opened(file) as content:
             identify(content)
-    except DigitError as error:
+    except PictureError as error:
         return str(error) != NO_PICTURE
     return True
 
@@ -137,7 +140,7 @@ def read(paths: Sequence[Path], trained: Trained) -> Iterator[Reading]:
     Yields:
         For every path what the network makes of it.
     """
-    find_digits = partial(digits_of, is_number=trained.classes == DIGITS)
+    find_digits = partial(digits_of, trained=trained)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in range(0, len(paths), AT_ONCE):
             some = paths[start : start + AT_ONCE]
@@ -148,11 +151,13 @@ def read(paths: Sequence[Path], trained: Trained) -> Iterator[Reading]:
                 yield Reading([], lines) if isinstance(lines, str) else Reading.of(lines, rows, trained.classes)
 
 
-def digits_of(picture: Path, is_number: bool) -> list[list[Digit]] | str:
+def digits_of(picture: Path, trained: Trained) -> list[list[Digit]] | str:
     """Return the digits in a picture, or the one thing in it, or why there is nothing."""
     try:
-        return read_number(picture) if is_number else [[Digit(read_digit(picture), (0, 0, 0, 0))]]
-    except DigitError as error:
+        if trained.dataset not in DATASETS:  # as the pictures were read that trained it
+            return [[Digit(torch.from_numpy(read_picture(picture, trained.image_shape).copy()), (0, 0, 0, 0))]]
+        return read_number(picture) if trained.classes == DIGITS else [[Digit(read_digit(picture), (0, 0, 0, 0))]]
+    except PictureError as error:
         return str(error)
 
 
@@ -164,34 +169,6 @@ def row(path: Path, reading: Reading, classes: int) -> list[Any]:
     figures = [f"{value:.6f}" for value in reading.answers[0].probabilities] if is_single else [""] * classes
     least, unsure = f"{reading.least_sure.confidence:.6f}", "yes" if reading.unsure else ""
     return [path, reading.text, least, unsure, *figures, json.dumps(reading.digits), ""]
-
-
-Tile = tuple[Tensor, tuple[str, str]]  # (TILE, TILE, 3) uint8, and two lines of text
-
-
-def tiles_of(path: Path, reading: Reading, number: int) -> list[Tile]:
-    """Return a picture with the boxes of its digits, and what the network saw of each."""
-    name = path.name.encode("ascii", "replace").decode()
-    name = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}..{name[-LONGEST_NAME // 2 :]}"
-    name = f"{number}: {name}"  # two may have the same name
-    if reading.error:
-        return [(torch.zeros(TILE, TILE, 3, dtype=torch.uint8), (name, reading.error[:LONGEST_NAME]))]
-    with path.open("rb") as file:
-        image, factor = decode(file)
-    small = shrink((image if image.mode in SHOWN else to_grey(image)).convert("RGBA"), TILE)
-    left, top = (TILE - small.width) // 2, (TILE - small.height) // 2
-    page = Image.new("RGB", (TILE, TILE), WHITE)
-    page.paste(small, (left, top), small)
-    scale = small.width / (image.width * factor)
-    for answer in reading.answers:
-        corners = [corner * scale + place for corner, place in zip(answer.digit.box, (left, top) * 2, strict=True)]
-        ImageDraw.Draw(page).rectangle(corners, outline=ORANGE)
-    tiles = [(torch.from_numpy(np.array(page)), (name, reading.text))]
-    for answer in reading.answers:
-        pixels = answer.digit.pixels[..., None].expand(-1, -1, 3).numpy()
-        tile = torch.from_numpy(enlarge(pixels, TILE // len(pixels)))
-        tiles.append((tile, (name, f"{answer.name} ({answer.confidence:.0%}){'?' * answer.unsure}")))
-    return tiles
 
 
 def printable(path: Path) -> str:

@@ -27,6 +27,14 @@ CHROMIUM = [
 ]
 REPOSITORY = Path(__file__).parents[1]
 TRAIN_SIZE, TEST_SIZE = 230, 70
+FIRST = (
+    "test_readme.py",
+    "test_slurm.py",
+    "test_deletion.py",
+    "test_make_it_yours.py",
+    "test_exact.py",
+    "test_menu.py",
+)
 
 
 def synthetic_digits(size: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -75,6 +83,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
 def own_run(tmp_path: Path, trained: Path) -> Path:
     """A copy of it under tmp_path/lightning_logs, to break."""
     return Path(shutil.copytree(trained, tmp_path / "lightning_logs" / "version_0"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes, so that none of them is left to one process at the end."""
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 @dataclass

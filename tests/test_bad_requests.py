@@ -293,7 +293,7 @@ REQUESTS = {
         f"{FIT} --data.dataset ../MNIST", ("--data.dataset", "../MNIST", "KMNIST")
     ),
     "a layer larger than the memory": Request(
-        f"{FIT} --model.hidden_units [100000000000]", ("--model.hidden_units [100000000000]", "at least 4,000 GB")
+        f"{FIT} --model.hidden_units [100000000000]", ("--model.hidden_units [100000000000]", "at least 800 GB")
     ),
     "a layer larger than any number": Request(
         f"{FIT} --model.hidden_units [1{'0' * 30}]", ("--model.hidden_units", "memory")

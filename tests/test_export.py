@@ -357,7 +357,9 @@ REQUESTS = {
     ),
     "a list of data sets": Request(f"{BEST} --output m.pt2", UNNAMED, with_data({"dataset": [], "data_dir": None})),
     "a number for a folder": Request(f"{BEST} --output m.pt2", UNNAMED, with_data({"dataset": "MNIST", "data_dir": 5})),
-    "no settings of the data": Request(f"{BEST} --output m.pt2", UNNAMED, with_data("MNIST")),
+    "no settings of the data": Request(
+        f"{BEST} --output m.pt2", ("config.data.dataset is missing",), with_data("MNIST")
+    ),
     "missing test images": Request(
         f"{BEST} --output m.pt2 --data_dir digits", (TEST_IMAGES, " --data_dir needs"), no_test_images
     ),
@@ -388,7 +390,7 @@ def test_a_bad_request_gets_one_sentence_and_writes_nothing(
 def test_a_place_that_may_not_be_written_is_named(
     output: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refusing(monkeypatch, "open", output.parent)
+    refusing(monkeypatch, "replace", output.parent)
 
     check(
         Answer(export(output, "--ckpt_path", str(trained)), *capsys.readouterr()),

@@ -144,7 +144,7 @@ def write_odd_files(folder: Path) -> None:
 
 
 def test_what_lies_among_pictures_is_read_or_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.digits.frame.formats", lambda: ["PNG"])
+    monkeypatch.setattr("src.common.pictures.formats", lambda: ["PNG"])
     (here / "phone").mkdir()
     write_odd_files(here / "phone")
     draw(here / "table.csv.png").rename(here / "table.csv")

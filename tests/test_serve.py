@@ -30,7 +30,6 @@ from torch import Tensor
 
 from src.cli.main import main
 from src.data.datasets import DATASETS
-from src.digits import frame
 from src.digits.frame import to_digit
 from src.predict import read
 from src.runs.trained import Trained
@@ -113,7 +112,7 @@ NEEDS = b"\0\0\0\x1cftypheic"  # how such a file begins
 
 
 def test_heic_without_its_extra_says_what_to_install(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame, "formats", lambda: ["PNG"])
+    monkeypatch.setattr("src.common.pictures.formats", lambda: ["PNG"])
     response = client.post("/predict", content=NEEDS + bytes(5 * 1024**2), headers=HEIC)
 
     assert response.status_code == 415

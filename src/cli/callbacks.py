@@ -18,7 +18,8 @@ from lightning.pytorch.callbacks import (
     WeightAveraging,
 )
 
-from src.common.errors import UsageError
+from src.cli.messages import explain
+from src.common.errors import RunError, UsageError
 from src.runs.folder import Run
 
 FLAG = "--trainer.callbacks"
@@ -81,6 +82,35 @@ def place_checkpoints(callbacks: Sequence[Callback], run: Run) -> None:
                 f"{FLAG}.dirpath {folder} has the checkpoints of a run, which it could write over: name another "
                 f"folder, or leave it out for {run.path / FOLDER}."
             )
+
+
+def explain_failure(error: Exception, callbacks: Sequence[Callback], checkpoint: Path | None, has_begun: bool) -> None:
+    """Say in a sentence what is the fault of a callback, or of the checkpoint to go on from; else do nothing.
+
+    Args:
+        error: What ended the training or the evaluation.
+        callbacks: Those of ``--trainer.callbacks``.
+        checkpoint: The file, if there is one.
+        has_begun: Whether a batch was done, so that the checkpoint was loaded.
+
+    Raises:
+        UsageError: If it is.
+        RunError: If a callback of Lightning's failed in the middle.
+    """
+    if explain(error):
+        return
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    callback = culprit(error.__traceback__, callbacks)
+    name = type(callback).__name__
+    if callback and not has_begun:
+        raise UsageError(f"{FLAG}: {name} cannot be used here ({reason}).") from error
+    if callback and type(callback).__module__.startswith("lightning."):
+        raise RunError(f"{FLAG}: {name} ended the training ({reason}).") from error
+    if checkpoint and not has_begun:
+        raise UsageError(
+            f"{checkpoint} cannot be gone on with: {reason}; name one that fit wrote with this code "
+            "(MNIST_TRACEBACK=1 shows where it failed)."
+        ) from error
 
 
 def culprit(trace: TracebackType | None, callbacks: Sequence[Callback]) -> Callback | None:

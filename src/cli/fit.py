@@ -14,15 +14,16 @@ from lightning.pytorch.callbacks import LambdaCallback
 
 from src.callbacks.checkpoint_io import AtomicCheckpointIO
 from src.callbacks.console import short
-from src.cli.callbacks import FLAG, culprit
+from src.cli.callbacks import explain_failure
 from src.cli.inspection import inspection
-from src.cli.messages import explain, explain_trainer_message
+from src.cli.messages import explain_trainer_message
 from src.cli.optimizer import give_optimizer, refuse_optimizer
 from src.cli.request import Request
+from src.cli.resume import refuse_other_images
 from src.cli.teacher import distillation, refuse_other_pixels
 from src.cli.trackers import open_trackers, resumed_trackers
 from src.cli.trainer import evaluation_settings, training_settings
-from src.common.errors import RunError, UsageError
+from src.common.errors import UsageError
 from src.common.files import link_atomic, sha256, write_atomic
 from src.common.output import say
 from src.data.datamodule import MNISTDataModule
@@ -66,6 +67,8 @@ class CLI(Request):
             raise UsageError("--data.val_size is 0: there is nothing to validate on; name a size, or use test.")
         if self.teacher:
             refuse_other_pixels(self.teacher, self.datamodule)
+        if self.checkpoint:
+            refuse_other_images(self.checkpoint, self.datamodule)
         if self.subcommand == "fit":
             refuse_optimizer(self.request, self.config_init.fit)
             give_optimizer(self.model, self.config_init.fit)
@@ -187,18 +190,6 @@ class CLI(Request):
         try:
             run(model, datamodule=datamodule, ckpt_path=path, weights_only=True)
         except Exception as error:
-            if explain(error):
-                raise
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            callback = culprit(error.__traceback__, as_list(self.config_init[self.subcommand].trainer.callbacks))
-            name = type(callback).__name__
-            if callback and not self.has_begun:
-                raise UsageError(f"{FLAG}: {name} cannot be used here ({reason}).") from error
-            if callback and type(callback).__module__.startswith("lightning."):
-                raise RunError(f"{FLAG}: {name} ended the training ({reason}).") from error
-            if path is None or self.has_begun:
-                raise
-            raise UsageError(
-                f"{path} cannot be gone on with: {reason}; name one that fit wrote with this code "
-                "(MNIST_TRACEBACK=1 shows where it failed)."
-            ) from error
+            callbacks = as_list(self.config_init[self.subcommand].trainer.callbacks)
+            explain_failure(error, callbacks, path, self.has_begun)
+            raise

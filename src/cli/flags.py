@@ -6,7 +6,6 @@ from src.callbacks.checkpoints import Checkpoints
 from src.cli.inspection import add_inspection
 from src.cli.optimizer import add_optimizer
 from src.cli.parser import Seed
-from src.data.datasets import DATASETS, DatasetName
 from src.model.distillation import Distillation
 
 
@@ -39,7 +38,8 @@ def add_flags(parser: LightningArgumentParser) -> None:
     # the parser's seed is of a class that a checkpoint must not hold
     parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
     parser.link_arguments("model.steps_per_execution", "data.steps_per_execution")
-    parser.link_arguments("data.dataset", "model.num_classes", compute_fn=number_of_classes)
+    parser.link_arguments("data.classes", "model.num_classes", compute_fn=len, apply_on="instantiate")
+    parser.link_arguments("data.image_shape", "model.image_shape", apply_on="instantiate")
     add_optimizer(parser)
     add_inspection(parser)
     parser.add_class_arguments(
@@ -48,8 +48,3 @@ def add_flags(parser: LightningArgumentParser) -> None:
     parser.add_class_arguments(
         Distillation, "distillation", "A teacher for fit", skip={"network", "sha256", "bf16"}, instantiate=False
     )
-
-
-def number_of_classes(dataset: DatasetName) -> int:
-    """Return what the network's output size is linked to."""
-    return len(DATASETS[dataset].classes)

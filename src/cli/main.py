@@ -64,7 +64,7 @@ def call(name: str, args: Sequence[str]) -> int:
         if flag.arg_name in lists:  # several words, which a shell makes of a pattern
             parser.add_argument(f"--{flag.arg_name}", type=str, nargs="+", required=True, help=flag.description)
     try:
-        request = parser.parse_args(args)
+        request = parser.instantiate(parser.parse_args(args))
     except ParserError as error:
         raise UsageError(explain_parser_message(str(error), list(parser.get_defaults().keys()))) from error
     try:

@@ -47,9 +47,10 @@ REWORDINGS = (
     (r"\b(a |an )?float\b", "a number"),
     (r"\bNone(Type)?\b", "null"),
 )
-# flags that take a class, and where its bare name is looked up
+# flags that take a class, and where its bare name is looked up, or which names there are
 CLASSES = {
     "trainer.callbacks": "lightning.pytorch.callbacks",
+    "model.network": "mlp, cnn",
     "optimizer": "torch.optim",
     "lr_scheduler": "torch.optim.lr_scheduler",
 }
@@ -136,13 +137,11 @@ def explain_class(message: str) -> str | None:
     if unknown := re.search(r"Given value: ([\w.]+)$", message):
         if "." in unknown[1]:
             return f"{flag}: {unknown[1]} cannot be imported as such a class: check its path, and import it in Python."
-        known = sys.modules[module].__all__
+        known = sys.modules[module].__all__ if module in sys.modules else module.split(", ")
         lower = {name.lower(): name for name in known}
         close = difflib.get_close_matches(unknown[1].lower(), lower, n=1)
-        way_out = (
-            f"did you mean {lower[close[0]]}?" if close else f"name one of {module}, or a class by its import path."
-        )
-        return f"{flag}: there is no {unknown[1]}; {way_out}"
+        other = f"name one of {module}, or a class by its import path."
+        return f"{flag}: there is no {unknown[1]}; {f'did you mean {lower[close[0]]}?' if close else other}"
     return None
 
 

@@ -68,6 +68,10 @@ class Parser(ArgumentParser):
         # where there are only flags, null is one that is missing, for which jsonargparse has words of its own
         super().validate(namespace, skip_unset=skip_unset or not groups, **kwargs)
 
+    def format_help(self, *formatter: Any) -> str:
+        """Return the help without the names of all networks that torch has."""
+        return re.sub(r",\s+known\s+subclasses:\s+torch\.nn\.Module,[^)]*\)", ")", super().format_help(*formatter))
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise ParserError."""
         raise ParserError(message) from ex

@@ -11,14 +11,8 @@ from src.cli.commands import COMMANDS
 from src.cli.flags import add_flags, add_seed
 from src.cli.messages import NO_CHECKPOINT, explain_parser_message
 from src.cli.parser import Parser, ParserError
-from src.cli.refusals import (
-    refuse_conflicts,
-    refuse_forgotten,
-    refuse_impossible,
-    refuse_variables,
-    refuse_with_several_steps,
-    settings_of,
-)
+from src.cli.refusals import refuse_impossible, refuse_variables, refuse_with_several_steps
+from src.cli.resume import refuse_conflicts, refuse_forgotten, settings_of
 from src.cli.teacher import find_teacher
 from src.cli.trainer import OneBatchTrainer
 from src.common.errors import UsageError
@@ -31,7 +25,7 @@ from src.model.classifier import Classifier
 from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run, find_checkpoint
 from src.runs.recipe import dotted
-from src.runs.trained import Trained
+from src.runs.trained import Trained, network_of
 
 # what a person asked for is said by callbacks and profilers; the rest of Lightning's level INFO (hardware found, seed
 # set, tips) is nothing to act on, nor that averaged weights are loaded
@@ -127,6 +121,8 @@ class Request(LightningCLI):
             if self.request.ckpt_path is not None:
                 self.checkpoint = self._read_checkpoint()
                 self.config = parser.parse_args(request)
+                if self.request.data.dataset == "folder" and self.request.data.image_size is None:
+                    self.request.data.image_size = list(self.checkpoint.image_shape[:2])
                 refuse_conflicts(self.request, self.checkpoint, training=self.config.subcommand == "fit")
             if request != self.words:
                 parser.parse_args(self.words)
@@ -169,7 +165,8 @@ class Request(LightningCLI):
                 request = request if path == Path(request) else str(run.path)  # "last" may be another run by now
         checkpoint = Checkpoint.find(request, self.root, training)
         recipe = settings_of(checkpoint, self.request, training)
-        checkpoint.network()  # it says what does not fit, before the data is read and the run is made
+        if isinstance(checkpoint.setting("model", "network"), str):
+            network_of(checkpoint)  # it says what does not fit, before the data is read and the run is made
         try:
             self.parsers[0].parse_object(recipe)
         except ParserError as error:

@@ -8,7 +8,6 @@ from jsonargparse import Namespace
 
 from src.common.errors import UsageError
 from src.data.datamodule import MNISTDataModule
-from src.data.datasets import DATASETS
 from src.model.distillation import Distillation
 from src.runs.recipe import plain
 from src.runs.trained import Trained
@@ -45,8 +44,6 @@ def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str])
         teacher = Trained.load(asked.teacher, root)
     except UsageError as error:
         raise UsageError(str(error).replace("--ckpt_path", FLAG)) from error
-    if teacher.classes != DATASETS[request.data.dataset].classes:
-        _refuse(teacher, "dataset")
     asked.teacher = str(teacher.checkpoint)
     if before[0] == asked.teacher and before[1] != teacher.sha256:
         raise UsageError(
@@ -57,11 +54,13 @@ def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str])
 
 
 def refuse_other_pixels(teacher: Trained, data: MNISTDataModule) -> None:
-    """Refuse a teacher that was trained with another normalization than the student, whose images it will see.
+    """Refuse a teacher with other classes, images or normalization than the student's, whose images it will see.
 
     Raises:
         UsageError: If it was.
     """
+    if teacher.classes != data.classes or teacher.image_shape != data.image_shape:
+        _refuse(teacher, "dataset")
     if (teacher.network.mean, teacher.network.std) != (data.mean_std or (0.0, 1.0)):
         _refuse(teacher, "normalization")
 

@@ -75,8 +75,8 @@ def sheet(
     """Draw images, white ink on black, with lines of text below each; a column is as wide as the widest text.
 
     Args:
-        images: ``(N, H, W)`` of any type, or ``(N, H, W, 3)`` in colour; the darkest pixel of all is drawn black, the
-            brightest white.
+        images: ``(N, H, W)`` or ``(N, H, W, C)`` of any type, C being 1 or 3; the darkest value of all is drawn black,
+            the brightest white.
         captions: N times the same number of lines.
         title: The heading.
         notes: Lines below the heading.
@@ -88,9 +88,10 @@ def sheet(
     pixels = images.numpy().astype(np.float32)
     low, high = (pixels.min(), pixels.max()) if pixels.size else (0, 0)
     tiles = ((pixels - low) * (255 / max(high - low, 1e-12))).round().astype(np.uint8)
-    side = images.shape[2] * scale
+    tiles = tiles[..., 0] if tiles.shape[3:] == (1,) else tiles
+    height, side = images.shape[1] * scale, images.shape[2] * scale
     step_x = max(side, text_width([line for caption in captions for line in caption], TEXT)) + 8
-    step_y = side + max(map(len, captions), default=0) * (TEXT + 3) + 12
+    step_y = height + max(map(len, captions), default=0) * (TEXT + 3) + 12
     rows = -(-len(tiles) // columns)
     page, pen, left, top = page_of(min(columns, max(len(tiles), 1)) * step_x - 8, rows * step_y - 8, title, notes)
     for number, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
@@ -98,7 +99,7 @@ def sheet(
         page.paste(Image.fromarray(enlarge(tile, scale)), (x + (step_x - 8 - side) // 2, y))
         for line, text in enumerate(caption):
             middle = x + (step_x - 8) // 2
-            pen.text((middle, y + side + 3 + line * (TEXT + 3)), text, BLACK, anchor="ma")
+            pen.text((middle, y + height + 3 + line * (TEXT + 3)), text, BLACK, anchor="ma")
     return np.asarray(page)
 
 

@@ -36,13 +36,18 @@ def open_regular(path: Path) -> BufferedReader:
         OSError: If it cannot be opened, or is a pipe, a socket or a device, on which a program may wait for ever; it
             names the path.
     """
-    if path.is_dir():  # for Windows, which says that it may not be opened
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return os.fdopen(descriptor, "rb")
-    os.close(descriptor)
-    raise OSError(errno.ENXIO, "a pipe or a device, not a file", str(path))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except PermissionError:
+        if not path.is_dir():  # which Windows does not let be opened
+            raise
+    else:
+        if stat.S_ISREG(mode := os.fstat(descriptor).st_mode):
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
+        if not stat.S_ISDIR(mode):
+            raise OSError(errno.ENXIO, "a pipe or a device, not a file", str(path))
+    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
 def read_regular(path: Path) -> bytes:

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from src.common.errors import UsageError
-from src.data.idx import IMAGE_SHAPE
 
 GRID = 7  # points on each side of the grid that elastic distortion moves
 COEFFICIENTS = 3 + GRID * GRID  # of each of the two coordinates: x, y, 1 and one for every point
@@ -57,27 +56,28 @@ class Distortion:
         """Distort images; the same arguments give the same images to rounding, whatever else is in the batch.
 
         Args:
-            images: ``(B, 28, 28)`` float32, background 0.
+            images: ``(B, H, W)`` or ``(B, H, W, C)`` float32, background 0.
             seed: Any integer.
             epoch: The number of the epoch.
             positions: ``(B,)`` int64, the images' positions in the data set.
             labels: ``(B,)``, any type of integers.
 
         Returns:
-            ``(B, 28, 28)`` float32.
+            Of the same shape.
         """
         if self.upstroke:
             random = uniform(seed, epoch, positions, 3, "upstroke")
             chosen = ((labels == 1) & (random[:, 0] < 2 * self.upstroke - 1)).nonzero()[:, 0]
             images = images.index_copy(0, chosen, with_upstroke(images[chosen], random[chosen, 1:]))
-        rows, columns = images.shape[1:]
-        grid = self._coefficients(seed, epoch, positions).flatten(0, 1) @ basis(images.device)
+        rows, columns = images.shape[1:3]
+        channels = images.unsqueeze(1) if images.dim() == 3 else images.permute(0, 3, 1, 2)
+        coefficients = self._coefficients(seed, epoch, positions, pixel=2 / columns)
+        grid = coefficients.flatten(0, 1) @ basis(rows, columns, images.device)
         where = grid.view(-1, 2, rows, columns).permute(0, 2, 3, 1)
-        return functional.grid_sample(images[:, None], where, align_corners=False)[:, 0]
+        return functional.grid_sample(channels, where, align_corners=False).permute(0, 2, 3, 1).reshape(images.shape)
 
-    def _coefficients(self, seed: int, epoch: int, positions: Tensor) -> Tensor:
+    def _coefficients(self, seed: int, epoch: int, positions: Tensor, pixel: float) -> Tensor:
         """Return where each pixel's value comes from, as coefficients of ``basis``: ``(B, 2, COEFFICIENTS)``."""
-        pixel = 2 / IMAGE_SHAPE[1]
         random = uniform(seed, epoch, positions, 4 + 2 * (1 + GRID * GRID))
         angle, wide, high, shear = (
             random[:, :4] * random.new_tensor([self.rotation * torch.pi / 180, self.scale, self.scale, self.shear])
@@ -94,10 +94,10 @@ def with_upstroke(images: Tensor, random: Tensor) -> Tensor:
     """Draw a stroke from the highest ink down to the left.
 
     Args:
-        images: ``(B, 28, 28)`` float32, background 0.
+        images: ``(B, H, W)`` float32, background 0.
         random: ``(B, 2)`` in [-1, 1): how long and how steep it is.
     """
-    rows, columns = (torch.arange(size, device=images.device) for size in IMAGE_SHAPE)
+    rows, columns = (torch.arange(size, device=images.device) for size in images.shape[1:])
     peak = images.amax(dim=(1, 2), keepdim=True)
     ink = images > peak / 2
     top = ink.any(dim=2).int().argmax(dim=1)
@@ -111,15 +111,14 @@ def with_upstroke(images: Tensor, random: Tensor) -> Tensor:
 
 
 @cache
-def basis(device: torch.device) -> Tensor:
-    """Return the fields that distortions are made of, at every pixel: ``(COEFFICIENTS, 784)`` float32.
+def basis(rows: int, columns: int, device: torch.device) -> Tensor:
+    """Return the fields that distortions are made of, at every pixel: ``(COEFFICIENTS, rows * columns)`` float32.
 
     Coordinates run from -1 to 1 between the outer edges of the image, as ``grid_sample`` has them.
     """
-    rows, columns = ((2 * torch.arange(size) + 1) / size - 1 for size in IMAGE_SHAPE)
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    y, x = torch.meshgrid(*((2 * torch.arange(size) + 1) / size - 1 for size in (rows, columns)), indexing="ij")
     points = torch.eye(GRID * GRID).view(-1, 1, GRID, GRID)
-    smooth = functional.interpolate(points, IMAGE_SHAPE, mode="bicubic", align_corners=True)
+    smooth = functional.interpolate(points, (rows, columns), mode="bicubic", align_corners=True)
     return torch.cat([x.reshape(1, -1), y.reshape(1, -1), torch.ones(1, x.numel()), smooth.flatten(1)]).to(device)
 
 

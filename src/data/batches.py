@@ -12,7 +12,7 @@ class Batch(NamedTuple):
     """One rank's share of a global batch, or of several that follow each other.
 
     Attributes:
-        images: ``(B, 28, 28)``; uint8 as loaded, float32 after the data module normalized them.
+        images: ``(B, H, W)`` or ``(B, H, W, C)`` uint8 as loaded; ``(B, C, H, W)`` float32 once normalized.
         labels: ``(B,)`` int64 class numbers.
         positions: ``(B,)`` int64 positions of the samples in their file.
         sizes: How many of the samples belong to each global batch; they sum to B.
@@ -32,7 +32,7 @@ class Split(NamedTuple):
     """Some of the samples of a pair of files.
 
     Attributes:
-        file_images: All images of the file, ``(N, 28, 28)`` uint8, in memory or mapped.
+        file_images: All images of the file, ``(N, H, W)`` or ``(N, H, W, C)`` uint8, in memory or mapped.
         file_labels: All labels of the file, ``(N,)`` uint8.
         members: The positions in the file that belong to the split: a range, or a tensor of int64.
         transposed: Whether the images lie on their side in the file; batches of them stand upright.
@@ -45,7 +45,7 @@ class Split(NamedTuple):
 
     @property
     def images(self) -> Tensor:
-        """The images of the split, standing upright: ``(members, 28, 28)`` uint8."""
+        """The images of the split, standing upright: ``(members, H, W[, C])`` uint8."""
         return self.upright(self._where)
 
     @property
@@ -59,7 +59,7 @@ class Split(NamedTuple):
         return slice(members.start, members.stop) if isinstance(members, range) else members
 
     def upright(self, where: slice | Tensor) -> Tensor:
-        """Return the images at these positions of the file, standing upright: ``(B, 28, 28)`` uint8."""
+        """Return the images at these positions of the file, standing upright: ``(B, H, W[, C])`` uint8."""
         # turned after the gather: rows that are whole in memory are gathered faster
         images = self.file_images[where] if isinstance(where, slice) else self.file_images.index_select(0, where)
         return images.transpose(1, 2) if self.transposed else images

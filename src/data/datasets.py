@@ -6,6 +6,8 @@ from typing import Literal
 
 DatasetName = Literal[
     "MNIST",
+    "arrays",
+    "folder",
     "FashionMNIST",
     "KMNIST",
     "QMNIST",

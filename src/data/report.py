@@ -50,14 +50,12 @@ def report(data: MNISTDataModule, output: Path) -> str:
 def _read(data: MNISTDataModule) -> tuple[dict[str, Split], str]:
     """Return the splits by name, and why there is none for validation if the asked size does not fit."""
     data.prepare_data()
-    images, labels = data.read("train")
-    test_images, test_labels = data.read("test")
-    test = data.split_of(test_images, test_labels, range(len(test_labels)))
+    train, test = (data.located.read(part, data.memory_map) for part in ("train", "test"))
     try:
-        train, val = split_positions(labels, data.val_size, data.split)
+        members, val = split_positions(train.file_labels, data.val_size, data.split)
     except UsageError as error:  # what cannot be trained on can still be looked at
-        return {"train": data.split_of(images, labels, range(len(labels))), "test": test}, str(error)
-    return {"train": data.split_of(images, labels, train), "val": data.split_of(images, labels, val), "test": test}, ""
+        return {"train": train, "test": test}, str(error)
+    return {"train": train._replace(members=members), "val": train._replace(members=val), "test": test}, ""
 
 
 def class_counts(split: Split, classes: int) -> Tensor:

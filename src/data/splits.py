@@ -13,7 +13,7 @@ UNIT = (0.0, 1.0)  # mean and std that leave pixel / 255 as it is
 
 
 def split_positions(
-    labels: Tensor, val_size: int | float, split: Literal["tail", "stratified"]
+    labels: Tensor, val_size: int | float, split: Literal["tail", "stratified"], name: str = "val_size"
 ) -> tuple[range | Tensor, range | Tensor]:
     """Split the positions of a file into training and validation.
 
@@ -21,6 +21,7 @@ def split_positions(
         labels: ``(N,)`` uint8.
         val_size: How many validate, as a number or as a fraction below 1.
         split: ``tail`` takes the last ones, ``stratified`` the same share of each class.
+        name: What the number is called in an error.
 
     Returns:
         Both splits' positions, ascending.
@@ -32,7 +33,7 @@ def split_positions(
     count = round(val_size * size) if isinstance(val_size, float) else val_size
     if count >= size:
         raise UsageError(
-            f"`val_size` {val_size:,} leaves nothing to train on: it must be below the {size:,} training images."
+            f"`{name}` {val_size:,} leaves nothing to train on: it must be below the {size:,} training images."
         )
     if split == "tail":
         return range(size - count), range(size - count, size)
@@ -87,12 +88,16 @@ def mean_and_std(split: Split) -> tuple[float, float]:
 
 
 def normalize(images: Tensor, mean: float, std: float) -> Tensor:
-    """Turn pixels of any shape from 0 (background) to 255 into float32 as a network takes it.
+    """Turn pixels from 0 (background) to 255 into what a network takes.
 
     Args:
-        images: uint8, or float32 that may be overwritten.
+        images: ``(B, H, W)`` or ``(B, H, W, C)``, uint8, or float32 that may be overwritten.
         mean: What to subtract from pixel / 255.
         std: What to divide the difference by.
+
+    Returns:
+        ``(B, C, H, W)`` float32.
     """
     pixels = images.float().div_(255)
-    return pixels if (mean, std) == UNIT else pixels.sub_(mean).div_(std)
+    pixels = pixels if (mean, std) == UNIT else pixels.sub_(mean).div_(std)
+    return pixels.unsqueeze(1) if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)

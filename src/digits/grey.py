@@ -4,15 +4,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from src.common.pictures import PictureError
+
 Levels = npt.NDArray[np.float32]
 
 WORKING_SIDE = 112  # of the copy in which colours and ink are looked for
 CLOSER_SIDE = 320  # of that in which several digits and thin strokes are
 LARGEST_SPREAD = 128  # of 255 between the levels of ink that has no ground; with more it is a picture
-
-
-class DigitError(ValueError):
-    """A picture that cannot be read as a digit; the text is a short sentence without a path."""
 
 
 def to_grey(image: Image.Image) -> Image.Image:
@@ -37,7 +35,7 @@ def to_grey(image: Image.Image) -> Image.Image:
 def _stretch(levels: Levels) -> Image.Image:
     low, high = levels.min(), levels.max()
     if not np.isfinite(high - low):
-        raise DigitError("pixels that are not finite numbers")
+        raise PictureError("pixels that are not finite numbers")
     return Image.fromarray(((levels - low) * (255 / max(high - low, 1e-12))).round().astype(np.uint8))
 
 

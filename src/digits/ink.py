@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from src.common.pictures import PictureError
 from src.digits.background import background, sample
-from src.digits.grey import CLOSER_SIDE, WORKING_SIDE, DigitError, Levels, shrink
+from src.digits.grey import CLOSER_SIDE, WORKING_SIDE, Levels, shrink
 from src.digits.pieces import Pieces, connected_pieces
 
 Box = tuple[int, int, int, int]  # left, top, right and bottom in pixels, the ends exclusive
@@ -40,12 +41,12 @@ def look(grey: Image.Image, side: int) -> Look:
     """Look for ink in a copy of a picture with at most this side.
 
     Raises:
-        DigitError: If there is none.
+        PictureError: If there is none.
     """
     copy = shrink(grey, side)
     try:
         ink = separate(np.asarray(copy, np.float32))
-    except DigitError:
+    except PictureError:
         if side >= min(CLOSER_SIDE, max(grey.size)):
             raise
         return look(grey, CLOSER_SIDE)  # thin strokes may have vanished in so small a copy
@@ -60,7 +61,7 @@ def find_ink(grey: Image.Image, seen: Look | None = None) -> tuple[Levels, Box]:
         seen: A look at it with ``WORKING_SIDE``, if that was taken before.
 
     Raises:
-        DigitError: If there is none.
+        PictureError: If there is none.
     """
     seen = seen or look(grey, WORKING_SIDE)
     ink, factor = _without_residue(seen), seen.factor
@@ -80,7 +81,7 @@ def separate(levels: Levels) -> Levels:
     """Return how much of each pixel is ink, from 0 to 1.
 
     Raises:
-        DigitError: If nothing differs enough from the background.
+        PictureError: If nothing differs enough from the background.
     """
     ink = levels - background(levels)
     if (ink * ink * ink).sum() < 0:  # few pixels differ by much, on the ink's side
@@ -89,7 +90,7 @@ def separate(levels: Levels) -> Levels:
     some = ink[sample(ink.shape, WORKING_SIDE)]
     noise = 1.4826 * float(np.median(np.abs(some[some <= highest / 2])))
     if highest < max(LEAST_CONTRAST, LEAST_SIGNAL * noise):
-        raise DigitError("no ink found")
+        raise PictureError("no ink found")
     full, floor = float(ink[ink > highest / 2].mean()), NOISE_FLOOR * noise
     return np.asarray(np.clip((ink - floor) / (full - floor), 0, 1), np.float32)
 

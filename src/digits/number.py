@@ -9,8 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from src.digits.frame import decode, frame, is_framed, opened
-from src.digits.grey import CLOSER_SIDE, WORKING_SIDE, DigitError, to_grey
+from src.common.pictures import PictureError, decode, opened
+from src.digits.frame import frame, is_framed
+from src.digits.grey import CLOSER_SIDE, WORKING_SIDE, to_grey
 from src.digits.ink import CLOSE_ENOUGH, EDGE, Box, Look, bounds, cut_out, find_ink, look, to_box
 
 NARROW = 0.9  # of its height, at most, is a single digit wide that needs no closer look
@@ -44,7 +45,7 @@ def read_number(picture: Path | BinaryIO) -> list[list[Digit]]:
         The lines of a number, each from left to right; for most pictures one line of one digit.
 
     Raises:
-        DigitError: If it is no picture, too large, damaged or blank, or holds more than one number.
+        PictureError: If it is no picture, too large, damaged or blank, or holds more than one number.
     """
     with opened(picture) as file:
         image, factor = decode(file)
@@ -127,13 +128,13 @@ def _refuse_other_than_one_number(lines: list[list[Group]]) -> None:
     """Refuse a sudoku, a page of text and the like.
 
     Raises:
-        DigitError: If there are too many lines or digits for a number, or some are too far apart.
+        PictureError: If there are too many lines or digits for a number, or some are too far apart.
     """
     boxes = [box for line in lines for box, _ in line]
     height = float(np.median([box[1] - box[0] for box in boxes]))
     gaps = [box[2] - before[3] for line in lines for (before, _), (box, _) in pairwise(line)]
     if len(lines) > MOST_LINES or len(boxes) > MOST_DIGITS or max(gaps, default=0) > WIDEST_GAP * height:
-        raise DigitError(f"{len(boxes)} pieces that look like digits, not one number")
+        raise PictureError(f"{len(boxes)} pieces that look like digits, not one number")
 
 
 def _digit(seen: Look, box: Bounds, numbers: list[int], factor: float) -> Digit:

@@ -5,18 +5,17 @@ import platform
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from src.common.errors import RunError, UsageError
 from src.common.files import read_regular, refuse_place, sha256, write_atomic
 from src.common.output import say
 from src.data.batches import Split
-from src.data.datasets import DATASETS
-from src.data.idx import read_pair
-from src.data.sources import find_files, place_files
+from src.data.datasets import DatasetName
+from src.data.located import TEST_SIZE, locate, shown
 from src.export.formats import FORMATS, Network
 from src.runs.folder import Run
 from src.runs.trained import Trained
@@ -26,18 +25,20 @@ LARGEST_DIFFERENCE = 1e-4  # of the file's logits and probabilities from the che
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
-def export(ckpt_path: str, output: str, data_dir: str | None = None) -> int:
+def export(ckpt_path: str, output: str, data_dir: str | None = None, network: nn.Module | None = None) -> int:
     """Write a trained network as an ONNX file or a torch.export program, checked on all test images.
 
-    The file's input is ``images``, uint8 ``(N, 28, 28)``, any N, upright, 0 = background; the normalization is inside.
-    Its outputs are ``logits`` and ``probabilities``, float32 ``(N, classes)``. It is written when all test images of
-    the checkpoint's data set get the same answers from it as from the checkpoint, and not at all otherwise.
+    The file's input is ``images``, uint8 ``(N, 28, 28)`` or, in colour, ``(N, H, W, 3)``, upright, 0 = background; the
+    normalization is inside. Its outputs are ``logits`` and ``probabilities``, float32 ``(N, classes)``. It is written
+    when all test images of the checkpoint's data set get the same answers from it as from the checkpoint, and not at
+    all otherwise.
 
     Args:
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
             one.
         output: The file to write: NAME.onnx (ONNX) or NAME.pt2 (torch.export). One that is there is replaced.
-        data_dir: The folder with the data set's IDX files, if they are no longer where the run read them.
+        data_dir: The folder with the data, if it is no longer where the run read it.
+        network: The class of a network of your own, by its import path, with its arguments below it.
 
     Returns:
         The exit code.
@@ -50,15 +51,16 @@ def export(ckpt_path: str, output: str, data_dir: str | None = None) -> int:
     path = Path(output)
     refuse_place("output", path, *FORMATS)
     refuse_without_packages(path)
-    trained = Trained.load(ckpt_path)
+    trained = Trained.load(ckpt_path, network=network)
     test, files = read_test_data(trained, data_dir)
     expected = answers(trained.answer, test)
     metadata = describe(trained, test, files, expected[0])
     serialize, load = FORMATS[path.suffix.lower()]
-    content = serialize(trained.network, metadata)
+    content = serialize(trained.network, trained.image_shape, metadata)
     difference = compare(answers(load(content), test), expected, path)
     write_atomic(path, content)
-    say(f"{path}: {len(content):,} bytes, images (N, 28, 28) -> logits, probabilities (N, {len(trained.classes)})")
+    takes = ", ".join(map(str, trained.image_shape))
+    say(f"{path}: {len(content):,} bytes, images (N, {takes}) -> logits, probabilities (N, {len(trained.classes)})")
     say(
         f"Checked: all {metadata['samples']:,} test images of {metadata['dataset']} get the answers of "
         f"{trained.checkpoint} (test/acc {metadata['test/acc']:.4f}), the logits differ by at most {difference:.2g}"
@@ -86,7 +88,8 @@ def read_test_data(trained: Trained, data_dir: str | None) -> tuple[Split, list[
         UsageError: If they are not there, or damaged.
     """
     match trained.recipe.get("data"):
-        case {"dataset": str(dataset), "data_dir": str() | None as folder} if dataset in DATASETS:
+        case {"dataset": str(name), "data_dir": str() | None as folder} if name in get_args(DatasetName):
+            dataset: DatasetName = name  # type: ignore[assignment]
             folder = data_dir or folder
         case _:
             raise UsageError(f"{trained.checkpoint} does not say which data set it was trained on: name another.")
@@ -95,11 +98,13 @@ def read_test_data(trained: Trained, data_dir: str | None) -> tuple[Split, list[
             f"an export is checked with the test images, and {folder} is not there: name their --data_dir."
         )
     try:
-        files = find_files(Path(folder), dataset) if folder else place_files(dataset)
-        images, labels = read_pair(files[2], files[3], dataset)
+        test_size = trained.recipe["data"].get("test_size", TEST_SIZE)
+        located = locate(dataset, folder, trained.image_shape[:2], test_size)
+        if located.image_shape != trained.image_shape:
+            raise UsageError(f"they are {shown(located.image_shape)}, the network takes {shown(trained.image_shape)}.")
+        return located.read("test"), located.files
     except UsageError as error:
         raise UsageError(f"an export is checked with the test images: {error}") from error
-    return Split(images, labels, range(len(labels)), DATASETS[dataset].transposed), files
 
 
 def answers(network: Network, test: Split) -> tuple[Tensor, Tensor]:
@@ -114,9 +119,10 @@ def answers(network: Network, test: Split) -> tuple[Tensor, Tensor]:
 def describe(trained: Trained, test: Split, files: list[Path], logits: Tensor) -> dict[str, Any]:
     """Return what an exported file says of itself, for JSON; ``logits`` is what it says to the test images."""
     dataset, model = (trained.recipe[part] for part in ("data", "model"))
+    takes = ", ".join(map(str, trained.image_shape))
     correct = int((logits.argmax(dim=1) == test.labels).sum())
     return {
-        "description": f"A classifier for {dataset['dataset']}: images, uint8 (N, 28, 28), upright, 0 = background.",
+        "description": f"A classifier for {dataset['dataset']}: images, uint8 (N, {takes}), upright, 0 = background.",
         "classes": list(trained.classes),
         "normalization": {"mean": trained.network.mean, "std": trained.network.std},  # of pixel / 255, done inside
         "network": model["network"],

@@ -14,13 +14,13 @@ from src.runs.trained import PixelClassifier
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-Network = Callable[[Tensor], tuple[Tensor, Tensor]]  # images uint8 (N, 28, 28) -> logits, probabilities (N, classes)
+Network = Callable[[Tensor], tuple[Tensor, Tensor]]  # images uint8 (N, H, W[, C]) -> logits, probabilities (N, classes)
 LARGEST_ONNX = (1 << 31) - (1 << 20)  # bytes of weights; a protobuf ends at 2 GiB
 
 
-def trace(network: PixelClassifier) -> "ExportedProgram":
+def trace(network: PixelClassifier, image_shape: tuple[int, ...]) -> "ExportedProgram":
     """Return the network as a torch.export program that takes any number of images."""
-    example = torch.zeros(2, 28, 28, dtype=torch.uint8)
+    example = torch.zeros(2, *image_shape, dtype=torch.uint8)
     network = network.to(memory_format=torch.contiguous_format)  # torch.export.save warns of any other
     program = torch.export.export(network, (example,), dynamic_shapes={"images": {0: torch.export.Dim("N")}})
     for node in program.graph.nodes:
@@ -28,7 +28,7 @@ def trace(network: PixelClassifier) -> "ExportedProgram":
     return program
 
 
-def to_onnx(network: PixelClassifier, metadata: dict[str, Any]) -> bytes:
+def to_onnx(network: PixelClassifier, image_shape: tuple[int, ...], metadata: dict[str, Any]) -> bytes:
     """Return the content of an ONNX file, each item of the metadata a property of it, as text or else JSON.
 
     Raises:
@@ -38,7 +38,7 @@ def to_onnx(network: PixelClassifier, metadata: dict[str, Any]) -> bytes:
     if size > LARGEST_ONNX:
         raise UsageError(f"--output: the weights take {size / 1e9:.1f} GB, an ONNX file ends at 2: name a .pt2 file.")
     program = torch.onnx.export(
-        trace(network),
+        trace(network, image_shape),
         input_names=["images"],
         output_names=["logits", "probabilities"],
         dynamic_shapes={"images": {0: "N"}},
@@ -67,10 +67,10 @@ def open_onnx(content: bytes) -> Network:
     return run
 
 
-def to_pt2(network: PixelClassifier, metadata: dict[str, Any]) -> bytes:
+def to_pt2(network: PixelClassifier, image_shape: tuple[int, ...], metadata: dict[str, Any]) -> bytes:
     """Return the content of a torch.export file, with the metadata in its extra file ``metadata.json``."""
     content = io.BytesIO()
-    torch.export.save(trace(network), content, extra_files={"metadata.json": json.dumps(metadata)})
+    torch.export.save(trace(network, image_shape), content, extra_files={"metadata.json": json.dumps(metadata)})
     return content.getvalue()
 
 

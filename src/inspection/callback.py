@@ -69,7 +69,7 @@ class Inspection(Callback):
             raise UsageError(f"--inspection.every_n_epochs must be 0 or more, got {every_n_epochs}.")
         if size and not 1 <= self.samples <= size:
             raise UsageError(f"--inspection.samples must be from 1 to the {size:,} {split} images, got {samples}.")
-        self._initial: nn.Sequential | None = None
+        self._initial: nn.Module | None = None
         self._has_trained = False
         self._drawn: int | None = None  # the step of what TensorBoard has
 
@@ -157,7 +157,7 @@ class Inspection(Callback):
                     self._draw_split(writer, folder, net, step)
         self._drawn = step
 
-    def _draw_split(self, writer: "SummaryWriter", folder: Path, net: nn.Sequential, step: int) -> None:
+    def _draw_split(self, writer: "SummaryWriter", folder: Path, net: nn.Module, step: int) -> None:
         if not len(self.data.splits[self.split].members):
             say("No validation split, so TensorBoard has no pictures of mistakes; `test` adds those of the test split")
             return
@@ -165,7 +165,7 @@ class Inspection(Callback):
         evaluation = Evaluation(writer, net, self.data, step, self.split, predictions, folder, self.samples)
         evaluation.draw(OF_EVALUATION)
 
-    def _best(self, pl_module: LightningModule, epoch: int) -> tuple[nn.Sequential, int]:
+    def _best(self, pl_module: LightningModule, epoch: int) -> tuple[nn.Module, int]:
         """Return a copy of the network with the checkpoint's weights, or else its present ones, and their epoch."""
         net = copy_of_network(pl_module)
         if not self.checkpoint.exists():
@@ -175,7 +175,7 @@ class Inspection(Callback):
         return net, saved.epochs
 
 
-def copy_of_network(pl_module: LightningModule) -> nn.Sequential:
+def copy_of_network(pl_module: LightningModule) -> nn.Module:
     """Return the network on the CPU in float32, without dropout."""
     assert isinstance(pl_module, Classifier)
     return copy.deepcopy(pl_module.net).cpu().float().eval()

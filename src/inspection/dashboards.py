@@ -28,7 +28,7 @@ def draw_first_batch(view: Network) -> None:
     """Images: the first training batch, augmented and with its labels."""
     labels = view.batch.labels[:FIRST_BATCH].tolist()
     sheet = drawing.sheet(
-        view.batch.images[:FIRST_BATCH],
+        view.batch.images[:FIRST_BATCH].permute(0, 2, 3, 1),
         [[view.data.classes[label]] for label in labels],
         "The first training batch as the network sees it",
         [f"{len(labels)} of {len(view.batch.labels)} images, below each its class"],
@@ -41,12 +41,12 @@ def draw_first_batch(view: Network) -> None:
 def draw_weights(view: Network) -> None:
     """Images: the first layer's weights as images, a tile per unit."""
     weight = next(view.net.parameters()).detach()
-    shape = view.batch.images.shape[1:] if weight.dim() == 2 else weight.shape[2:]  # of a convolution its kernel
-    if weight.dim() == 2 and weight.shape[1] != shape.numel():
+    shape = view.batch.images.shape[1:] if weight.dim() == 2 else weight.shape[1:]  # of a convolution its kernel
+    if weight.dim() not in (2, 4) or weight.shape[1:].numel() != shape.numel():
         return  # it does not see whole images
     shown = f"{min(len(weight), UNITS)} of {len(weight)}" if len(weight) > UNITS else str(len(weight))
     title = f"Weights of the first layer's {shown} units (epoch {view.step})"
-    view.add_picture("weights/first_layer", drawing.weights(weight[:UNITS].reshape(-1, *shape), title))
+    view.add_picture("weights/first_layer", drawing.weights(weight[:UNITS].reshape(-1, *shape).mean(1), title))
 
 
 def draw_histograms(view: Network) -> None:
@@ -144,7 +144,7 @@ def _described(view: Evaluation, chosen: Tensor) -> list[tuple[str, str, float]]
     return [(view.data.classes[true], view.data.classes[predicted], confidence) for true, predicted, confidence in rows]
 
 
-def write_text(writer: "SummaryWriter", command: str, run: Run, net: nn.Sequential, step: int) -> None:
+def write_text(writer: "SummaryWriter", command: str, run: Run, net: nn.Module, step: int) -> None:
     """Text: the command, config and parameters of a run, and what its metrics mean."""
     writer.add_text("run/command", code(command), step)
     writer.add_text("run/config", code(read_regular(run.path / "config.yaml").decode()), step)

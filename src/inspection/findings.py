@@ -1,7 +1,7 @@
 """A network's predictions for a split, and the numbers that pictures and reports are made of."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -58,10 +58,17 @@ def predict(net: nn.Module, split: Split, data: MNISTDataModule) -> Predictions:
 
 
 @torch.no_grad()
-def hidden_activations(net: nn.Sequential, images: Tensor) -> Tensor:
-    """Return the inputs of the last layer, ``(N, units)``, for normalized images ``(N, 28, 28)``."""
-    activations: Tensor = nn.Sequential(*list(net)[:-1])(images)
-    return activations
+def hidden_activations(net: nn.Module, images: Tensor) -> Tensor:
+    """Return what the last layer sees, ``(N, units)``, for normalized images ``(N, C, H, W)``.
+
+    A network that is no ``nn.Sequential`` has a method ``hidden(images)`` for it.
+
+    Raises:
+        AttributeError: If it has none.
+    """
+    hidden: Any = nn.Sequential(*list(net)[:-1]) if isinstance(net, nn.Sequential) else net.hidden
+    activations: Tensor = hidden(images)
+    return activations.flatten(1)
 
 
 def confusion_counts(predictions: Predictions) -> Tensor:

@@ -18,7 +18,7 @@ def write_projector(
     ``SummaryWriter.add_embedding`` makes a new copy for each step, forgets what another process has added, and writes
     each number with 17 digits.
 
-    ``activations`` are ``(N, units)``, ``images`` are ``(N, H, W)`` uint8, and ``table`` has a header and N rows.
+    ``activations`` are ``(N, units)``, ``images`` ``(N, H, W[, 3])`` uint8; ``table`` has a header and N rows.
     """
     from google.protobuf import text_format
     from tensorboard.plugins.projector import EmbeddingInfo, ProjectorConfig
@@ -26,9 +26,11 @@ def write_projector(
 
     place = f"projector/{name}"
     columns = int((len(images) - 1) ** 0.5) + 1  # TensorBoard wants a square
-    sprites = pad(255 - images[:, None], (0,) * 7 + (columns**2 - len(images),))  # on white, which takes a colour
-    square = make_grid(sprites, nrow=columns, padding=0)[0]
-    write_atomic(folder / place / "images.png", to_png(square.numpy()))
+    is_grey = images.dim() == 3
+    tiles = 255 - images[:, None] if is_grey else images.permute(0, 3, 1, 2)  # on white, which takes a colour
+    sprites = pad(tiles, (0,) * 7 + (columns**2 - len(images),))
+    square = make_grid(sprites, nrow=columns, padding=0)
+    write_atomic(folder / place / "images.png", to_png((square[0] if is_grey else square.permute(1, 2, 0)).numpy()))
     pattern = "\t".join(["%.4g"] * activations.shape[1])
     lines = [pattern % tuple(row) for row in activations.tolist()]
     write_atomic(folder / place / "activations.tsv", "\n".join([*lines, ""]).encode())
@@ -37,7 +39,7 @@ def write_projector(
     path = folder / "projector_config.pbtxt"
     config = text_format.Parse(read_regular(path).decode(), ProjectorConfig()) if path.exists() else ProjectorConfig()
     others = [embedding for embedding in config.embeddings if embedding.tensor_path != f"{place}/activations.tsv"]
-    sprite = {"image_path": f"{place}/images.png", "single_image_dim": reversed(images.shape[1:])}
+    sprite = {"image_path": f"{place}/images.png", "single_image_dim": reversed(images.shape[1:3])}
     paths = {"tensor_path": f"{place}/activations.tsv", "metadata_path": f"{place}/images.tsv"}
     embedding = EmbeddingInfo(tensor_name=title, sprite=sprite, **paths)
     write_atomic(path, text_format.MessageToString(ProjectorConfig(embeddings=[*others, embedding])).encode())

@@ -25,7 +25,7 @@ class View:
     """A network to show."""
 
     writer: "SummaryWriter"
-    net: nn.Sequential  # on the CPU
+    net: nn.Module  # on the CPU
     data: MNISTDataModule
     step: int  # the epoch of the weights
 
@@ -45,7 +45,7 @@ class View:
 class Network(View):
     """A network by itself."""
 
-    initial: nn.Sequential | None  # before training, or None if it is not to be shown
+    initial: nn.Module | None  # before training, or None if it is not to be shown
 
     @cached_property
     def batch(self) -> Batch:
@@ -65,7 +65,7 @@ class Evaluation(View):
     samples: int  # images in the Projector
 
     def images(self, chosen: Tensor) -> Tensor:
-        """Return the images of some predictions, upright, ``(N, 28, 28)`` uint8."""
+        """Return the images of some predictions, upright, ``(N, H, W[, C])`` uint8."""
         split = self.data.splits[self.split]
         return split.upright(self.predictions.positions[chosen].to(split.file_images.device)).cpu()
 

@@ -24,7 +24,8 @@ class Classifier(Exact):
     """Classifies images with a network, by default the MLP, trained by Adam on softmax cross-entropy.
 
     Args:
-        network: mlp is the MLP, cnn has two convolutions below it.
+        network: mlp is the MLP, cnn has two convolutions below it. Any other class by its import path, with its own
+            arguments below it; from images (B, C, H, W) float32 to logits (B, num_classes).
         hidden_units: Units of each fully connected hidden layer, such as [256] or [1000, 1000].
         dropout: Probability with which a hidden unit is dropped in training, at least 0 and below 1.
         lr: Learning rate of Adam, above 0; with a warm-up or a cosine the highest.
@@ -32,6 +33,7 @@ class Classifier(Exact):
         warmup_steps: Over so many optimizer steps the learning rate rises linearly to ``lr``.
         cosine: Let the learning rate fall to 0 along half a cosine until the end of training.
         num_classes: Number of classes.
+        image_shape: Of the images, (H, W) or (H, W, C).
         steps_per_execution: Optimizer steps that run in one batch of Lightning's, as in Keras. The weights are the
             same to the last bit; with more than one, Lightning's own cost per batch is paid less often, and callbacks,
             checkpoints and the progress bar come between executions only.
@@ -53,7 +55,7 @@ class Classifier(Exact):
 
     def __init__(
         self,
-        network: NetworkName = "mlp",
+        network: NetworkName | nn.Module = "mlp",
         hidden_units: Sequence[int] = (256,),
         dropout: float = 0.0,
         lr: float = 1e-3,
@@ -61,6 +63,7 @@ class Classifier(Exact):
         warmup_steps: int = 0,
         cosine: bool = False,
         num_classes: int = 10,
+        image_shape: Sequence[int] = (28, 28),
         steps_per_execution: int = 1,
         cuda_graph: bool = False,
         seed: int = 42,
@@ -75,8 +78,10 @@ class Classifier(Exact):
             raise UsageError(f"`weight_decay` must be at least 0, got {weight_decay}.")
         if warmup_steps < 0:
             raise UsageError(f"`warmup_steps` must be at least 0, got {warmup_steps}.")
-        self.save_hyperparameters(logger=False)
-        self.hparams["hidden_units"] = list(hidden_units)  # plain, so that a checkpoint loads with weights_only=True
+        self.save_hyperparameters(logger=False, ignore=["network"])
+        self.hparams.update(
+            hidden_units=list(hidden_units), image_shape=list(image_shape)
+        )  # plain, so that a checkpoint loads with weights_only=True
         self.lr = lr
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
@@ -87,7 +92,10 @@ class Classifier(Exact):
         self.make_optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] | None = None
         self.make_schedule: Callable[[Optimizer], LRScheduler] | None = None
         self.schedule_interval = "epoch"
-        self.net = build_network(network, hidden_units, num_classes, dropout)
+        if isinstance(network, str):
+            self.hparams["network"] = network
+            network = build_network(network, hidden_units, num_classes, dropout, image_shape)
+        self.net: nn.Module = network
 
     def setup(self, stage: str) -> None:
         """Compile the network in place, so that checkpoints keep their keys."""
@@ -99,7 +107,7 @@ class Classifier(Exact):
         """Return the logits.
 
         Args:
-            images: ``(B, 28, 28)`` float32, normalized by the data module.
+            images: ``(B, C, H, W)`` float32, normalized by the data module.
 
         Returns:
             ``(B, num_classes)`` float32.
@@ -111,7 +119,7 @@ class Classifier(Exact):
         """Compute the loss of a batch, as it is reported.
 
         Args:
-            images: ``(B, 28, 28)`` float32.
+            images: ``(B, C, H, W)`` float32.
             labels: ``(B,)`` int64.
 
         Returns:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from src.common.errors import UsageError
 from src.model.mlp import MLP
 
 CHANNELS = (32, 64)
-FEATURES = CHANNELS[-1] * 7 * 7  # what the convolutions make of an image
 
 
 class CNN(nn.Sequential):
@@ -19,6 +19,7 @@ class CNN(nn.Sequential):
     make the result depend on how many devices share one.
 
     Args:
+        image_shape: Of the images, (H, W) or (H, W, C); height and width are at least 4.
         hidden_units: Units of each fully connected hidden layer.
         num_classes: Number of logits.
         dropout: Probability with which a hidden unit is dropped in training.
@@ -27,12 +28,22 @@ class CNN(nn.Sequential):
         UsageError: If hidden_units is empty or has a number below 1, or dropout lies outside [0, 1).
     """
 
-    def __init__(self, hidden_units: Sequence[int] = (256,), num_classes: int = 10, dropout: float = 0.0) -> None:
-        layers: OrderedDict[str, nn.Module] = OrderedDict(channel=nn.Unflatten(1, (1, 28)))
-        for number, (before, after) in enumerate(zip((1, *CHANNELS), CHANNELS, strict=False), start=1):
+    def __init__(
+        self,
+        image_shape: Sequence[int] = (28, 28),
+        hidden_units: Sequence[int] = (256,),
+        num_classes: int = 10,
+        dropout: float = 0.0,
+    ) -> None:
+        height, width, channels = (*image_shape, 1)[:3]
+        features = CHANNELS[-1] * (height // 4) * (width // 4)  # what the convolutions make of an image
+        if not features:
+            raise UsageError(f"`network` cnn needs images of at least 4 x 4 pixels, got {height} x {width}.")
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for number, (before, after) in enumerate(zip((channels, *CHANNELS), CHANNELS, strict=False), start=1):
             layers[f"conv{number}"] = nn.Conv2d(before, after, kernel_size=3, padding=1)
             layers[f"pool{number}"] = nn.MaxPool2d(2)
             layers[f"conv_relu{number}"] = nn.ReLU()  # after the pooling, which leaves a quarter of the work
-        layers |= dict(MLP(FEATURES, hidden_units, num_classes, dropout).named_children())
+        layers |= dict(MLP(features, hidden_units, num_classes, dropout).named_children())
         super().__init__(layers)
         self.to(memory_format=torch.channels_last)  # with it the CPU takes half the time, and a GPU less too

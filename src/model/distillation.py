@@ -48,7 +48,7 @@ class Distillation:
         """Return what to minimize.
 
         Args:
-            images: ``(B, 28, 28)`` float32, as the student sees them.
+            images: ``(B, C, H, W)`` float32, as the student sees them.
             logits: The student's, ``(B, num_classes)``.
             label_loss: The sum of its cross-entropies with the labels, a scalar.
 

@@ -58,7 +58,7 @@ class Exact(LightningModule):
         gradient of the global mean, however unevenly the batch was split.
 
         Args:
-            images: ``(B, 28, 28)`` float32.
+            images: ``(B, C, H, W)`` float32.
             labels: ``(B,)`` int64.
             global_size: The samples of the batch on all ranks.
 
@@ -176,7 +176,7 @@ class Exact(LightningModule):
                 f"it is not saved. {way_out}."
             )
         # of the last step there is no loss yet
-        if not torch.stack([parameter.isfinite().all() for parameter in self.parameters()]).all():
+        if not torch.stack([value.isfinite().all() for value in (*self.parameters(), *self.buffers())]).all():
             raise RunError(f"the weights are no longer finite: epoch {epoch}; they are not saved. {way_out}.")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

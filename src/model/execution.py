@@ -83,7 +83,7 @@ class Execution:
         """Take a step on each group of samples.
 
         Args:
-            images: ``(B, 28, 28)`` float32.
+            images: ``(B, C, H, W)`` float32.
             labels: ``(B,)`` int64.
             sizes: The samples of each step on this rank; they sum to B.
             global_sizes: The samples of each step on all ranks.

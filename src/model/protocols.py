@@ -10,7 +10,7 @@ class Batch(Protocol):
 
     @property
     def images(self) -> Tensor:
-        """``(B, 28, 28)`` float32."""
+        """``(B, C, H, W)`` float32."""
 
     @property
     def labels(self) -> Tensor:

@@ -2,18 +2,15 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from inspect import signature
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from src.common.errors import UsageError, one_line
+from src.common.errors import UsageError
 from src.common.output import warn
 from src.common.yaml_text import LARGEST_CONFIG, LONGEST_VALUE
-from src.model.networks import build_network
 from src.runs.archive import DamagedCheckpointError, load_safely, shown, values
 from src.runs.folder import find_checkpoint
 
@@ -22,6 +19,7 @@ DATA = "MNISTDataModule"  # where Lightning keeps the state of the data module
 # what an infinite number would spoil: weights, moments, sums; elsewhere it may be meant, as in ReduceLROnPlateau
 FINITE = ("state_dict", "optimizer_states", "current_model_state", "train_sums")
 LARGEST_NUMBER = 1 << 63
+LARGEST_SIDE = 1 << 16  # of an image
 MISSING = object()
 
 
@@ -139,6 +137,14 @@ class Checkpoint:
         return tuple(names)
 
     @property
+    def image_shape(self) -> tuple[int, ...]:
+        """The shape of the images that its network takes, (H, W) or (H, W, C)."""
+        shape = self._at(DATA, kind=dict).get("image_shape", [28, 28])  # version 0.1.0 had no others
+        if not isinstance(shape, list) or not all(type(size) is int and 0 < size < LARGEST_SIDE for size in shape):
+            self.refuse(f"its {DATA}.image_shape is {shown(shape)}")
+        return tuple(shape)
+
+    @property
     def mean_std(self) -> tuple[float, float] | None:
         """The normalization in units of pixel / 255; None for pixel / 255 alone."""
         match self._at(DATA, kind=dict).get("mean_std"):
@@ -181,20 +187,3 @@ class Checkpoint:
     def teacher(self) -> tuple[str | None, str]:
         """The file and the SHA-256 of the teacher; None and nothing without one."""
         return self.setting("distillation", "teacher", None), str(self.content.get("teacher_sha256", ""))
-
-    def network(self) -> nn.Sequential:
-        """Return its network with its weights, in evaluation mode; in no more memory than they have already.
-
-        Raises:
-            UsageError: If the weights are not those of the network that its settings describe.
-        """
-        names = [name for name in signature(build_network).parameters if name not in ("num_classes", "dropout")]
-        settings, num_classes = {name: self.setting("model", name) for name in names}, len(self.classes)
-        try:
-            with torch.device("meta"):  # shapes without memory
-                network = build_network(**settings, num_classes=num_classes)
-            network.load_state_dict(self.weights, strict=True, assign=True)
-        except Exception as error:  # whatever the settings make of it
-            reason = one_line(" ".join(str(error).split()))
-            raise UsageError(f"{self.path} does not fit the network of its settings: {reason}") from error
-        return network.eval().requires_grad_(False)

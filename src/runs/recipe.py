@@ -16,12 +16,14 @@ class Policy:
             depends on it.
         saved: Whether a checkpoint keeps it, so that it need not be given again.
         shared: Whether all machines that train together must have the same.
+        names_classes: Whether its value is a class, by its path or with arguments of its own, or several.
         hparams: Whether TensorBoard's HParams shows it: ``yes``, where it is ``on``, or ``no``.
     """
 
     change: Literal["always", "between epochs", "evaluation", "never"] = "always"
     saved: bool = True
     shared: bool = True
+    names_classes: bool = False
     hparams: Literal["yes", "on", "no"] = "no"
 
 
@@ -32,7 +34,7 @@ NOT_SAVED = Policy(saved=False)  # it follows from others, or is code, or belong
 # by key, or by prefix where the key ends in a dot
 POLICIES = {
     "seed_everything": Policy("between epochs", hparams="yes"),
-    "model.network": Policy("never", hparams="yes"),
+    "model.network": Policy("never", names_classes=True, hparams="yes"),
     "model.hidden_units": Policy("never", hparams="yes"),
     "model.dropout": Policy(hparams="yes"),
     "model.lr": Policy("evaluation", hparams="yes"),
@@ -42,10 +44,11 @@ POLICIES = {
     "model.steps_per_execution": Policy("evaluation"),
     "model.compile": FREE,
     "model.cuda_graph": FREE,
-    "model.num_classes": NOT_SAVED,
     "model.seed": NOT_SAVED,
     "data.dataset": Policy("never", hparams="yes"),
     "data.data_dir": Policy(shared=False),
+    "data.image_size": FREE,
+    "data.test_size": Policy("evaluation"),
     "data.batch_size": Policy("between epochs", hparams="yes"),
     "data.val_size": Policy("evaluation", hparams="yes"),
     "data.split": Policy("evaluation", hparams="yes"),
@@ -58,9 +61,9 @@ POLICIES = {
     "inspection.": FREE,
     "checkpoints.": FREE,
     "ema_decay": Policy("evaluation", hparams="on"),
-    "optimizer": Policy("evaluation"),
+    "optimizer": Policy("evaluation", names_classes=True),
     "optimizer.": Policy("evaluation", hparams="on"),
-    "lr_scheduler": Policy("evaluation"),
+    "lr_scheduler": Policy("evaluation", names_classes=True),
     "lr_scheduler.": Policy("evaluation", hparams="on"),
     "lr_scheduler_interval": Policy("evaluation"),
     "distillation.": Policy(hparams="on"),

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from src.common.errors import RunError
+from src.common.errors import RunError, UsageError, one_line
 from src.data.splits import UNIT, normalize
+from src.model.networks import build_network
+from src.runs.archive import shown
 from src.runs.checkpoint import Checkpoint
 
 
@@ -15,7 +18,7 @@ class PixelClassifier(nn.Module):
     """A network behind its normalization.
 
     Args:
-        network: Takes ``(N, 28, 28)`` float32, normalized, and returns logits.
+        network: Takes ``(N, C, H, W)`` float32, normalized, and returns logits.
         mean: What to subtract from pixel / 255.
         std: What to divide the difference by.
     """
@@ -30,7 +33,7 @@ class PixelClassifier(nn.Module):
         """Classify images.
 
         Args:
-            images: ``(N, 28, 28)`` uint8, 0 = background.
+            images: ``(N, H, W)`` or ``(N, H, W, C)`` uint8, 0 = background.
 
         Returns:
             Logits and probabilities, each ``(N, classes)`` float32.
@@ -47,6 +50,8 @@ class Trained:
         checkpoint: The file.
         network: The network in float32 on the CPU, in evaluation mode.
         classes: The classes' names, in the order of the logits.
+        image_shape: Of the images that it takes, (H, W) or (H, W, C).
+        dataset: The name of the data set that it was trained on.
         recipe: The request that made it, as plain values.
         sha256: Of the file, hexadecimal.
     """
@@ -54,31 +59,36 @@ class Trained:
     checkpoint: Path
     network: PixelClassifier
     classes: tuple[str, ...]
+    image_shape: tuple[int, ...]
+    dataset: str
     recipe: dict[str, Any]
     sha256: str
 
     @classmethod
-    def load(cls, ckpt_path: str, root: Path = Path()) -> "Trained":
+    def load(cls, ckpt_path: str, root: Path = Path(), network: nn.Module | None = None) -> "Trained":
         """Load the network of a checkpoint.
 
         Args:
             ckpt_path: A checkpoint file, a run folder (its best checkpoint), ``best`` or ``last`` of the newest run
                 that has one.
             root: The folder that holds ``lightning_logs``.
+            network: The network, where it is of a class of the user's own.
 
         Raises:
             UsageError: If there is none, or it is damaged, or it does not come from this project.
         """
         checkpoint = Checkpoint.find(ckpt_path, root)
         mean, std = checkpoint.mean_std or UNIT
-        network = PixelClassifier(checkpoint.network().float(), mean, std).eval()
-        return cls(checkpoint.path, network, checkpoint.classes, checkpoint.recipe, checkpoint.sha256)
+        pixel_classifier = PixelClassifier(network_of(checkpoint, network).float(), mean, std).eval()
+        dataset = str(checkpoint.setting("data", "dataset"))
+        images = checkpoint.classes, checkpoint.image_shape, dataset
+        return cls(checkpoint.path, pixel_classifier, *images, checkpoint.recipe, checkpoint.sha256)
 
     def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Classify images as the network does.
 
         Args:
-            images: ``(N, 28, 28)`` uint8, 0 = background.
+            images: ``(N, H, W)`` or ``(N, H, W, C)`` uint8, 0 = background.
 
         Returns:
             Logits and probabilities, each ``(N, classes)`` float32.
@@ -93,3 +103,30 @@ class Trained:
                 "name another checkpoint."
             )
         return logits, probabilities
+
+
+def network_of(checkpoint: Checkpoint, network: nn.Module | None = None) -> nn.Module:
+    """Return a checkpoint's network with its weights, in evaluation mode; in no more memory than they have already.
+
+    Args:
+        checkpoint: The checkpoint.
+        network: The network, where it is of a class that is none of this project's, which no checkpoint imports.
+
+    Raises:
+        UsageError: If the weights are not those of the network that its settings describe, or it has to be given.
+    """
+    kind = checkpoint.setting("model", "network")
+    if network is None and isinstance(kind, dict):
+        raise UsageError(
+            f"{checkpoint.path} has the network {shown(kind.get('class_path'))}, and no checkpoint imports code: name "
+            "it again with --network (predict, export) or --model.network."
+        )
+    try:
+        with torch.device("meta"):  # shapes without memory
+            shape, hidden_units = checkpoint.image_shape, checkpoint.setting("model", "hidden_units")
+            network = network or build_network(kind, hidden_units, len(checkpoint.classes), image_shape=shape)
+        network.load_state_dict(checkpoint.weights, strict=True, assign=True)
+    except Exception as error:  # whatever the settings make of it
+        reason = one_line(" ".join(str(error).split()))
+        raise UsageError(f"{checkpoint.path} does not fit the network of its settings: {reason}") from error
+    return network.eval().requires_grad_(False)

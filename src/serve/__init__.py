@@ -9,7 +9,7 @@ import sys
 from src.common.errors import UsageError
 from src.common.output import say
 from src.common.signals import STOPS
-from src.data.datasets import DIGITS
+from src.data.datasets import DATASETS, DIGITS
 from src.runs.trained import Trained
 
 GRACE_SECONDS = 10
@@ -42,9 +42,9 @@ def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000) -> int:
             f'serve needs {error.name}, which is not installed: pip install --constraint constraints.txt ".[serve]"'
         ) from error
     trained = Trained.load(ckpt_path)
-    if trained.classes != DIGITS:
-        names = f"{trained.classes[0]} to {trained.classes[-1]}"
-        raise UsageError(f"--ckpt_path {ckpt_path} has the classes {names}; serve needs a network for the ten digits.")
+    if trained.classes != DIGITS or trained.dataset not in DATASETS:
+        names = f"of {trained.dataset} the classes {trained.classes[0]} to {trained.classes[-1]}"
+        raise UsageError(f"--ckpt_path {ckpt_path} has {names}; serve needs a network for the ten digits, as MNIST's.")
     listener = listen(host, port)
     config = uvicorn.Config(
         create_app(trained),

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from src.common.drawing import to_png
 from src.common.errors import RunError
-from src.digits.grey import DigitError
+from src.common.pictures import PictureError
 from src.digits.number import read_number
 from src.digits.reading import Reading
 from src.runs.folder import Run
@@ -158,7 +158,7 @@ def answer(trained: Trained, model: str, body: bytes) -> Answer:
     check_picture(body)
     try:
         lines = read_number(BytesIO(body))
-    except DigitError as error:
+    except PictureError as error:
         raise HTTPException(422, f"This picture cannot be read: {error}.") from None
     try:
         _, probabilities = trained.answer(torch.stack([digit.pixels for line in lines for digit in line]))

@@ -6,8 +6,7 @@ from io import BytesIO
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 
-from src.digits.frame import HEIF, NO_HEIC, NO_PICTURE, identify
-from src.digits.grey import DigitError
+from src.common.pictures import HEIF, NO_HEIC, NO_PICTURE, PictureError, identify
 
 LARGEST_BODY, LARGEST_HEIC = 4 * 1024**2, 16 * 1024**2  # bytes; most browsers cannot make HEIC any smaller
 LARGEST = 4096  # pixels of a picture's width and height, which HEIC, straight from a camera, may double
@@ -61,7 +60,7 @@ def check_picture(body: bytes) -> None:
     """
     try:
         picture = identify(BytesIO(body), (*FORMATS, HEIF))
-    except DigitError as error:
+    except PictureError as error:
         reasons = {NO_PICTURE: UNKNOWN, NO_HEIC: f"This is {NO_HEIC}."}
         raise HTTPException(415 if str(error) in reasons else 413, reasons.get(str(error), TOO_WIDE)) from None
     if max(picture.size) > LARGEST * (1 + (picture.format == HEIF)):

@@ -222,7 +222,7 @@ def test_a_fraction_validates_on_that_share_of_the_tail(digits: Path) -> None:
 def test_given_statistics_are_used(digits: Path) -> None:
     data = ready(digits, normalization=[0.25, 0.5])
 
-    assert data.normalize(torch.tensor([255], dtype=torch.uint8)).tolist() == [1.5]
+    assert data.normalize(torch.tensor([[[255]]], dtype=torch.uint8)).tolist() == [[[[1.5]]]]
 
 
 @pytest.mark.parametrize("split", ["tail", "stratified"])

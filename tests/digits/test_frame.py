@@ -11,9 +11,9 @@ import torch
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 from torch import Tensor
 
+from src.common.pictures import PictureError
 from src.data.idx import read_idx
 from src.digits.frame import read_digit, to_digit
-from src.digits.grey import DigitError
 
 Change = Callable[[Image.Image], Image.Image]
 FIVE = [(150, 50), (80, 50), (75, 100), (120, 95), (145, 120), (130, 160), (70, 155)]
@@ -284,7 +284,7 @@ BLANKS = {
 
 @pytest.mark.parametrize("image", BLANKS.values(), ids=BLANKS)
 def test_a_blank_picture_is_no_guess(image: Image.Image) -> None:
-    with pytest.raises(DigitError, match=r"^no ink found$"):
+    with pytest.raises(PictureError, match=r"^no ink found$"):
         to_digit(image)
 
 
@@ -310,11 +310,11 @@ UNREADABLE = {
 
 @pytest.mark.parametrize(("file", "says"), UNREADABLE.values(), ids=UNREADABLE)
 def test_what_cannot_be_read_is_said_in_a_sentence(file: io.BytesIO, says: str) -> None:
-    with pytest.raises(DigitError) as refusal:
+    with pytest.raises(PictureError) as refusal:
         read_digit(io.BytesIO(file.getvalue()))
     assert str(refusal.value) == says
 
 
 def test_a_missing_file_is_said_without_its_path(tmp_path: Path) -> None:
-    with pytest.raises(DigitError, match=r"^cannot be read \(No such file or directory\)$"):
+    with pytest.raises(PictureError, match=r"^cannot be read \(No such file or directory\)$"):
         read_digit(tmp_path / "seven.png")

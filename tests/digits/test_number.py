@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 
 from benchmarks.digits import RESULTS
 from benchmarks.variants import pair_that_touches, string_of_digits
+from src.common.pictures import PictureError
 from src.data.idx import read_idx
 from src.digits.frame import read_digit, to_digit
-from src.digits.grey import DigitError
 from src.digits.number import Digit, read_number
 from src.digits.pieces import connected_pieces
 from src.digits.reading import SURE, Answer
@@ -142,7 +142,7 @@ def test_unsure_begins_where_validation_says_so() -> None:
     ids=["a page of lines", "too many digits", "far apart"],
 )
 def test_what_is_no_number_is_no_guess(image: Image.Image) -> None:
-    with pytest.raises(DigitError, match=r"^\d+ pieces that look like digits, not one number$"):
+    with pytest.raises(PictureError, match=r"^\d+ pieces that look like digits, not one number$"):
         seen(image)
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.parametrize("name", get_args(NetworkName))
 
 def test_each_image_gets_a_logit_per_class_whatever_is_beside_it(name: NetworkName) -> None:
     torch.manual_seed(0)
-    network, images = build_network(name, [8], 7), torch.rand(5, 28, 28)  # in training mode
+    network, images = build_network(name, [8], 7), torch.rand(5, 1, 28, 28)  # in training mode
     logits = network(images)
 
     assert logits.shape == (5, 7)
@@ -25,7 +25,7 @@ def test_each_image_gets_a_logit_per_class_whatever_is_beside_it(name: NetworkNa
 def test_every_weight_learns(name: NetworkName) -> None:
     torch.manual_seed(0)
     network = build_network(name, [8], 7)
-    nn.functional.cross_entropy(network(torch.rand(50, 28, 28)), torch.arange(50) % 7).backward()
+    nn.functional.cross_entropy(network(torch.rand(50, 1, 28, 28)), torch.arange(50) % 7).backward()
 
     assert all(weight.grad is not None and weight.grad.any() for weight in network.parameters())
 
@@ -33,12 +33,12 @@ def test_every_weight_learns(name: NetworkName) -> None:
 def test_the_last_layer_sees_the_last_hidden_units(name: NetworkName) -> None:
     network = build_network(name, [8, 6], 7)
 
-    assert nn.Sequential(*list(network)[:-1])(torch.rand(5, 28, 28)).shape == (5, 6)
+    assert nn.Sequential(*list(network)[:-1])(torch.rand(5, 1, 28, 28)).shape == (5, 6)
 
 
 def test_dropout_does_not_rename_weights(name: NetworkName) -> None:
     plain, dropping = build_network(name, [8], 7), build_network(name, [8], 7, dropout=0.5)
-    images = torch.rand(5, 28, 28)
+    images = torch.rand(5, 1, 28, 28)
 
     assert plain.state_dict().keys() == dropping.state_dict().keys()
     assert not torch.equal(dropping(images), dropping(images))

@@ -1,5 +1,6 @@
 import os
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,26 @@ def test_a_checkpoint_never_runs_code(
     assert str(path) in answer.err
     assert len(answer.err.splitlines()) == 1
     assert not Path("pwned").exists()
+
+
+CLASSES_TO_IMPORT = {
+    "model/network": "antigravity.Network",
+    "model": {"network": {"class_path": "antigravity.Network"}},
+    "optimizer": "antigravity.Optimizer",
+    "lr_scheduler": {"class_path": "SequentialLR", "init_args": {"schedulers": ["antigravity.Schedule"]}},
+}
+
+
+@pytest.mark.parametrize("subcommand", SUBCOMMANDS)
+@pytest.mark.parametrize("setting", CLASSES_TO_IMPORT)
+def test_a_checkpoint_never_imports_what_it_names(setting: str, subcommand: str, cli: Cli, own_run: Path) -> None:
+    change(own_run, f"config/{setting}", CLASSES_TO_IMPORT[setting])
+    answer = cli(subcommand, "--ckpt_path", str(last(own_run)))
+
+    assert "antigravity" not in sys.modules
+    if setting.startswith("model") or subcommand == "fit":  # an evaluation needs no optimizer
+        assert answer.code == 2
+        assert f"{last(own_run)} names the class 'antigravity." in answer.err
 
 
 @pytest.mark.parametrize("subcommand", SUBCOMMANDS)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from src.data import datamodule
+from src.data import located
 from src.sweep.trial import Progress, run_before
 from tests.sweep.conftest import Sweep, results, study_folder
 
@@ -65,13 +65,13 @@ def test_a_worker_that_died_before_its_run_had_a_token_costs_no_more_than_that_r
 
 def test_data_is_read_once(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    read_pair = datamodule.read_pair
+    read_pair = located.read_pair
 
     def spy(images: Path, *arguments: Any) -> Any:
         read.append(images)
         return read_pair(images, *arguments)
 
-    monkeypatch.setattr(datamodule, "read_pair", spy)
+    monkeypatch.setattr(located, "read_pair", spy)
     answer = sweep("data.val_size: {grid: [50, 60, 70]}\n")
 
     assert answer.code == 0

@@ -1,0 +1,163 @@
+"""What a checkpoint brings back, and what cannot be had on top of it: refused by name, never ignored."""
+
+import warnings
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import reduce
+from itertools import chain, pairwise
+from typing import Any
+
+import torch
+import torchmetrics
+from jsonargparse import Namespace
+
+from src.common.errors import UsageError
+from src.common.system import command_line
+from src.data.datamodule import MNISTDataModule
+from src.data.datasets import DATASETS
+from src.runs.archive import shown
+from src.runs.checkpoint import Checkpoint
+from src.runs.folder import Run, class_names
+from src.runs.recipe import FREE, dotted, plain, policy_of, recipe_of
+
+# where a class that a checkpoint names may be looked up; a checkpoint never imports anything
+MODULES = (torch.optim, torch.optim.lr_scheduler, torch.nn, torchmetrics)
+
+
+def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> dict[str, Any]:
+    """Return the settings that a checkpoint brings back, nested as in a config; none that names code to import.
+
+    Args:
+        checkpoint: The checkpoint.
+        request: What is asked for on top of it, which may name such a class again.
+        training: Whether training goes on; else its network and its data are all that is needed.
+
+    Raises:
+        UsageError: If it has one that is not kept in checkpoints, or a class that is none of torch's or torchmetrics'
+            and is not named again.
+    """
+    for key in dotted(checkpoint.recipe):
+        policy = policy_of(key)
+        if policy is None or not policy.saved:
+            checkpoint.refuse(f"its config has a setting {shown(key)} that nothing here has")
+    parts = checkpoint.recipe if training else ("model", "data")
+    settings = deepcopy({part: checkpoint.recipe[part] for part in parts if part in checkpoint.recipe})
+    for setting, value in dotted(settings, whole_classes=True).items():
+        unknown = [name for name in names_of_classes(value, setting) if not is_known(name)]
+        given = request.get(setting)
+        if unknown and not (isinstance(given, list) or (isinstance(given, Namespace) and "class_path" in given)):
+            raise UsageError(
+                f"{checkpoint.path} names the class {shown(unknown[0])} for {setting}, which no checkpoint brings "
+                f"back: give it again by --config or --{setting}."
+            )
+        if unknown:
+            *groups, name = setting.split(".")
+            del reduce(lambda group, key: group[key], groups, settings)[name]
+    return settings
+
+
+def names_of_classes(value: Any, setting: str) -> Iterator[str]:
+    """Name the classes in a setting, and each word in it that the parser could take for the path to one."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from [str(item)] if key == "class_path" else names_of_classes(item, setting)
+    elif isinstance(value, list):
+        for item in value:
+            yield from names_of_classes(item, setting)
+    elif isinstance(value, str) and "." in value and (policy_of(setting) or FREE).names_classes:
+        yield value
+
+
+def is_known(name: str) -> bool:
+    """Say whether a class is one of torch's or torchmetrics', whose bare names lead to no import."""
+    return "." not in name and any(hasattr(module, name) for module in MODULES)
+
+
+def refuse_conflicts(request: Namespace, checkpoint: Checkpoint, training: bool) -> None:
+    """Refuse what was asked for on top of a checkpoint but cannot be had.
+
+    Args:
+        request: The parsed arguments, the checkpoint's recipe being their defaults.
+        checkpoint: The checkpoint.
+        training: Whether training goes on from it; its optimizer's settings and its split must then stay, within an
+            epoch also what decides which batches are done.
+
+    Raises:
+        UsageError: If the request asks for another value of such a setting, or for another network, normalization or
+            classes; or if it leaves nothing to train.
+    """
+    fixed = {"never"}
+    if training:
+        fixed |= {"evaluation", "between epochs"} if checkpoint.is_within_epoch else {"evaluation"}
+    recipe, asked = dotted(checkpoint.recipe), dotted(recipe_of(request))
+    added = [key for key in asked.keys() - recipe.keys() if key.endswith(".class_path")]  # where it has no class
+    for key, saved in (recipe | dict.fromkeys(added)).items():
+        wanted = asked.get(key)
+        family = DATASETS.get(request.data.dataset)  # of others the classes are known once they are read
+        same_classes = key == "data.dataset" and (family is None or family.classes == checkpoint.classes)
+        if (policy_of(key) or FREE).change in fixed and wanted != saved and not same_classes:
+            flag = key.removesuffix(".class_path").replace(".init_args.", ".")
+            raise UsageError(
+                f"--{flag} {wanted} differs from {checkpoint.path}, which has {'none' if saved is None else saved}; "
+                "leave out the flag, or the config file that sets it."
+            )
+    if not training:
+        return
+    if checkpoint.batches_done % request.model.steps_per_execution:
+        raise UsageError(
+            f"{checkpoint.path} was saved where --trainer.max_steps ended an execution of "
+            f"{request.model.steps_per_execution} steps, and cannot be continued: name another checkpoint, or train "
+            "with --model.steps_per_execution 1."
+        )
+    branches = not Run.of_checkpoint(checkpoint.path).continues_from(checkpoint.path)
+    for unit, done in (("epochs", checkpoint.epochs), ("steps", checkpoint.steps)):
+        limit = request.trainer[f"max_{unit}"]
+        if limit is not None and 0 <= limit < done + branches:
+            raise UsageError(
+                f"--trainer.max_{unit} {limit} leaves nothing to train: {checkpoint.path} has {done} {unit}; "
+                "ask for more."
+            )
+
+
+def refuse_other_images(checkpoint: Checkpoint, data: MNISTDataModule) -> None:
+    """Refuse data of other classes or of another shape than a checkpoint's network takes.
+
+    Raises:
+        UsageError: If it has such.
+    """
+    for name, mark, ours, theirs in (
+        ("classes", ", ", data.classes, checkpoint.classes),
+        ("images", " x ", data.image_shape, checkpoint.image_shape),
+    ):
+        if ours != theirs:
+            raise UsageError(
+                f"--data.dataset {data.dataset} has other {name} ({mark.join(map(str, ours))}) than {checkpoint.path} "
+                f"was trained on ({mark.join(map(str, theirs))}): name its data, or train anew."
+            )
+
+
+def refuse_forgotten(request: Namespace, checkpoint: Checkpoint, words: list[str]) -> None:
+    """Refuse to go on without the callbacks or loggers of the run, unless it is said.
+
+    Args:
+        request: The parsed arguments of ``fit``.
+        checkpoint: The checkpoint.
+        words: The words of the request.
+
+    Raises:
+        UsageError: If the run had some, which no checkpoint brings back, and the request neither has nor refuses them.
+    """
+    run = Run.of_checkpoint(checkpoint.path)
+    missing: dict[str, list[str]] = {}
+    for name, classes in run.classes.items():
+        flag, asked = f"--trainer.{name}", class_names(plain(request.trainer[name]))
+        if f"{flag}=null" in words or (flag, "null") in pairwise(words):
+            warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # it is wanted so
+        elif forgotten := [each for each in classes if each not in asked]:
+            missing[flag] = forgotten
+    if missing:
+        raise UsageError(
+            f"{run.path} was trained with {', '.join(chain(*missing.values()))}, which a checkpoint does not bring "
+            f"back: put --config {command_line([str(run.path / 'config.yaml')])} first, or go on without by "
+            f"{' '.join(f'{flag} null' for flag in missing)}."
+        )

@@ -1,0 +1,137 @@
+"""Pictures of any format as pixels: none that is larger than memory bears, and only from regular files."""
+
+import re
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from src.common.files import open_regular
+
+Pixels = npt.NDArray[np.uint8]
+
+LARGEST = 8192  # a picture has at most the pixels of a square with this side: 67 megapixels, A4 at 600 dpi has 35
+ENOUGH = 1024  # pixels of each side in which a digit is found and framed
+# Pillow asks Ghostscript to run EPS, and reads these others with help of the system or of plugins only
+FORMATS_LEFT_OUT = {"BUFR", "EPS", "GRIB", "HDF5", "WMF"}
+NO_PICTURE = "not a picture that Pillow reads"
+NO_HEIC = 'a HEIC picture, which needs pillow-heif: pip install --constraint constraints.txt ".[heic]"'
+HEIF = "HEIF"  # Pillow's name for it
+HEIC_START = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)
+ORIENTATION, SIDEWAYS = 0x0112, range(5, 9)  # EXIF's tag, and its values for pictures that lie on their side
+GREY_MODES = ("1", "L", "LA", "La", "I", "F")
+
+# Pillow warns of large pictures; smaller ones than that are refused
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+class PictureError(ValueError):
+    """A picture that cannot be read; the text is a short sentence without a path."""
+
+
+@contextmanager
+def opened(picture: Path | BinaryIO) -> Iterator[BinaryIO]:
+    """Open a picture's file, unless it is open.
+
+    Raises:
+        PictureError: If it cannot be read.
+    """
+    try:
+        with open_regular(picture) if isinstance(picture, Path) else nullcontext(picture) as file:
+            yield file
+    except OSError as error:
+        raise PictureError(f"cannot be read ({error.strerror})") from error
+
+
+@cache
+def formats() -> list[str]:
+    """Return the names of the formats that are read; with the extra ``heic`` that of phones too."""
+    Image.init()
+    with suppress(ModuleNotFoundError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    return [name for name in Image.ID if name not in FORMATS_LEFT_OUT]
+
+
+def is_called_picture(path: Path) -> bool:
+    """Say whether a file's name ends as a picture's does."""
+    return path.suffix.lower() in {*Image.registered_extensions(), ".heic", ".heif"}
+
+
+def identify(file: BinaryIO, kinds: Collection[str] | None = None) -> Image.Image:
+    """Return the picture in a file before any of its pixels is decoded.
+
+    Args:
+        file: It is open.
+        kinds: The names of formats to consider, or all.
+
+    Raises:
+        PictureError: If it is none, or too large.
+    """
+    too_large = f"more than {LARGEST} x {LARGEST}"
+    try:
+        image = Image.open(file, formats=[name for name in formats() if kinds is None or name in kinds])
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PictureError(f"{too_large} pixels") from error
+    except Exception as error:  # decoders raise many types for the many ways a file can be damaged
+        file.seek(0)
+        lacks_heic = HEIC_START.match(file.read(12)) and HEIF not in formats()
+        raise PictureError(NO_HEIC if lacks_heic else NO_PICTURE) from error
+    if image.width * image.height > LARGEST**2:
+        raise PictureError(f"{image.width} x {image.height} pixels are {too_large}")
+    return image
+
+
+def header(file: BinaryIO) -> tuple[tuple[int, int], bool]:
+    """Return height and width of the picture in a file when it stands upright, and whether its mode is grey."""
+    image = identify(file)
+    may_lie = image.format != "PNG" or "exif" in image.info  # else Pillow would decode it to look behind its pixels
+    lies = may_lie and image.getexif().get(ORIENTATION) in SIDEWAYS
+    return image.size if lies else image.size[::-1], image.mode.split(";")[0] in GREY_MODES
+
+
+def decode(file: BinaryIO, enough: int = ENOUGH) -> tuple[Image.Image, float]:
+    """Return the picture in a file, upright, and how many of the file's pixels one of its pixels is high and wide.
+
+    Args:
+        file: It is open.
+        enough: Pixels of each side that a JPEG, which is decoded at a smaller scale, still has.
+
+    Raises:
+        PictureError: If it is none, too large or damaged.
+    """
+    image = identify(file)
+    try:
+        width = image.width
+        image.draft(None, (enough, enough))
+        image.load()
+        return ImageOps.exif_transpose(image), width / image.width
+    except Exception as error:
+        raise PictureError("a damaged picture") from error
+
+
+def read_picture(path: Path, shape: tuple[int, ...]) -> Pixels:
+    """Read a picture's file as pixels of a shape, (H, W) or (H, W, 3), on white where it is transparent.
+
+    Raises:
+        PictureError: If it is no picture, too large or damaged, or its pixels are floating-point numbers.
+    """
+    with opened(path) as file:
+        image, _ = decode(file, 2 * max(shape))
+    if image.mode == "F":
+        raise PictureError("floating-point pixels")
+    if image.mode.startswith("I"):  # of 16 bits
+        image = Image.fromarray((np.asarray(image).clip(0, 65_535) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("L" if len(shape) == 2 else "RGB")
+    size = (shape[1], shape[0])
+    return np.asarray(image if image.size == size else image.resize(size, Image.Resampling.BICUBIC))

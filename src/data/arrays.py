@@ -1,0 +1,111 @@
+"""Images in NumPy files: x_train.npy, y_train.npy, x_test.npy and y_test.npy, and the classes' names in classes.txt."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.common.errors import UsageError
+from src.common.files import open_regular, read_regular, reading
+from src.data.idx import MAP_FROM_BYTES
+
+NAMES = ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
+CLASSES = "classes.txt"
+MOST_CLASSES = 256  # a label is a byte
+
+
+def find_arrays(folder: Path) -> list[Path]:
+    """Return the four files of a folder.
+
+    Raises:
+        UsageError: If one is missing.
+    """
+    for name in NAMES:
+        if not (folder / name).exists():
+            raise UsageError(f"{folder / name} is missing: `data_dir` needs {', '.join(NAMES)}, made by numpy.save.")
+    return [folder / name for name in NAMES]
+
+
+def classes_of(folder: Path) -> tuple[str, ...]:
+    """Return the classes' names: the lines of ``classes.txt`` or, without it, the numbers up to the highest label.
+
+    Raises:
+        UsageError: If the names are none.
+    """
+    path = folder / CLASSES
+    if not path.exists():
+        labels = _open(folder / NAMES[1])
+        return tuple(str(number) for number in range(min(int(labels.max(initial=0)) + 1, MOST_CLASSES)))
+    with reading(path):
+        names = tuple(read_regular(path).decode(errors="replace").split("\n"))
+    names = names[:-1] if names[-1:] == ("",) else names
+    if not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names) or not all(map(str.isprintable, names)):
+        raise UsageError(f"{path} needs one name in each line, 2 to {MOST_CLASSES} different ones.")
+    return names
+
+
+def image_shape_of(folder: Path) -> tuple[int, ...]:
+    """Return the shape of an image: (H, W), or (H, W, C) with several channels."""
+    shape: tuple[int, ...] = _open_images(folder / NAMES[0]).shape[1:]
+    return shape[:-1] if len(shape) == 3 and shape[-1] == 1 else shape
+
+
+def read_arrays(
+    images_path: Path, labels_path: Path, classes: int, memory_map: bool | None = None
+) -> tuple[Tensor, Tensor]:
+    """Read images and labels that belong together.
+
+    Args:
+        images_path: ``(N, H, W)`` or ``(N, H, W, C)`` uint8.
+        labels_path: ``(N,)`` integers from 0.
+        classes: How many classes there are.
+        memory_map: Map the images instead of reading them; left out, files from 1 GiB up are mapped.
+
+    Returns:
+        Images and class numbers, both uint8; one channel alone is left out.
+
+    Raises:
+        UsageError: If a file is damaged, or has other types or shapes, or the two do not fit together.
+    """
+    images, labels = _open_images(images_path), _open(labels_path)
+    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+        raise UsageError(
+            f"{labels_path} has {labels.dtype} of the shape {labels.shape}: it must have an integer for each of the "
+            f"{len(images):,} images."
+        )
+    if (wrong := labels[(labels < 0) | (labels >= classes)]).size:
+        raise UsageError(f"{labels_path} has the label {wrong[0]}: the {classes} classes go from 0 to {classes - 1}.")
+    is_mapped = images.nbytes >= MAP_FROM_BYTES if memory_map is None else memory_map
+    if is_mapped and images.flags.c_contiguous:
+        start = images_path.stat().st_size - images.nbytes
+        mapped = torch.from_file(str(images_path), shared=False, size=start + images.nbytes, dtype=torch.uint8)
+        pixels = mapped[start:].view(images.shape)
+    else:
+        pixels = torch.from_numpy(np.array(images, order="C"))
+    return pixels.squeeze(3) if pixels.dim() == 4 and pixels.shape[3] == 1 else pixels, torch.from_numpy(
+        labels.astype(np.uint8)
+    )
+
+
+def _open_images(path: Path) -> Any:
+    images = _open(path)
+    if images.dtype != np.uint8:
+        raise UsageError(
+            f"{path} has {images.dtype}, not uint8: save pixels from 0 to 255, such as "
+            "(x * 255).round().astype('uint8') where x goes from 0 to 1."
+        )
+    if images.ndim not in (3, 4) or 0 in images.shape or (images.ndim == 4 and images.shape[3] not in (1, 3)):
+        raise UsageError(f"{path} has the shape {images.shape}: it must be (N, H, W) or (N, H, W, 3).")
+    return images
+
+
+def _open(path: Path) -> Any:
+    """Return an array whose values stay on the disk, which is never longer than its file."""
+    with reading(path), open_regular(path):
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            reason = " ".join(str(error).split())
+            raise UsageError(f"{path} is not a complete file of numpy.save ({reason}): save it again.") from error

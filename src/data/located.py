@@ -1,0 +1,91 @@
+"""Where the images of a data set are, and what they are: IDX files, NumPy files or pictures in folders."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from src.common.errors import UsageError
+from src.data.arrays import classes_of, find_arrays, image_shape_of, read_arrays
+from src.data.batches import Split
+from src.data.datasets import DATASETS, DatasetName
+from src.data.idx import IMAGE_SHAPE, read_pair
+from src.data.sources import find_files, place_files
+
+TEST_SIZE = 0.2
+
+
+@dataclass(frozen=True)
+class Located:
+    """The files of a data set.
+
+    Attributes:
+        dataset: Its name.
+        files: Training images, training labels, test images, test labels.
+        classes: The classes' names; a label is a position in them.
+        image_shape: (H, W), or (H, W, C) in colour.
+    """
+
+    dataset: DatasetName
+    files: list[Path]
+    classes: tuple[str, ...]
+    image_shape: tuple[int, ...]
+
+    def read(self, part: Literal["train", "test"], memory_map: bool | None = None) -> Split:
+        """Read and check the training or the test images.
+
+        Args:
+            part: Which of them.
+            memory_map: Map the images instead of reading them; left out, plain files from 1 GiB up are mapped.
+
+        Returns:
+            All of them.
+
+        Raises:
+            UsageError: If a file is damaged, or does not fit to the other one.
+        """
+        images_path, labels_path = self.files[:2] if part == "train" else self.files[2:]
+        if self.dataset in DATASETS:
+            images, labels = read_pair(images_path, labels_path, self.dataset, memory_map)
+            return Split(images, labels, range(len(labels)), DATASETS[self.dataset].transposed)
+        images, labels = read_arrays(images_path, labels_path, len(self.classes), memory_map)
+        if tuple(images.shape[1:]) != self.image_shape:
+            raise UsageError(f"{images_path} has images of {shown(images.shape[1:])}, not {shown(self.image_shape)}.")
+        return Split(images, labels, range(len(labels)))
+
+
+def locate(
+    dataset: DatasetName,
+    data_dir: str | None = None,
+    image_size: Sequence[int] | None = None,
+    test_size: int | float = TEST_SIZE,
+) -> Located:
+    """Find the files of a data set, or place them where no folder is named, or make them of pictures.
+
+    Args:
+        dataset: Its name.
+        data_dir: The folder.
+        image_size: Height and width that pictures get; None for the most frequent one.
+        test_size: How many pictures test where there is no folder for it.
+
+    Raises:
+        UsageError: If something is missing or damaged.
+        RunError: If no source has the data.
+    """
+    if dataset in DATASETS:
+        files = find_files(Path(data_dir), dataset) if data_dir else place_files(dataset)
+        return Located(dataset, files, DATASETS[dataset].classes, IMAGE_SHAPE)
+    if data_dir is None:
+        raise UsageError(f"`dataset` {dataset} needs `data_dir`: name the folder.")
+    folder = Path(data_dir)
+    if dataset == "folder":
+        from src.data.pictures import packed  # with Pillow, which the others do not need
+
+        folder = packed(folder, image_size, test_size)
+    files = find_arrays(folder)
+    return Located(dataset, files, classes_of(folder), image_shape_of(folder))
+
+
+def shown(shape: Sequence[int]) -> str:
+    """Return a shape as people write it."""
+    return " x ".join(map(str, shape))

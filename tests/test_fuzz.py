@@ -9,7 +9,7 @@ from benchmarks import fuzz
 from src.common.errors import RunError, UsageError
 
 
-@pytest.mark.parametrize(("reader", "inputs"), [("IDX file", 2_000), ("config", 300), ("checkpoint", 300)])
+@pytest.mark.parametrize(("reader", "inputs"), [("IDX file", 2_000), ("config", 100), ("checkpoint", 60)])
 def test_every_file_is_accepted_or_refused_in_a_sentence(
     reader: str, inputs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

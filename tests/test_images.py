@@ -70,9 +70,7 @@ def test_every_command_takes_them(
     assert (len(answers), right) == (60, json.loads((run_folder(tmp_path) / "test.json").read_text())["correct"])
     assert capsys.readouterr().err == ""
     events = EventAccumulator(run).Reload()
-    assert {"weights/first_layer", "val/worst_mistakes", "test/confusion"} - {
-        *events.Tags()["images"], "weights/first_layer" * (name == "cnn")
-    } == set()  # fmt: skip
+    assert {"weights/first_layer", "val/worst_mistakes", "test/confusion"} <= {*events.Tags()["images"]}
     assert (run_folder(tmp_path) / "projector" / "val" / "images.png").exists()
 
 
@@ -152,15 +150,12 @@ def test_other_images_than_the_networks_are_refused(
     assert "--data.dataset MNIST differs from" in capsys.readouterr().err
 
 
-def test_pictures_of_another_size_are_resized_for_a_checkpoint(
-    fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_pictures_of_another_size_are_resized_for_a_checkpoint(fit: Fit, tmp_path: Path) -> None:
     assert fit(*NETWORKS["mlp"], "--trainer.max_epochs", "1", "--inspection.enabled", "false") == 0
     larger = draw_folder(tmp_path / "larger", train=3, test=2, side=24)
 
     assert main(["test", "--ckpt_path", "best", "--data.data_dir", str(larger)]) == 0
-    assert main(["data", "--data.dataset", "folder", "--data.data_dir", str(larger)]) == 0
-    assert "6 classes" not in capsys.readouterr().err
+    assert json.loads((run_folder(tmp_path) / "test.json").read_text())["samples"] == 12
 
 
 def test_running_means_that_are_not_finite_are_not_saved(fit: Fit, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> d
     for setting, value in dotted(settings, whole_classes=True).items():
         unknown = [name for name in names_of_classes(value, setting) if not is_known(name)]
         given = request.get(setting)
-        if unknown and not (isinstance(given, list) or (isinstance(given, Namespace) and "class_path" in given)):
+        if unknown and not (isinstance(given, Namespace) and "class_path" in given):
             raise UsageError(
                 f"{checkpoint.path} names the class {shown(unknown[0])} for {setting}, which no checkpoint brings "
                 f"back: give it again by --config or --{setting}."

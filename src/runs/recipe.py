@@ -16,7 +16,7 @@ class Policy:
             depends on it.
         saved: Whether a checkpoint keeps it, so that it need not be given again.
         shared: Whether all machines that train together must have the same.
-        names_classes: Whether its value is a class, by its path or with arguments of its own, or several.
+        names_classes: Whether its value is a class, by its path or with arguments of its own.
         hparams: Whether TensorBoard's HParams shows it: ``yes``, where it is ``on``, or ``no``.
     """
 

@@ -16,6 +16,7 @@ import torch
 from src.common.pictures import PictureError
 from src.data.datasets import DATASETS
 from src.data.idx import write_idx
+from src.data.pictures import is_litter
 from src.digits.frame import read_digit
 
 TEST_SHARE = 6  # MNIST tests on 10,000 of 70,000
@@ -57,11 +58,6 @@ def convert(source: Path, target: Path) -> str:
         write_idx(target / name, values)
     names = ", ".join(f"{label} = {folder.name}" for label, folder in enumerate(classes))
     return f"{target}: {len(samples) - test:,} training and {test:,} test images; classes: {names}"
-
-
-def is_litter(path: Path) -> bool:
-    """Say whether a system or an editor made a file or a folder, to remember how a folder is shown and the like."""
-    return path.name.startswith(".") or path.name.lower() in ("thumbs.db", "desktop.ini")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from src.common.drawing import ORANGE, WHITE
-from src.common.pictures import decode
+from src.common.pictures import decode, opened
 from src.digits.grey import shrink, to_grey
 from src.digits.reading import Reading
 
@@ -25,7 +25,7 @@ def tiles_of(path: Path, reading: Reading, number: int) -> list[Tile]:
     name = f"{number}: {name}"  # two may have the same name
     if reading.error:
         return [(torch.zeros(TILE, TILE, 3, dtype=torch.uint8), (name, reading.error[:LONGEST_NAME]))]
-    with path.open("rb") as file:
+    with opened(path) as file:
         image, factor = decode(file)
     small = shrink((image if image.mode in SHOWN else to_grey(image)).convert("RGBA"), TILE)
     left, top = (TILE - small.width) // 2, (TILE - small.height) // 2

@@ -124,7 +124,8 @@ def network_of(checkpoint: Checkpoint, network: nn.Module | None = None) -> nn.M
     try:
         with torch.device("meta"):  # shapes without memory
             shape, hidden_units = checkpoint.image_shape, checkpoint.setting("model", "hidden_units")
-            network = network or build_network(kind, hidden_units, len(checkpoint.classes), image_shape=shape)
+            if network is None:
+                network = build_network(kind, hidden_units, len(checkpoint.classes), image_shape=shape)
         network.load_state_dict(checkpoint.weights, strict=True, assign=True)
     except Exception as error:  # whatever the settings make of it
         reason = one_line(" ".join(str(error).split()))

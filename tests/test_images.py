@@ -176,3 +176,20 @@ def test_what_is_for_digits_alone_says_so(fit: Fit, capsys: pytest.CaptureFixtur
     )
     assert fit("--data.distortion.upstroke", "0.5") == 2
     assert "--data.distortion.upstroke is for the digit 1, and folder has none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--model.network.num_classes", "5"), "--model.network: it makes (2, 5) of 2 images, and there are 6 classes"),
+        (("--data.dataset", "MNIST", "--data.data_dir", "null"), "--model.network: it takes no images (2, 1, 28, 28)"),
+    ],
+)
+@pytest.mark.usefixtures("mnist")
+def test_a_network_that_does_not_fit_the_data_is_refused(
+    words: tuple[str, ...], says: str, fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(*NETWORKS["own"], *words) == 2
+    error = capsys.readouterr().err
+    assert says in error and len(error.splitlines()) == 1
+    assert not (tmp_path / "lightning_logs").exists()

@@ -18,6 +18,7 @@ from src.cli.callbacks import explain_failure
 from src.cli.inspection import inspection
 from src.cli.messages import explain_trainer_message
 from src.cli.optimizer import give_optimizer, refuse_optimizer
+from src.cli.refusals import refuse_network
 from src.cli.request import Request
 from src.cli.resume import refuse_other_images
 from src.cli.teacher import distillation, refuse_other_pixels
@@ -69,6 +70,8 @@ class CLI(Request):
             refuse_other_pixels(self.teacher, self.datamodule)
         if self.checkpoint:
             refuse_other_images(self.checkpoint, self.datamodule)
+        if not isinstance(self.request.model.network, str):
+            refuse_network(self.model, self.datamodule)
         if self.subcommand == "fit":
             refuse_optimizer(self.request, self.config_init.fit)
             give_optimizer(self.model, self.config_init.fit)

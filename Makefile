@@ -44,7 +44,6 @@ bench-scaling: .venv/bench-installed  ## Draw its cost against sizes of data, ba
 bench-serve: .venv/bench-installed  ## Put load on the server, and send it what it must refuse (some minutes)
 	$(BIN)/python -m benchmarks.serve
 
-# apart, because matplotlib, which sweep has, makes every start a third of a second longer: torchmetrics imports it
 .venv/dev-installed: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[sweep,dev]'
 	@touch $@

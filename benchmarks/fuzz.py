@@ -31,7 +31,7 @@ from typing import Any
 
 import torch
 import yaml
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, example, given, seed, settings
 from hypothesis import strategies as st
 
 from benchmarks.chaos import fork
@@ -166,25 +166,25 @@ def use(subcommand: str, data: list[str]) -> str:
 Check = Callable[[Any], str]
 
 
-def try_idx_files(_: Path) -> tuple[st.SearchStrategy[Any], Check]:
-    """Return the files for the reader of IDX files and what to do with one."""
+def try_idx_files(_: Path) -> tuple[st.SearchStrategy[Any], Any, Check]:
+    """Return the files for the reader of IDX files, a sound one, and what to do with one."""
 
     def check(case: tuple[str, bytes, bool]) -> str:
         name, content, memory_map = case
         Path(name).write_bytes(content)
         return outcome(lambda: read_idx_file(Path(name), memory_map))
 
-    return idx_files, check
+    return idx_files, ("sound", bytes([0, 0, 8, 1, 0, 0, 0, 2, 3, 4]), False), check
 
 
-def try_configs(data: Path) -> tuple[st.SearchStrategy[Any], Check]:
-    """Return the configs and what to do with one."""
+def try_configs(data: Path) -> tuple[st.SearchStrategy[Any], Any, Check]:
+    """Return the configs, a sound one, and what to do with one."""
     reader = ConfigReader([*small_data(data), *SMALL])
-    return configs(reader.complete), lambda config: outcome(lambda: reader.read(config))
+    return configs(reader.complete), b"model:\n  lr: 0.1\n", lambda config: outcome(lambda: reader.read(config))
 
 
-def try_checkpoints(data: Path) -> tuple[st.SearchStrategy[Any], Check]:
-    """Return the checkpoints, each with the subcommand that takes it, and what to do with one."""
+def try_checkpoints(data: Path) -> tuple[st.SearchStrategy[Any], Any, Check]:
+    """Return the checkpoints, each with the subcommand that takes it, a sound one, and what to do with one."""
     words = small_data(data)
     run = Run(Path("lightning_logs/version_0"))
 
@@ -201,7 +201,8 @@ def try_checkpoints(data: Path) -> tuple[st.SearchStrategy[Any], Check]:
     for recipe in ([], ["--model.steps_per_execution", "2"], averaged):
         cli(["fit", *words, *fresh, *recipe])
     wholes = [path.read_bytes() for path in sorted(Path("lightning_logs").glob("*/checkpoints/*.ckpt"))]
-    return st.tuples(checkpoints(wholes), st.sampled_from(["fit", "fit", "validate", "test"])), check
+    subcommands = st.sampled_from(["fit", "fit", "validate", "test"])
+    return st.tuples(checkpoints(wholes), subcommands), (wholes[0], "validate"), check
 
 
 READERS = {"IDX file": try_idx_files, "config": try_configs, "checkpoint": try_checkpoints}
@@ -229,19 +230,20 @@ def study(reader: str, inputs: int, number: int) -> dict[str, Any]:
         How many files there were, what came of them, and for each failure the file and the traceback.
     """
     Path("data").mkdir()
-    strategy, check = READERS[reader](Path("data").absolute())
+    strategy, sound, check = READERS[reader](Path("data").absolute())
     outcomes: Counter[str] = Counter()
     failures = []
 
     @seed(number)
     @settings(
         max_examples=inputs,
-        phases=[Phase.generate],
+        phases=[Phase.explicit, Phase.generate],
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(strategy)
+    @example(sound)
     def try_one(case: Any) -> None:
         CURRENT.write_bytes(pickle.dumps(case))
         try:

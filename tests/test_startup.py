@@ -11,6 +11,15 @@ from tests.conftest import REPOSITORY
 from tests.test_predict import draw
 
 TRAINING = ("lightning", "torchmetrics", "torchvision", "tensorboard", "src.cli.fit", "src.data.datamodule")
+FIT = """
+import sys
+import src.cli.fit
+print("imported:", *({"matplotlib", "scipy", "torchvision"} & set(sys.modules)))
+
+import matplotlib, scipy, torchvision  # they are there all the same
+from lightning_utilities.core.imports import RequirementCache, package_available
+assert package_available("scipy") and RequirementCache("torchvision")
+"""
 CODE = f"""
 import sys
 import uvicorn
@@ -45,3 +54,9 @@ def test_nothing_that_trains_is_imported(words: str, trained: Path, tmp_path: Pa
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "imported:"
+
+
+def test_what_only_torchmetrics_would_use_is_not_imported_for_it() -> None:
+    done = subprocess.run([sys.executable, "-c", FIT], cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "imported:\n")

@@ -104,10 +104,13 @@ class Slurm:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
         return done.stdout if not done.returncode else f"{done.stdout}{done.stderr}"
 
-    def wait_until(self, holds: Callable[[], bool], what: str) -> None:
+    def wait_until(self, holds: Callable[[], bool], what: str, output: Path | None = None) -> None:
         deadline = time.monotonic() + SECONDS
         while not holds():
-            assert time.monotonic() < deadline, f"no {what}\n{(self.folder / 'slurmctld.log').read_text()[-3000:]}"
+            if time.monotonic() > deadline:
+                logs = [output, *(self.folder / f"{name}.log" for name in ("slurmctld", *NODES))]
+                said = [f"{path.name}:\n{path.read_text()[-3000:]}" for path in logs if path and path.exists()]
+                raise AssertionError("\n".join([f"no {what}", *said]))
             time.sleep(0.2)
 
     def submit(self, root: Path, words: list[str], *options: str, **variables: str) -> "Job":
@@ -145,8 +148,12 @@ class Job:
         self.slurm, self.name, self.root = slurm, name, root
 
     @property
+    def place(self) -> Path:
+        return self.root / f"{self.name.partition('_')[0]}.out"
+
+    @property
     def output(self) -> str:
-        return (self.root / f"{self.name.partition('_')[0]}.out").read_text()
+        return self.place.read_text()
 
     def wait_for(self, state: str, restarts: int = 0) -> None:
         """Wait until it has a state, after it was put back into the queue ``restarts`` times."""
@@ -158,7 +165,7 @@ class Job:
             assert now[0] == state or now[0] not in ENDS, f"{shown}\n{self.output}"
             return now == (state, str(restarts)) and not (state in ENDS and self.is_completing())
 
-        self.slurm.wait_until(holds, f"job {self.name} that is {state} after {restarts} restarts")
+        self.slurm.wait_until(holds, f"job {self.name} that is {state} after {restarts} restarts", self.place)
 
     def is_completing(self) -> bool:
         """Whether something of it is still there; its state tells of the end before."""
@@ -166,8 +173,7 @@ class Job:
         return "COMPLETING" in shown
 
     def wait_for_output(self, text: str) -> None:
-        place = self.root / f"{self.name}.out"
-        self.slurm.wait_until(lambda: place.exists() and text in place.read_text(), f"{text} in the output")
+        self.slurm.wait_until(lambda: self.place.exists() and text in self.output, f"{text} in the output", self.place)
 
     def start_again(self) -> None:
         """Let it begin now; SLURM leaves two minutes after a job was put back."""

@@ -407,6 +407,8 @@ EXPLANATIONS = {
     "model.weight_decay": "How much of each weight",
     "model.warmup_steps": "Over so many optimizer steps",
     "model.cosine": "Let the learning rate fall",
+    "model.loss": "A class of torch.nn in the place of",
+    "model.metrics": "Classes of torchmetrics beside",
     "model.steps_per_execution": "Optimizer steps that run in one batch of Lightning's",
     "model.cuda_graph": "Run the steps of an execution as one CUDA graph",
     "data.dataset": "folder takes pictures",

@@ -3,12 +3,13 @@
 import signal
 from inspect import signature
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from src.callbacks.monitor import Monitor
 from src.common.errors import UsageError
 from src.common.files import link_atomic
 from src.common.signals import SignalWatch, StoppedError
@@ -21,22 +22,33 @@ from src.runs.folder import Run
 class Checkpoints(Checkpoint):
     """Saves the run's state after every epoch, every so many steps, and before it ends by a signal.
 
-    ``best.ckpt`` is the epoch with the highest val/acc, the earliest of equals; without validation there is none.
+    ``best.ckpt`` is the epoch that is best by ``monitor``, the earliest of equals; without validation there is none.
     ``last.ckpt`` is the newest state, ``last.prev.ckpt`` the one before. What ends an epoch before its last batch
     (max_steps, max_time, early stopping) is saved as within it, so that it can go on there.
 
     Args:
         every_n_steps: Save within epochs too, after so many optimizer steps; 0 saves after epochs only. A longer
             execution saves at its end.
+        monitor: The metric of validation that tells the best epoch, of ``fit`` and of a sweep: val/acc, val/loss or one
+            of ``model.metrics``.
+        mode: Whether its smallest or its largest value is the best; left out, the smallest of a loss, else the largest.
     """
 
-    def __init__(self, run: Run, config: dict[str, Any], every_n_steps: int = 0) -> None:
+    def __init__(
+        self,
+        run: Run,
+        config: dict[str, Any],
+        every_n_steps: int = 0,
+        monitor: str = "val/acc",
+        mode: Literal["min", "max"] | None = None,
+    ) -> None:
         if every_n_steps < 0:
             raise UsageError(f"--checkpoints.every_n_steps must be 0 or more, got {every_n_steps}.")
         self.run = run
         self.config = config
         self.every_n_steps = every_n_steps
-        self.best_score = float("-inf")
+        self.monitor = Monitor(monitor, mode)
+        self.best_score = self.monitor.worst
         self.signals = SignalWatch()  # at the end of the last epoch a signal stops nothing
         self._saved_step = self._step = 0
         self._batches_done: int | None = None
@@ -91,8 +103,8 @@ class Checkpoints(Checkpoint):
         """Save a whole epoch; Lightning calls this after all callbacks that are no checkpoints."""
         if not trainer.is_last_batch:
             return
-        score = float(trainer.callback_metrics.get("val/acc", float("-inf")))
-        improved = score > self.best_score
+        score = float(trainer.callback_metrics.get(self.monitor.name, self.monitor.worst))
+        improved = self.monitor.is_better(score, self.best_score)
         if improved:
             self.best_score = score
             trainer.save_checkpoint(self.run.best)

@@ -111,7 +111,8 @@ class Console(ProgressBar):
             self.print(f"Nothing left to train: {done} done; ask for more with --trainer.{limit}")
         if best:
             place = f": {self.run.best}" if self.run.best.exists() else ""
-            self.print(f"Best val/acc {best['val/acc']:.4f} in epoch {best['epoch']}{place}")
+            name = self.history.monitor.name
+            self.print(f"Best {name} {best[name]:.4f} in epoch {best['epoch']}{place}")
         elif epochs:
             place = f"; the last epoch is {self.run.last}" if self.run.last.exists() else ""
             self.print(f"Nothing was validated, so there is no best.ckpt{place}")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from src.callbacks.checkpoints import score_of
 from src.callbacks.hparams import hyperparameters
+from src.callbacks.monitor import Monitor
 from src.common.errors import RunError
 from src.common.files import read_regular, write_atomic
 from src.data.datamodule import MNISTDataModule
@@ -39,8 +40,9 @@ class History(Callback):
         swept: The keys that a sweep varies, which HParams always shows.
     """
 
-    def __init__(self, run: Run, config: dict[str, Any], datamodule: MNISTDataModule) -> None:
+    def __init__(self, run: Run, config: dict[str, Any], datamodule: MNISTDataModule, monitor: Monitor) -> None:
         self.run = run
+        self.monitor = monitor
         self.config = config
         self.datamodule = datamodule
         self.epochs: list[dict[str, float]] = []
@@ -109,9 +111,8 @@ class History(Callback):
         self.epochs.append({"epoch": epoch, "seconds": seconds, **record})
 
     def best(self) -> dict[str, float] | None:
-        """Return the record that best.ckpt is of: the highest val/acc, the earliest of equals; None without one."""
-        validated = [record for record in self.epochs[self._inherited :] if "val/acc" in record]
-        return max(validated, key=lambda record: record["val/acc"]) if validated else None
+        """Return the record that best.ckpt is of; None without one."""
+        return self.monitor.best(self.epochs[self._inherited :])
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write HParams with the result of the best epoch, then result.json; not again if nothing was left to train."""
@@ -119,7 +120,7 @@ class History(Callback):
             return
         best = self.best()
         if best:
-            result = {f"best/{name}": best[name] for name in ("val/acc", "val/loss")}
+            result = {f"best/{name}": best[name] for name in dict.fromkeys((self.monitor.name, "val/acc", "val/loss"))}
             for logger in trainer.loggers:
                 if not isinstance(logger, TensorBoardLogger):
                     logger.log_metrics(result, step=int(self.epochs[-1]["epoch"]))
@@ -164,7 +165,7 @@ class History(Callback):
         self.epochs = list(state_dict["epochs"])
         self._inherited = state_dict["inherited"]
         best = self.best()
-        if best is None or score_of(self.run.best) != best["val/acc"]:
+        if best is None or score_of(self.run.best) != best[self.monitor.name]:
             self._inherited = len(self.epochs)
 
 

@@ -14,11 +14,12 @@ from lightning.pytorch.callbacks import LambdaCallback
 
 from src.callbacks.checkpoint_io import AtomicCheckpointIO
 from src.callbacks.console import short
+from src.callbacks.monitor import Monitor
 from src.cli.callbacks import explain_failure
+from src.cli.classes import refuse_classes
 from src.cli.inspection import inspection
 from src.cli.messages import explain_trainer_message
 from src.cli.optimizer import give_optimizer, refuse_optimizer
-from src.cli.refusals import refuse_network
 from src.cli.request import Request
 from src.cli.resume import refuse_other_images
 from src.cli.teacher import distillation, refuse_other_pixels
@@ -70,11 +71,11 @@ class CLI(Request):
             refuse_other_pixels(self.teacher, self.datamodule)
         if self.checkpoint:
             refuse_other_images(self.checkpoint, self.datamodule)
-        if not isinstance(self.request.model.network, str):
-            refuse_network(self.model, self.datamodule)
+        refuse_classes(self.request, self.model, self.datamodule)
         if self.subcommand == "fit":
             refuse_optimizer(self.request, self.config_init.fit)
             give_optimizer(self.model, self.config_init.fit)
+            Monitor.of(self.request).refuse(self.model.val_metrics.names)
         asked = self.config_init[self.subcommand].trainer
         kwargs |= self.launch.placement(asked)
         kwargs["plugins"] = [AtomicCheckpointIO(self.checkpoint), *kwargs.get("plugins", as_list(asked.plugins))]

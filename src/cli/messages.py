@@ -51,6 +51,8 @@ REWORDINGS = (
 CLASSES = {
     "trainer.callbacks": "lightning.pytorch.callbacks",
     "model.network": "mlp, cnn",
+    "model.loss": "torch.nn.modules.loss",
+    "model.metrics": "torchmetrics.classification",
     "optimizer": "torch.optim",
     "lr_scheduler": "torch.optim.lr_scheduler",
 }
@@ -130,11 +132,15 @@ def explain_class(message: str) -> str | None:
     if missing := re.search(r"arguments are required: (\w+)", message):
         return f"{flag}.{missing[1]} is missing: the class needs it."
     if early := re.search(r"NestedArg\(key='(\w+)'", message):
-        plus = "+" * (named[1] == "trainer.callbacks")
+        plus = "+" * (named[1] in ("trainer.callbacks", "model.metrics"))
         return (
             f"{flag}.{early[1]} does not fit: it follows the class that it is for ({flag}{plus}=NAME) and must suit it."
         )
-    if unknown := re.search(r"Given value: ([\w.]+)$", message):
+    if wrong := re.search(r"Option '(\w+)' is not accepted|Parser key \"(\w+)\":", message.removeprefix(named[0])):
+        return f"{flag}.{wrong[1] or wrong[2]} does not fit: the class takes no such argument or value."
+    if unknown := re.search(
+        r"(?:Given value|expects a function.* value|Expected a dot import path string): ([\w.]+)$", message
+    ):
         if "." in unknown[1]:
             return f"{flag}: {unknown[1]} cannot be imported as such a class: check its path, and import it in Python."
         known = sys.modules[module].__all__ if module in sys.modules else module.split(", ")

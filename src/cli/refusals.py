@@ -9,8 +9,6 @@ from jsonargparse import Namespace
 
 from src.common.errors import UsageError
 from src.common.system import memory_bytes
-from src.data.datamodule import MNISTDataModule
-from src.model.classifier import Classifier
 from src.model.networks import build_network
 
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
@@ -86,27 +84,3 @@ def refuse_variables() -> None:
         if name.startswith("PL_TRAINER_"):
             flag = f"--trainer.{name.removeprefix('PL_TRAINER_').lower()} {os.environ[name]}"
             raise UsageError(f"{name} is not read here: unset it, and use {flag}.")
-
-
-def refuse_network(model: Classifier, data: MNISTDataModule) -> None:
-    """Refuse a network of the user's own that does not make a logit for each class of two of the images.
-
-    Raises:
-        UsageError: If it does not.
-    """
-    images = data.normalize(next(iter(data.splits.values())).images[:2])
-    try:
-        with torch.no_grad():
-            shape = tuple(model.net.eval()(images).shape)
-    except Exception as error:  # whatever the network makes of them
-        raise UsageError(
-            f"--model.network: it takes no images {tuple(images.shape)} ({' '.join(str(error).split())}): set its "
-            "arguments to fit the data."
-        ) from error
-    finally:
-        model.net.train()
-    if shape != (len(images), len(data.classes)):
-        raise UsageError(
-            f"--model.network: it makes {shape} of {len(images)} images, and there are {len(data.classes)} classes: "
-            "set its arguments to fit the data."
-        )

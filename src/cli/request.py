@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from src.cli.classes import sum_losses
 from src.cli.commands import COMMANDS
 from src.cli.flags import add_flags, add_seed
 from src.cli.messages import NO_CHECKPOINT, explain_parser_message
@@ -116,11 +117,13 @@ class Request(LightningCLI):
         request = [word for word in self.words if not word.startswith("--print_config")]  # which ends the parsing
         try:
             self.config = parser.parse_args(request)
+            sum_losses(self.request)
             if self.config.subcommand == "fit":
                 self.request.ckpt_path = self.ranks.from_first("own run", self._own_run) or self.request.ckpt_path
             if self.request.ckpt_path is not None:
                 self.checkpoint = self._read_checkpoint()
                 self.config = parser.parse_args(request)
+                sum_losses(self.request)
                 if self.request.data.dataset == "folder" and self.request.data.image_size is None:
                     self.request.data.image_size = list(self.checkpoint.image_shape[:2])
                 refuse_conflicts(self.request, self.checkpoint, training=self.config.subcommand == "fit")

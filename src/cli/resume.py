@@ -8,7 +8,7 @@ from itertools import chain, pairwise
 from typing import Any
 
 import torch
-import torchmetrics
+import torchmetrics.classification
 from jsonargparse import Namespace
 
 from src.common.errors import UsageError
@@ -21,7 +21,7 @@ from src.runs.folder import Run, class_names
 from src.runs.recipe import FREE, dotted, plain, policy_of, recipe_of
 
 # where a class that a checkpoint names may be looked up; a checkpoint never imports anything
-MODULES = (torch.optim, torch.optim.lr_scheduler, torch.nn, torchmetrics)
+MODULES = (torch.optim, torch.optim.lr_scheduler, torch.nn, torchmetrics.classification)
 
 
 def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> d
     for setting, value in dotted(settings, whole_classes=True).items():
         unknown = [name for name in names_of_classes(value, setting) if not is_known(name)]
         given = request.get(setting)
-        if unknown and not (isinstance(given, Namespace) and "class_path" in given):
+        if unknown and not isinstance(given, Namespace | list):
             raise UsageError(
                 f"{checkpoint.path} names the class {shown(unknown[0])} for {setting}, which no checkpoint brings "
                 f"back: give it again by --config or --{setting}."

@@ -14,6 +14,7 @@ from src.callbacks.console import Console
 from src.callbacks.curves import Curves
 from src.callbacks.evaluation import EvaluationResult
 from src.callbacks.history import History
+from src.callbacks.monitor import Monitor
 from src.cli.callbacks import place_checkpoints, refuse_callbacks
 from src.common.errors import UsageError
 from src.data.datamodule import MNISTDataModule
@@ -65,7 +66,7 @@ def training_settings(
         UsageError: If something was asked for that cannot be had together.
     """
     config = recipe_of(request)
-    history = History(run, config, data)
+    history = History(run, config, data, Monitor.of(request))
     theirs = as_list(asked.callbacks)
     refuse_callbacks(request, theirs)
     place_checkpoints(theirs, run)

@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from src.common.errors import UsageError
 from src.model.distillation import Distillation
 from src.model.exact import Exact
 from src.model.execution import total_steps
+from src.model.metrics import by_name
 from src.model.networks import NetworkName, build_network
 
 
@@ -32,6 +33,11 @@ class Classifier(Exact):
         weight_decay: How much of each weight and bias, times the learning rate, a step takes away (AdamW).
         warmup_steps: Over so many optimizer steps the learning rate rises linearly to ``lr``.
         cosine: Let the learning rate fall to 0 along half a cosine until the end of training.
+        loss: A class of torch.nn in the place of the cross-entropy, with its arguments below it: CrossEntropyLoss and
+            label_smoothing 0.1, or weight, one for each class. One of your own takes logits and labels, and its
+            argument reduction is set to the sum.
+        metrics: Classes of torchmetrics beside the accuracy, whose first argument is the number of classes:
+            MulticlassF1Score is then val/f1 and train/f1.
         num_classes: Number of classes.
         image_shape: Of the images, (H, W) or (H, W, C).
         steps_per_execution: Optimizer steps that run in one batch of Lightning's, as in Keras. The weights are the
@@ -62,6 +68,8 @@ class Classifier(Exact):
         weight_decay: float = 0.0,
         warmup_steps: int = 0,
         cosine: bool = False,
+        loss: nn.Module | None = None,
+        metrics: Sequence[Callable[[int], Metric]] = (),
         num_classes: int = 10,
         image_shape: Sequence[int] = (28, 28),
         steps_per_execution: int = 1,
@@ -70,15 +78,15 @@ class Classifier(Exact):
         compile: bool = False,
     ) -> None:
         # validate_args would read every batch back from the device
-        metrics = {"acc": MulticlassAccuracy(num_classes, average="micro", validate_args=False)}
-        super().__init__(metrics, steps_per_execution, cuda_graph, seed)
+        accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+        super().__init__({"acc": accuracy, **by_name(metrics, num_classes)}, steps_per_execution, cuda_graph, seed)
         if not 0 < lr < inf:
             raise UsageError(f"`lr` must be a positive number, got {lr}.")
         if not 0 <= weight_decay < inf:
             raise UsageError(f"`weight_decay` must be at least 0, got {weight_decay}.")
         if warmup_steps < 0:
             raise UsageError(f"`warmup_steps` must be at least 0, got {warmup_steps}.")
-        self.save_hyperparameters(logger=False, ignore=["network"])
+        self.save_hyperparameters(logger=False, ignore=["network", "loss", "metrics"])
         self.hparams.update(
             hidden_units=list(hidden_units), image_shape=list(image_shape)
         )  # plain, so that a checkpoint loads with weights_only=True
@@ -88,6 +96,7 @@ class Classifier(Exact):
         self.cosine = cosine
         self.dropout = dropout
         self.is_compiled = compile  # ``compile`` is a method of every module
+        self.criterion = loss or nn.CrossEntropyLoss(reduction="sum")
         self.distillation: Distillation | None = None
         self.make_optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] | None = None
         self.make_schedule: Callable[[Optimizer], LRScheduler] | None = None
@@ -123,10 +132,10 @@ class Classifier(Exact):
             labels: ``(B,)`` int64.
 
         Returns:
-            The sum of the cross-entropies in nats, a scalar, and the logits ``(B, num_classes)``.
+            The sum of the images' losses, a scalar (of cross-entropies in nats), and the logits ``(B, num_classes)``.
         """
         logits = self(images)
-        return functional.cross_entropy(logits, labels, reduction="sum"), logits
+        return self.criterion(logits, labels), logits
 
     def objective(self, images: Tensor, labels: Tensor, logits: Tensor, loss: Tensor) -> Tensor:
         """Return what training minimizes, as a sum over the batch: the loss, mixed with a teacher's if there is one."""

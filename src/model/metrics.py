@@ -1,6 +1,7 @@
 """Loss and metrics of an epoch: sums that stay on the device and are read once."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any, Literal
 
@@ -133,6 +134,27 @@ class StageMetrics(MetricCollection):
     def _right_and_wrong(self) -> tuple[Tensor, Tensor]:
         acc: Any = self["acc"]
         return acc.tp.sum(), acc.fn.sum()
+
+
+def by_name(metrics: Iterable[Callable[[int], Metric]], num_classes: int) -> dict[str, Metric]:
+    """Make metrics for a number of classes, each under a name: ``f1`` for MulticlassF1Score.
+
+    Raises:
+        UsageError: If one cannot be made, or two have the same name.
+    """
+    named: dict[str, Metric] = {}
+    for make in metrics:
+        try:
+            metric = make(num_classes)
+        except (TypeError, ValueError) as error:  # how torchmetrics refuses an argument
+            raise UsageError(f"`metrics` has one that cannot be made ({error}): mend its arguments.") from error
+        metric.validate_args = False  # it would read every batch back from the device
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(metric).__name__.removeprefix("Multiclass"))
+        name = words.lower().removesuffix("_score")
+        if name in ("loss", "acc", *named):
+            raise UsageError(f"`metrics` has two called {name}: leave one out.")
+        named[name] = metric
+    return named
 
 
 def _state(metric: Metric) -> dict[str, Any]:

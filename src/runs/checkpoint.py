@@ -180,7 +180,7 @@ class Checkpoint:
 
     @property
     def best_score(self) -> float:
-        """The highest val/acc of its run."""
+        """The value of the best epoch of its run, by what the run's ``checkpoints.monitor`` is."""
         return float(self._at("callbacks", "Checkpoints", "best_score", kind=float))
 
     @property

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jsonargparse import Namespace
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,18 @@ class Policy:
 
 FREE = Policy()
 # the last is the home of the ReduceLROnPlateau that says which metric it watches
-TORCH = ("torch.optim", "torch.optim.lr_scheduler", "lightning.pytorch.cli")
+TORCH = (
+    *("torch.optim", "torch.optim.lr_scheduler", "lightning.pytorch.cli"),
+    *("torch.nn", "torch.nn.modules.loss", "torchmetrics.classification"),
+)
 NOT_SAVED = Policy(saved=False)  # it follows from others, or is code, or belongs to one command
 # by key, or by prefix where the key ends in a dot
 POLICIES = {
     "seed_everything": Policy("between epochs", hparams="yes"),
     "model.network": Policy("never", names_classes=True, hparams="yes"),
+    "model.loss": Policy("evaluation", names_classes=True),
+    "model.loss.": Policy("evaluation", hparams="on"),
+    "model.metrics": Policy("between epochs", names_classes=True),
     "model.hidden_units": Policy("never", hparams="yes"),
     "model.dropout": Policy(hparams="yes"),
     "model.lr": Policy("evaluation", hparams="yes"),
@@ -60,6 +67,8 @@ POLICIES = {
     "data.steps_per_execution": NOT_SAVED,
     "inspection.": FREE,
     "checkpoints.": FREE,
+    "checkpoints.monitor": Policy("evaluation"),
+    "checkpoints.mode": Policy("evaluation"),
     "ema_decay": Policy("evaluation", hparams="on"),
     "optimizer": Policy("evaluation", names_classes=True),
     "optimizer.": Policy("evaluation", hparams="on"),
@@ -108,19 +117,28 @@ def recipe_of(request: Namespace) -> dict[str, Any]:
         checkpoints.
     """
     recipe: dict[str, Any] = {}
-    for key, value in dotted(plain(request)).items():
+    for key, value in dotted(with_short_names(plain(request))).items():
         policy = policy_of(key)
         if policy is not None and policy.saved:
             *parts, name = key.split(".")
             settings = recipe
             for part in parts:
                 settings = settings.setdefault(part, {})
-            settings[name] = short_name(value) if name == "class_path" else value
+            settings[name] = value
     return recipe
 
 
+def with_short_names(value: Any) -> Any:
+    """Return plain settings with the short names of classes."""
+    if isinstance(value, dict):
+        return {
+            name: short_name(item) if name == "class_path" else with_short_names(item) for name, item in value.items()
+        }
+    return [with_short_names(item) for item in value] if isinstance(value, list) else value
+
+
 def short_name(class_path: str) -> str:
-    """Return a class's name alone where a checkpoint may bring it back: of torch's optimizers and schedules."""
+    """Return a class's name alone where a checkpoint may bring it back: of torch's and torchmetrics'."""
     module, _, name = class_path.rpartition(".")
     return name if module in TORCH else class_path
 
@@ -133,6 +151,8 @@ def plain(value: Any) -> Any:
         return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if isinstance(value, Tensor):
+        return value.tolist()
     for kind in (int, float):
         if isinstance(value, kind) and not isinstance(value, bool):
             return kind(value)  # the parser's restricted numbers are classes of their own

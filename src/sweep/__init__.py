@@ -53,6 +53,7 @@ def sweep(
         from optuna.exceptions import ExperimentalWarning, StorageInternalError
         from sqlalchemy.exc import SQLAlchemyError
 
+        from src.callbacks.monitor import Monitor
         from src.sweep.request import FitRequest
         from src.sweep.results import finish
         from src.sweep.space import read_space
@@ -82,7 +83,7 @@ def sweep(
     storage = storage or own_file(folder)
     combinations = len(varied.combinations) if varied.is_grid else None
     wanted = min(trials or combinations, combinations) if combinations else trials or TRIALS
-    shared = SharedStudy(name, storage, varied, recipe, wanted, seed)
+    shared = SharedStudy(name, storage, varied, Monitor.of(request.request), recipe, wanted, seed)
     if len(shared.finished()) >= wanted:
         more = "" if wanted == combinations else "; ask for more with --trials"
         say(f"Nothing left to run: {wanted} trials of {name} are done{more}")

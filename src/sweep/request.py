@@ -3,6 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
+from src.callbacks.monitor import Monitor
 from src.cli.callbacks import refuse_callbacks
 from src.cli.optimizer import refuse_optimizer
 from src.cli.request import Request
@@ -32,7 +33,8 @@ class FitRequest(Request):
         if trainer.fast_dev_run or trainer.barebones:
             raise UsageError("--trainer.fast_dev_run and --trainer.barebones leave no run to compare: leave them out.")
         if not self.request.data.val_size or trainer.limit_val_batches == 0:
-            raise UsageError("a sweep compares val/acc, so it needs validation: set --data.val_size.")
+            name = self.request.checkpoints.monitor
+            raise UsageError(f"a sweep compares {name}, so it needs validation: set --data.val_size.")
 
     def parse_arguments(self, parser: Any, args: Any) -> None:
         """Parse, but no checkpoint, whose settings would become the defaults of all trials."""
@@ -54,3 +56,4 @@ class FitRequest(Request):
         made = self.parser.instantiate_classes(config).fit
         refuse_optimizer(self.request, made)
         refuse_callbacks(self.request, as_list(made.trainer.callbacks))
+        Monitor.of(self.request).refuse(made.model.val_metrics.names)

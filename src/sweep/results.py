@@ -41,26 +41,27 @@ def finish(shared: SharedStudy, request: FitRequest, fit: list[str], folder: Pat
     if not complete:
         reason = next((trial.user_attrs[ERROR] for trial in trials if ERROR in trial.user_attrs), "")
         raise RunError(f"no trial of {folder} was trained to its end: {reason}")
-    complete.sort(key=lambda trial: (-value_of(trial), trial.number))
+    name, sign = shared.monitor.name, 1 if shared.monitor.is_min else -1
+    complete.sort(key=lambda trial: (sign * value_of(trial), trial.number))
     best = complete[0]
-    say(f"\n{table(complete)}\n")
+    say(f"\n{table(complete, name)}\n")
     if SEED in shared.space.keys:
-        say("\n".join(intervals(complete)) + "\n")
+        say("\n".join(intervals(complete, name, sign)) + "\n")
     failed = sum(ERROR in trial.user_attrs for trial in trials)
     pruned = len(trials) - len(complete) - failed
     say(f"{len(trials)} trials: {len(complete)} to their end, {pruned} given up, {failed} failed")
     request.parse([*fit, *flags(best.params)])
     path = folder / "best.yaml"
-    head = f"# The best of {len(trials)} trials, number {best.number}: val/acc {value_of(best):.4f}\n"
+    head = f"# The best of {len(trials)} trials, number {best.number}: {name} {value_of(best):.4f}\n"
     head += f"#   python -m src.cli fit --config {path}\n# It is the recipe with {' '.join(flags(best.params))}\n"
     write_atomic(path, (head + request.to_yaml()).encode())
-    draw(shared.study, folder)
+    draw(shared.study, name, folder)
     say(f"The best again: python -m src.cli fit --config {path}")
     say(f"Look at it:     tensorboard --logdir {folder}")
 
 
 def value_of(trial: FrozenTrial) -> float:
-    """Return a trial's val/acc."""
+    """Return the value of a trial's best epoch."""
     assert trial.value is not None
     return trial.value
 
@@ -75,10 +76,10 @@ def format_value(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
 
 
-def table(trials: Sequence[FrozenTrial]) -> str:
-    """Return the first trials, which are the best, a line each."""
+def table(trials: Sequence[FrozenTrial], name: str) -> str:
+    """Return the first trials, which are the best, a line each, with what was compared."""
     keys = list(trials[0].params)
-    rows = [["trial", "val/acc", *keys, "run"]]
+    rows = [["trial", name, *keys, "run"]]
     for trial in trials[:SHOWN]:
         row = [str(trial.number), f"{value_of(trial):.4f}", *(format_value(trial.params[key]) for key in keys)]
         rows.append([*row, trial.user_attrs["run"]])
@@ -86,8 +87,8 @@ def table(trials: Sequence[FrozenTrial]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-def intervals(trials: Sequence[FrozenTrial]) -> list[str]:
-    """Return mean, standard deviation and 95 % interval of val/acc over the seeds, a line for each setting.
+def intervals(trials: Sequence[FrozenTrial], name: str, sign: int) -> list[str]:
+    """Return mean, standard deviation and 95 % interval of a metric over the seeds, a line for each setting.
 
     The interval is Student's, for the mean, as if the seeds were a sample of a normal distribution.
     """
@@ -98,9 +99,9 @@ def intervals(trials: Sequence[FrozenTrial]) -> list[str]:
         others = tuple((key, value) for key, value in trial.params.items() if key != SEED)
         groups[others][trial.params[SEED]] = value_of(trial)  # a seed that was drawn twice says nothing new
     lines = []
-    for others, seeds in sorted(groups.items(), key=lambda group: -statistics.fmean(group[1].values())):
+    for others, seeds in sorted(groups.items(), key=lambda group: sign * statistics.fmean(group[1].values())):
         mean = statistics.fmean(seeds.values())
-        line = f"{settings(dict(others)) or 'val/acc'}: mean {mean:.4f} over {len(seeds)} seeds"
+        line = f"{settings(dict(others)) or name}: mean {mean:.4f} over {len(seeds)} seeds"
         if len(seeds) > 1:
             deviation = statistics.stdev(seeds.values())
             half = float(t.ppf(0.975, len(seeds) - 1)) * deviation / len(seeds) ** 0.5
@@ -109,7 +110,7 @@ def intervals(trials: Sequence[FrozenTrial]) -> list[str]:
     return lines
 
 
-def draw(study: Study, folder: Path) -> None:
+def draw(study: Study, metric: str, folder: Path) -> None:
     """Write the pictures as PNG files and for TensorBoard into the study's folder; say which cannot be drawn."""
     from PIL import Image
 
@@ -121,7 +122,7 @@ def draw(study: Study, folder: Path) -> None:
         for name, plot in PICTURES.items():
             content = BytesIO()
             try:
-                plot(study, target_name="val/acc")
+                plot(study, target_name=metric)
                 figure = pyplot.gcf()
                 figure.set_size_inches(INCHES)
                 figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight")

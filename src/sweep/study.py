@@ -18,6 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from src.callbacks.monitor import Monitor
 from src.common.errors import UsageError
 from src.runs.recipe import dotted, policy_of
 from src.sweep.attempts import WORKER, attempts_of, is_alive, is_lost, note_worker, queue_again
@@ -39,8 +40,11 @@ class SharedStudy:
     workers may begin at once, is not run.
     """
 
-    def __init__(self, name: str, storage: str, space: Space, recipe: dict[str, Any], trials: int, seed: int) -> None:
+    def __init__(
+        self, name: str, storage: str, space: Space, monitor: Monitor, recipe: dict[str, Any], trials: int, seed: int
+    ) -> None:
         self.name = name
+        self.monitor = monitor
         self.space = space
         self.trials = trials  # over all workers
         self.seed = seed
@@ -49,13 +53,17 @@ class SharedStudy:
         self.study = optuna.create_study(
             study_name=name,
             storage=self._storage,
-            direction="maximize",
+            direction=self._direction,
             load_if_exists=True,
             pruner=NopPruner() if space.is_grid else MedianPruner(n_startup_trials=STARTUP_TRIALS),
         )
         self._refuse_another(storage_name(storage), recipe)
         self._started = time.monotonic()
         self._awaited: set[int] = set()
+
+    @property
+    def _direction(self) -> StudyDirection:
+        return StudyDirection.MINIMIZE if self.monitor.is_min else StudyDirection.MAXIMIZE
 
     def _refuse_another(self, storage: str, recipe: dict[str, Any]) -> None:
         """Note the comparison in the study, or refuse another comparison of the same name."""
@@ -70,14 +78,15 @@ class SharedStudy:
         saved: Any = attributes.get(COMPARISON, None if is_begun or attributes else comparison)
         way_out = "give this one another name with --study."
         is_ours = isinstance(saved, dict) and saved.keys() == comparison.keys()
-        if self.study.directions != [StudyDirection.MAXIMIZE] or not is_ours:
+        is_noted = COMPARISON in attributes  # with the direction, which the recipe's monitor has
+        if not is_ours or not (is_noted or self.study.directions == [self._direction]):
             raise UsageError(f"--study {self.name}: {storage} has a study of this name by another program; {way_out}")
         if saved["space"] != comparison["space"]:
             raise UsageError(f"--study {self.name} has another space than {self.space.path}: {way_out}")
         for key, value in fixed.items():
             if saved["recipe"].get(key, value) != comparison["recipe"][key]:
                 raise UsageError(f"--study {self.name} was begun with --{key} {saved['recipe'][key]}: {way_out}")
-        if COMPARISON not in attributes:
+        if not is_noted:
             self.study.set_user_attr(COMPARISON, comparison)
 
     def _trials(self) -> list[FrozenTrial]:

@@ -93,7 +93,7 @@ def run_before(trial: Trial) -> Run | None:
 
 
 class Progress(Callback):
-    """Tells Optuna each epoch's val/acc after the history, and ends a training that its pruner gives up."""
+    """Tells Optuna what each epoch's ``checkpoints.monitor`` is, and ends a training that its pruner gives up."""
 
     def __init__(self, trial: Trial, history: History) -> None:
         self.trial = trial
@@ -115,11 +115,11 @@ class Progress(Callback):
             self.is_pruned = trainer.should_stop = True
 
     def best(self) -> float:
-        """Return the best epoch's val/acc."""
+        """Return what the best epoch's ``checkpoints.monitor`` is."""
         if (best := self.history.best()) is None:
-            raise UsageError("nothing was validated, so there is no val/acc to compare.")
-        return best["val/acc"]
+            raise UsageError(f"nothing was validated, so there is no {self.history.monitor.name} to compare.")
+        return best[self.history.monitor.name]
 
     def _report(self, record: dict[str, float]) -> None:
-        if "val/acc" in record:
-            self.trial.report(record["val/acc"], int(record["epoch"]))
+        if (name := self.history.monitor.name) in record:
+            self.trial.report(record[name], int(record["epoch"]))

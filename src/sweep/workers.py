@@ -55,7 +55,7 @@ def run(shared: SharedStudy, trial: Trial, fit: list[str], data: MNISTDataModule
         values = shared.space.suggest(trial)
         try:
             cli = TrialCLI(trial, fit, values, data)
-            accuracy = cli.progress.best()
+            best = cli.progress.best()
         except StoppedError:
             raise
         except FAILURES as error:
@@ -64,11 +64,11 @@ def run(shared: SharedStudy, trial: Trial, fit: list[str], data: MNISTDataModule
             end, counts = f"failed: {reason}", shared.tell(trial, TrialState.FAIL)
         else:
             pruned = cli.progress.is_pruned
-            end = f"val/acc {accuracy:.4f}"
+            end = f"{shared.monitor.name} {best:.4f}"
             end += f" - given up after epoch {len(cli.progress.history.epochs)}" if pruned else ""
             end += f" - {time.perf_counter() - started:.1f}s"
             end += f" - went on after epoch {cli.checkpoint.epochs}" if cli.checkpoint else ""
-            counts = shared.tell(trial, *((TrialState.PRUNED,) if pruned else (TrialState.COMPLETE, accuracy)))
+            counts = shared.tell(trial, *((TrialState.PRUNED,) if pruned else (TrialState.COMPLETE, best)))
     if not counts:
         end = f"was given to another worker after {shared.grace_seconds} s without a sign of life from this one, "
         end += "whose result does not count"

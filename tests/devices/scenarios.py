@@ -35,6 +35,13 @@ VARIANTS = {
     "accumulated": [*DOUBLE, "--trainer.accumulate_grad_batches", "3"],
     "clipped": [*DOUBLE, "--trainer.gradient_clip_val", "0.05"],
     "executions": [*DOUBLE, "--model.steps_per_execution", "4"],
+    "own": [
+        *DOUBLE,
+        *["--model.loss", "CrossEntropyLoss", "--model.loss.label_smoothing", "0.2", "--model.loss.weight"],
+        "[1, 2, 1, 1, 0.5, 1, 1, 1, 3, 1]",
+        "--model.metrics+=MulticlassF1Score",
+        "--model.metrics.average=macro",
+    ],
     "float32": [],
 }
 

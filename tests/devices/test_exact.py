@@ -27,7 +27,7 @@ def test_in_double_precision_the_weights_are_those_of_one_process(study: Study, 
     assert differences(found[f"{variant}1"], found[f"{variant}{world_size}"]).max() < 1e-9
 
 
-@pytest.mark.parametrize("variant", ["accumulated", "clipped"])
+@pytest.mark.parametrize("variant", ["accumulated", "clipped", "own"])
 def test_the_variants_are_variants(study: Study, variant: str) -> None:
     found = study("training")
 
@@ -48,7 +48,10 @@ def test_in_single_precision_they_differ_by_the_order_of_summation(study: Study,
 def test_the_metrics_are_those_of_all_samples(study: Study, variant: str, world_size: int) -> None:
     one, several = (study("training")[f"{variant}{size}"]["epoch"] for size in (1, world_size))
 
-    for name in ("train/loss", "train/acc", "val/loss", "val/acc"):
+    names = [name for name in one if name.startswith(("train/", "val/"))]
+    assert {"train/loss", "train/acc", "val/loss", "val/acc"} <= set(names)
+    assert ("val/f1" in names) == (variant == "own")
+    for name in names:
         assert several[name] == pytest.approx(one[name], rel=1e-6)
 
 

@@ -72,6 +72,8 @@ def test_a_checkpoint_never_runs_code(
 CLASSES_TO_IMPORT = {
     "model/network": "antigravity.Network",
     "model": {"network": {"class_path": "antigravity.Network"}},
+    "model/loss": "antigravity.Loss",
+    "model/metrics": [{"class_path": "antigravity.Metric"}, "antigravity.Metric"],
     "optimizer": "antigravity.Optimizer",
     "lr_scheduler": {"class_path": "SequentialLR", "init_args": {"schedulers": ["antigravity.Schedule"]}},
 }

@@ -14,6 +14,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from src.callbacks.monitor import Monitor
 from src.sweep import storage, workers
 from src.sweep import study as studies
 from src.sweep.attempts import queue_again
@@ -25,7 +26,7 @@ from tests.sweep.conftest import SPACE, Sweep
 def shared_study(tmp_path: Path, trials: int, **keys: Any) -> SharedStudy:
     distributions = keys or {"model.lr": FloatDistribution(0.1, 1.0)}
     space = Space("space.yaml", distributions, is_grid=bool(keys))
-    return SharedStudy("study", str(tmp_path / "study.db"), space, {}, trials, seed=1)
+    return SharedStudy("study", str(tmp_path / "study.db"), space, Monitor(), {}, trials, seed=1)
 
 
 # heartbeats, which a command takes for granted

@@ -68,6 +68,20 @@ def test_each_trial_has_its_settings_and_result_in_hparams(sweep: Sweep, tmp_pat
         assert [point.value for point in points] == [pytest.approx(result["best"]["val/acc"])]
 
 
+def test_another_monitor_is_what_is_compared(sweep: Sweep, tmp_path: Path) -> None:
+    words = ["--trials", "3", "--checkpoints.monitor", "val/loss"]
+    answer = sweep(SPACE, *words)
+    losses = {number: result["best"]["val/loss"] for number, result in results(study_folder(tmp_path)).items()}
+    head, *rows = answer.out.split("\n\n")[1].splitlines()
+
+    assert (answer.code, head.split()[:2]) == (0, ["trial", "val/loss"])
+    assert [int(row.split()[0]) for row in rows] == sorted(losses, key=lambda number: losses[number])
+    assert f"val/loss {min(losses.values()):.4f}" in (study_folder(tmp_path) / "best.yaml").read_text()
+    refused = sweep(SPACE, "--trials", "4")
+    assert refused.code == 2
+    assert "was begun with --checkpoints.monitor val/loss" in refused.err
+
+
 def test_trials_are_no_newest_run(sweep: Sweep, cli: Cli) -> None:
     assert sweep(SPACE, "--trials", "1").code == 0
 

@@ -1,0 +1,54 @@
+"""What tells the best epoch of a run."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from jsonargparse import Namespace
+
+from src.common.errors import UsageError
+
+Record = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """A metric of validation, and which of its values are better; of equals it is the earliest.
+
+    Args:
+        name: The metric, such as ``val/acc``.
+        mode: Whether its smallest or largest value is the best; None takes the smallest of a loss, else the largest.
+    """
+
+    name: str = "val/acc"
+    mode: Literal["min", "max"] | None = None
+
+    @classmethod
+    def of(cls, request: Namespace) -> "Monitor":
+        """Return that of the parsed arguments of ``fit``."""
+        return cls(request.checkpoints.monitor, request.checkpoints.mode)
+
+    @property
+    def is_min(self) -> bool:
+        """Whether smaller values are better."""
+        return (self.mode or ("min" if self.name.endswith("loss") else "max")) == "min"
+
+    @property
+    def worst(self) -> float:
+        """What every value is better than."""
+        return float("inf") if self.is_min else float("-inf")
+
+    def is_better(self, value: float, other: float) -> bool:
+        """Say whether a value is better than another one."""
+        return value < other if self.is_min else value > other
+
+    def best(self, records: Iterable[Record]) -> Record | None:
+        """Return the best of the epochs that were validated, if there is one."""
+        validated = [record for record in records if self.name in record]
+        best = min if self.is_min else max
+        return best(validated, key=lambda record: record[self.name]) if validated else None
+
+    def refuse(self, names: list[str]) -> None:
+        """Raise UsageError if it is none of the metrics that validation has."""
+        if self.name not in names:
+            raise UsageError(f"--checkpoints.monitor {self.name}: validation has {', '.join(names)}; name one of them.")

@@ -44,8 +44,8 @@ def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> d
     settings = deepcopy({part: checkpoint.recipe[part] for part in parts if part in checkpoint.recipe})
     for setting, value in dotted(settings, whole_classes=True).items():
         unknown = [name for name in names_of_classes(value, setting) if not is_known(name)]
-        given = request.get(setting)
-        if unknown and not isinstance(given, Namespace | list):
+        given = next(names_of_classes(plain(request.get(setting)), ""), None)
+        if unknown and not given:
             raise UsageError(
                 f"{checkpoint.path} names the class {shown(unknown[0])} for {setting}, which no checkpoint brings "
                 f"back: give it again by --config or --{setting}."

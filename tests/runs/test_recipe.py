@@ -44,7 +44,8 @@ def test_every_setting_of_fit_has_a_policy(request_: Any) -> None:
 def test_every_policy_is_of_a_setting(request_: Any) -> None:
     for name in POLICIES:
         # a class has arguments of its own below its key
-        fits = {"optimizer.": "optimizer", "lr_scheduler.": "lr_scheduler"}.get(name, name)
+        classes = {"optimizer.": "optimizer", "lr_scheduler.": "lr_scheduler", "model.loss.": "model.loss"}
+        fits = classes.get(name, name)
         assert any(key.startswith(fits) if fits.endswith(".") else key == fits for key in keys_of(request_)), name
 
 

@@ -175,6 +175,6 @@ class Job:
     def wait_for_output(self, text: str) -> None:
         self.slurm.wait_until(lambda: self.place.exists() and text in self.output, f"{text} in the output", self.place)
 
-    def start_again(self) -> None:
-        """Let it begin now; SLURM leaves two minutes after a job was put back."""
-        assert self.slurm.call("scontrol", "update", f"JobId={self.name}", "StartTime=now") == ""
+    def start_again(self, seconds: int = 0) -> None:
+        """Let it begin in some seconds; SLURM leaves two minutes after a job was put back."""
+        assert self.slurm.call("scontrol", "update", f"JobId={self.name}", f"StartTime=now+{seconds}") == ""

@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib.font_manager  # noqa: F401 - it builds its cache here, and need not say so in the notebook
 import nbformat
@@ -12,10 +15,16 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from tests.conftest import REPOSITORY
+from src.common.errors import UsageError
+from src.data.datamodule import MNISTDataModule
+from src.inspection.findings import predict
+from src.model.classifier import Classifier
+from tests.conftest import REPOSITORY, run_process
 
 NOTEBOOK = REPOSITORY / "notebooks" / "mnist_mlp.ipynb"
 COMMITTED = nbformat.read(NOTEBOOK, as_version=4)
+CHINESE = nbformat.read(REPOSITORY / "notebooks" / "mnist_mlp.zh-TW.ipynb", as_version=4)
+SAVED = REPOSITORY / "lightning_logs" / "notebook"
 NUMBER = r"\d[\d,]*(?:\.\d+)?"
 ACCURACY = rf"(?:/acc|accuracy) ({NUMBER})"
 AGAIN = "run all cells of the notebook again, from a fresh kernel, and save it"
@@ -45,11 +54,12 @@ def result(notebook: NotebookNode) -> float:
 
 
 def folders() -> list[Path]:
-    return [path for name in (".", "notebooks", "lightning_logs") for path in sorted((REPOSITORY / name).iterdir())]
+    names = (".", "notebooks", "lightning_logs")
+    return [path for name in names for path in sorted((REPOSITORY / name).iterdir()) if path != SAVED]
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory: pytest.TempPathFactory, mnist: Path) -> NotebookNode:
+def executed(tmp_path_factory: pytest.TempPathFactory, mnist: Path) -> Iterator[NotebookNode]:
     """The notebook as Jupyter runs it, in its own folder, but with nobody's settings."""
     notebook = nbformat.from_dict(COMMITTED)
     for cell in code_cells(notebook):
@@ -60,13 +70,14 @@ def executed(tmp_path_factory: pytest.TempPathFactory, mnist: Path) -> NotebookN
         client = NotebookClient(notebook, resources={"metadata": {"path": str(NOTEBOOK.parent)}}, startup_timeout=300)
         client.execute()
     assert folders() == before
-    return notebook
+    yield notebook
+    shutil.rmtree(SAVED)
 
 
 def test_it_ends_with_more_than_97_percent_and_nothing_but_its_results(executed: NotebookNode) -> None:
     assert result(executed) > 0.97
     assert "203,530" in "".join(map(text, code_cells(executed)))
-    assert sum(map(pictures, code_cells(executed))) == 4
+    assert sum(map(pictures, code_cells(executed))) == 6
     # no warning, no tip, no bar
     assert {output.get("name", "stdout") for cell in code_cells(executed) for output in cell.outputs} == {"stdout"}
 
@@ -94,8 +105,55 @@ def test_it_trains_as_the_command_line_does(executed: NotebookNode, mnist_run: P
     printed = "".join(map(text, code_cells(executed)))
     for stage in ("train/loss", "train/acc", "val/loss", "val/acc"):
         here = numbers(rf"{stage} ({NUMBER})", printed)
-        assert len(here) == 10
+        assert len(here) == 15  # ten, two more, and three of another network
         assert here[: len(epochs)] == pytest.approx([epoch[stage] for epoch in epochs], abs=2e-4)
+
+
+def test_a_network_with_dropout_gives_the_same_answers_twice_and_its_file_is_read(executed: NotebookNode) -> None:
+    commands = [line for cell in executed.cells for line in re.findall(r"^python -m src.cli (.*)$", cell.source, re.M)]
+    predicted, exported, served = (
+        run_process(*command.split()) for command in [*commands[:2], f"{commands[2]} --help"]
+    )
+
+    assert [answer.code for answer in (predicted, exported, served)] == [0, 0, 0], predicted.err + exported.err
+    assert re.search(r"marker\.gif +6", predicted.out)
+    assert "all 10,000 test images of MNIST get the answers of" in exported.out  # of raw pixels, by the file itself
+    model = Classifier(hidden_units=[50], dropout=0.5)
+    model.train()
+    data = MNISTDataModule()
+    data.setup("test")
+    one, other = (predict(model, data.splits["test"], data).probabilities for _ in range(2))
+    assert one.equal(other)
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("mistake", "sentence"),
+    [
+        (lambda: Classifier(hidden_units=1000), "`hidden_units` needs one positive number per hidden layer, such as"),
+        (lambda: Classifier(dropout=50), "`dropout` must be at least 0 and below 1, got 50."),
+        (lambda: MNISTDataModule().splits["train"], '`splits` has no "train" yet: call data.setup("fit") first.'),
+        (lambda: MNISTDataModule().splits["test"], '`splits` has no "test" yet: call data.setup("test") first.'),
+        (lambda: Classifier().predict, "a Classifier has no predict(): use src.inspection.findings.predict(model,"),
+        (lambda: Classifier().evaluate, "a Classifier has no evaluate(): use Trainer().test(model, datamodule=data)"),
+        (lambda: Classifier().save, "a Classifier has no save(): use trainer.save_checkpoint('mine.ckpt')"),
+        (lambda: Classifier().summary, "a Classifier has no summary(): use print(src.model.networks.parameter_table("),
+    ],
+)
+def test_a_mistake_is_told_in_arguments_and_calls(mistake: Callable[[], Any], sentence: str) -> None:
+    with pytest.raises((UsageError, AttributeError)) as error:
+        mistake()
+    assert str(error.value).startswith(sentence)
+
+
+def test_the_chinese_notebook_has_the_same_cells_in_its_own_words() -> None:
+    assert [cell.cell_type for cell in CHINESE.cells] == [cell.cell_type for cell in COMMITTED.cells]
+    for cell, chinese in zip(COMMITTED.cells, CHINESE.cells, strict=True):
+        assert (cell.source == chinese.source) == (cell.cell_type == "code")
+        if cell.cell_type == "code":
+            assert cell.outputs == chinese.outputs
+        else:
+            assert re.search("[\u4e00-\u9fff]", chinese.source)
 
 
 @pytest.mark.parametrize("folder", [".", "notebooks"])

@@ -56,6 +56,13 @@ def test_nothing_that_trains_is_imported(words: str, trained: Path, tmp_path: Pa
     assert done.stdout.splitlines()[-1] == "imported:"
 
 
+def test_what_a_notebook_has_imported_before_is_no_obstacle() -> None:
+    code = "import matplotlib.pyplot, scipy, torchvision, src.cli.fit"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_what_only_torchmetrics_would_use_is_not_imported_for_it() -> None:
     done = subprocess.run([sys.executable, "-c", FIT], cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
 

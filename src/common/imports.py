@@ -19,11 +19,11 @@ class LeanTorchmetrics(MetaPathFinder):
     """
 
     def __init__(self) -> None:
-        self.hides = False
+        self.hidden: list[str] = []
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Return how to import torchmetrics; ModuleNotFoundError for what it shall not see."""
-        if self.hides and name.partition(".")[0] in UNUSED:
+        if name.partition(".")[0] in self.hidden:
             raise ModuleNotFoundError(f"{name} is hidden from torchmetrics", name=name)
         spec = PathFinder.find_spec(name, path) if name == "torchmetrics" else None
         if spec is None or spec.loader is None:
@@ -33,11 +33,11 @@ class LeanTorchmetrics(MetaPathFinder):
         def execute_lean(module: ModuleType) -> None:
             from lightning_utilities.core.imports import package_available
 
-            self.hides = True
+            self.hidden = [package for package in UNUSED if package not in sys.modules]
             try:
                 execute(module)
             finally:
-                self.hides = False
+                self.hidden = []
                 package_available.cache_clear()  # it answered for the hidden packages too
 
         spec.loader.exec_module = execute_lean  # type: ignore[method-assign]
@@ -45,7 +45,7 @@ class LeanTorchmetrics(MetaPathFinder):
 
     def find_distributions(self, context: DistributionFinder.Context) -> Iterable[Distribution]:
         """Find nothing; PackageNotFoundError for what torchmetrics shall not see."""
-        if self.hides and context.name in UNUSED:
+        if context.name in self.hidden:
             raise PackageNotFoundError(context.name)
         return ()
 

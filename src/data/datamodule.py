@@ -19,6 +19,15 @@ from src.data.splits import UNIT, mean_and_std, normalize, split_positions
 EVAL_BATCH_SIZE = 4_000  # no gradients are kept, so a few large batches cost less than many small ones
 
 
+class Splits(dict[str, Split]):
+    """The splits that were set up, by their names."""
+
+    def __missing__(self, name: str) -> Split:
+        """Say what sets it up."""
+        stage = "test" if name == "test" else "fit"
+        raise UsageError(f'`splits` has no "{name}" yet: call data.setup("{stage}") first.')
+
+
 class MNISTDataModule(LightningDataModule):
     """MNIST, a relative of it or other images, as uint8; the first images train, the last validate, as in Keras.
 
@@ -89,7 +98,7 @@ class MNISTDataModule(LightningDataModule):
         self.memory_map, self.distortion, self.on_device = memory_map, distortion, on_device
         self.seed, self.steps_per_execution = seed, steps_per_execution
         self.mean_std = (normalization[0], normalization[1]) if isinstance(normalization, list) else None
-        self.splits: dict[str, Split] = {}
+        self.splits = Splits()
         self._located: Located | None = None
         self._shared: Split | None = None
 
@@ -163,7 +172,7 @@ class MNISTDataModule(LightningDataModule):
     ) -> BatchLoader:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         if self.on_device and self.trainer:
-            self.splits = moved(self.splits, self.trainer.strategy.root_device)
+            self.splits.update(moved(self.splits, self.trainer.strategy.root_device))
         return BatchLoader(self.splits[name], batch_size, sampler, rank, world_size, steps_per_execution)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:

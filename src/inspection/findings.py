@@ -49,11 +49,13 @@ class Predictions(NamedTuple):
 
 @torch.no_grad()
 def predict(net: nn.Module, split: Split, data: MNISTDataModule) -> Predictions:
-    """Predict a whole split on the CPU, whatever other ranks do and wherever the images are."""
-    parts = []
+    """Predict a whole split on the CPU without dropout, whatever other ranks do and wherever the images are."""
+    parts, was_training = [], net.training
+    net.eval()
     for batch in BatchLoader(split, EVAL_BATCH_SIZE):
         probabilities = net(data.normalize(batch.images.cpu())).double().softmax(dim=1)
         parts.append((probabilities, batch.labels.cpu(), batch.positions.cpu()))
+    net.train(was_training)
     return Predictions(*map(torch.cat, zip(*parts, strict=True)))
 
 

@@ -20,6 +20,15 @@ from src.model.execution import total_steps
 from src.model.metrics import by_name
 from src.model.networks import NetworkName, build_network
 
+# in a notebook, what stands for methods of Keras' models
+KERAS = {
+    "predict": "src.inspection.findings.predict(model, data.splits['test'], data), or model.eval() and "
+    "model(data.normalize(images)).softmax(dim=1)",
+    "evaluate": "Trainer().test(model, datamodule=data)",
+    "save": "trainer.save_checkpoint('mine.ckpt')",
+    "summary": "print(src.model.networks.parameter_table(model))",
+}
+
 
 class Classifier(Exact):
     """Classifies images with a network, by default the MLP, trained by Adam on softmax cross-entropy.
@@ -87,9 +96,6 @@ class Classifier(Exact):
         if warmup_steps < 0:
             raise UsageError(f"`warmup_steps` must be at least 0, got {warmup_steps}.")
         self.save_hyperparameters(logger=False, ignore=["network", "loss", "metrics"])
-        self.hparams.update(
-            hidden_units=list(hidden_units), image_shape=list(image_shape)
-        )  # plain, so that a checkpoint loads with weights_only=True
         self.lr = lr
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
@@ -105,12 +111,20 @@ class Classifier(Exact):
             self.hparams["network"] = network
             network = build_network(network, hidden_units, num_classes, dropout, image_shape)
         self.net: nn.Module = network
+        # plain, so that a checkpoint loads with weights_only=True
+        self.hparams.update(hidden_units=list(hidden_units), image_shape=list(image_shape))
 
     def setup(self, stage: str) -> None:
         """Compile the network in place, so that checkpoints keep their keys."""
         super().setup(stage)
         if self.is_compiled and stage == "fit":
             self.net.compile()
+
+    def __getattr__(self, name: str) -> Any:
+        """Say what there is in the place of Keras' methods; else find a part of the module."""
+        if name in KERAS:
+            raise AttributeError(f"a Classifier has no {name}(): use {KERAS[name]}")
+        return super().__getattr__(name)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits.
@@ -163,8 +177,15 @@ class Classifier(Exact):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what tells the teacher from others."""
+        """Add what tells the teacher from others, and the recipe where no run does, as in a notebook."""
         super().on_save_checkpoint(checkpoint)
+        if "config" not in checkpoint:
+            own = {"class_path": f"{type(self.net).__module__}.{type(self.net).__qualname__}"}
+            model = {"network": own, **self.hparams}
+            for name in ("num_classes", "image_shape", "seed"):  # which follow from the data
+                del model[name]
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined] # Lightning does not declare it
+            checkpoint["config"] = {"model": model, "data": {"dataset": data.dataset, "data_dir": data.data_dir}}
         checkpoint["teacher_sha256"] = self.distillation.sha256 if self.distillation else ""
 
 

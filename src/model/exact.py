@@ -106,15 +106,14 @@ class Exact(LightningModule):
         metrics.count(loss[None], logits, batch.labels)
 
     def setup(self, stage: str) -> None:
-        """Get the CPU ready if it computes."""
+        """Get the CPU ready if it computes, and train what a notebook has set to evaluate."""
+        if stage == "fit":
+            self.train()  # else Lightning would leave dropout off
         if self.trainer.strategy.root_device.type == "cpu":
             speed_up_cpu()
 
     def on_fit_start(self) -> None:
-        """Hide the limit of steps while the loops are restored.
-
-        With one, Lightning 2.6 takes a whole epoch for one that has to be ended, and counts another without training.
-        """
+        """Hide the limit of steps while the loops are restored; with it, Lightning 2.6 counts an untrained epoch."""
         loop = self.trainer.fit_loop.epoch_loop
         self._max_steps, loop.max_steps = loop.max_steps, -1
 

@@ -32,9 +32,9 @@ class MLP(nn.Sequential):
         num_classes: int = 10,
         dropout: float = 0.0,
     ) -> None:
-        if not hidden_units or min(hidden_units) < 1:
+        if isinstance(hidden_units, int) or not hidden_units or min(hidden_units) < 1:
             raise UsageError(
-                f"`hidden_units` needs one positive number per hidden layer, such as [256], got {list(hidden_units)}."
+                f"`hidden_units` needs one positive number per hidden layer, such as [256], got {hidden_units}."
             )
         if not 0 <= dropout < 1:
             raise UsageError(f"`dropout` must be at least 0 and below 1, got {dropout}.")

@@ -113,12 +113,12 @@ def test_tensorboard_has_each_epoch_once_at_its_number_with_the_metrics_of_the_w
         logits = model(torch.from_numpy(images).float()).double().numpy()
     losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(60), labels]
 
-    for name in (*METRICS, "lr", "samples_per_second"):
+    for name in (*METRICS, "trainer/lr", "trainer/samples_per_second"):
         assert [step for step, _ in points[name]] == [1, 2, 3]
     assert points["val/acc"][-1][1] == pytest.approx((logits.argmax(axis=1) == labels).mean(), abs=1e-6)
     assert points["val/loss"][-1][1] == pytest.approx(losses.mean(), rel=1e-5)
-    assert points["lr"][0][1] == pytest.approx(1e-3)
-    assert points["best/val/acc"] == [(3, pytest.approx(max(value for _, value in points["val/acc"])))]
+    assert points["trainer/lr"][0][1] == pytest.approx(1e-3)
+    assert points["val/best_acc"] == [(3, pytest.approx(max(value for _, value in points["val/acc"])))]
 
 
 def test_train_metrics_are_means_over_the_epochs_batches(

@@ -95,7 +95,7 @@ def test_a_full_disk_during_training_loses_nothing(name: str, cli: Cli, tmp_path
     assert same_training(checkpoint(reference), checkpoint(run))
     assert results(reference) == results(run)
     if "--trainer.logger" not in words:
-        untimed = [{**curves(each), "samples_per_second": []} for each in (reference, run)]
+        untimed = [{**curves(each), "trainer/samples_per_second": []} for each in (reference, run)]
         assert untimed[0] == untimed[1]
 
 

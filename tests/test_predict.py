@@ -55,6 +55,7 @@ def predict(*words: str) -> int:
 
 def test_the_table_has_what_the_network_says(here: Path, own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert predict("--images", "scans/b.png", "scans/a.jpg") == 0
+    out = capsys.readouterr().out.splitlines()
 
     rows = rows_of(own_run / "predictions.csv")
     assert [row["path"] for row in rows] == ["scans/b.png", "scans/a.jpg"]
@@ -66,8 +67,8 @@ def test_the_table_has_what_the_network_says(here: Path, own_run: Path, capsys: 
         assert float(row["confidence"]) == pytest.approx(float(probabilities.max()), abs=1e-6)
         assert row["unsure"] == ("yes" if float(row["confidence"]) < SURE else "")
         assert row["error"] == ""
-    out = capsys.readouterr().out.splitlines()
-    assert out[1].split()[:3] == ["scans/b.png", rows[0]["digit"], f"{float(rows[0]['confidence']):.1%},"]
+    assert out[0] == "best of the newest run that has one: lightning_logs/version_0"
+    assert out[2].split()[:3] == ["scans/b.png", rows[0]["digit"], f"{float(rows[0]['confidence']):.1%},"]
     assert out[-1] == "2 pictures: lightning_logs/version_0/predictions.csv"
 
 

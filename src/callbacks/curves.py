@@ -1,5 +1,7 @@
 """TensorBoard's curves, written so that a full disk is found by the thread that logs."""
 
+import re
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,11 @@ from src.common.files import append
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+
+def tag(name: str) -> str:
+    """Return the tag of a metric: TensorBoard sorts them, and ``train/`` and ``val/`` are looked for first."""
+    return re.sub("^best/val/", "val/best_", name) if "/" in name else f"trainer/{name}"
 
 
 class Curves(TensorBoardLogger):
@@ -33,6 +40,11 @@ class Curves(TensorBoardLogger):
     def experiment(self) -> "SummaryWriter":
         """The writer that collects events in memory."""
         return self._open().writer
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log scalars by their tags."""
+        super().log_metrics({tag(name): value for name, value in metrics.items()}, step)
 
     @rank_zero_only
     def save(self) -> None:

@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger
 from torch import Tensor
 
 from src.callbacks.checkpoints import score_of
+from src.callbacks.curves import tag
 from src.callbacks.hparams import hyperparameters
 from src.callbacks.monitor import Monitor
 from src.common.errors import RunError
@@ -124,9 +125,12 @@ class History(Callback):
             for logger in trainer.loggers:
                 if not isinstance(logger, TensorBoardLogger):
                     logger.log_metrics(result, step=int(self.epochs[-1]["epoch"]))
-                elif not self._is_logged(logger, next(iter(result))):
-                    values = hyperparameters(self.config, self.swept)
-                    logger.log_hyperparams(values, result, step=int(self.epochs[-1]["epoch"]))
+                elif not self._is_logged(logger, tag(next(iter(result)))):
+                    values, tagged = (
+                        hyperparameters(self.config, self.swept),
+                        {tag(name): result[name] for name in result},
+                    )
+                    logger.log_hyperparams(values, tagged, step=int(self.epochs[-1]["epoch"]))
                     logger.save()
         content = {
             "config": self.config,

@@ -17,9 +17,14 @@ def say(text: str) -> None:
 
 
 def warn(sentence: str) -> None:
-    """Print a warning, of several processes in the first only: ``main`` raises the level of the others' loggers."""
-    if logging.getLogger("src").isEnabledFor(logging.WARNING):
+    """Print a warning, of several processes in the first only."""
+    if is_first():
         print(f"warning: {sentence}", file=sys.stderr)
+
+
+def is_first() -> bool:
+    """Say whether this is the first of several processes: ``main`` raises the level of the others' loggers."""
+    return logging.getLogger("src").isEnabledFor(logging.WARNING)
 
 
 def flush() -> None:

@@ -59,7 +59,7 @@ def draw_histograms(view: Network) -> None:
         gradients = torch.autograd.grad(loss, parameters)
         for name, parameter, gradient in zip(names, parameters, gradients, strict=True):
             view.writer.add_histogram(f"weights/{name}", parameter, step)
-            view.writer.add_histogram(f"gradients/{name}", gradient, step)
+            view.writer.add_histogram(f"weights/{name}.gradient", gradient, step)
 
 
 def draw_graph(view: Network) -> None:

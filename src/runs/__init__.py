@@ -1,0 +1,35 @@
+"""Run folders and their checkpoints."""
+
+
+def runs() -> int:
+    """List the runs in lightning_logs, the newest last: when, of what, and the best epoch of each.
+
+    Returns:
+        The exit code.
+    """
+    import json
+    from datetime import datetime
+    from pathlib import Path
+
+    from src.common.files import read_regular
+    from src.common.output import say
+    from src.runs.folder import FIRST_STEPS, runs_of
+
+    rows = [("run", "date", "data", "network", "epochs", "best epoch")]
+    for run in reversed(runs_of(Path())):
+        date = f"{datetime.fromtimestamp(run.path.stat().st_mtime):%Y-%m-%d %H:%M}"
+        try:
+            result = json.loads(read_regular(run.path / "result.json"))
+            model, best = result["config"]["model"], result["best"] or {}
+            network = model["network"] if isinstance(model["network"], str) else model["network"]["class_path"]
+            units = "-".join(map(str, model["hidden_units"]))
+            monitor = result["config"].get("checkpoints", {}).get("monitor", "val/acc")
+            reached = f"{best['epoch']}: {monitor} {best[monitor]:.4f}" if best else "not validated"
+            what = (result["config"]["data"]["dataset"], f"{network} {units}", str(len(result["epochs"])), reached)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):  # not at its end, or damaged
+            what = ("", "", "", "no result yet")
+        rows.append((run.path.name, date, *what))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    say("\n".join(lines) if len(rows) > 1 else f"There are no runs in lightning_logs: {FIRST_STEPS}")
+    return 0

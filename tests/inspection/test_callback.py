@@ -71,7 +71,7 @@ def test_a_run_shows_what_it_learned_where_it_fails_and_how_sure_it_is(cli: Cli,
     assert set(tags["images"]) == {"train/first_batch", "weights/first_layer", *(f"val/{name}" for name in PICTURES)}
     assert {step for tag in tags["images"] for step in steps(folder, tag)} == {best_epoch(folder)}
     layers = [f"linear{number}.{kind}" for number in (1, 2) for kind in ("weight", "bias")]
-    assert set(tags["histograms"]) == {f"{kind}/{layer}" for kind in ("weights", "gradients") for layer in layers}
+    assert set(tags["histograms"]) == {f"weights/{layer}{end}" for layer in layers for end in ("", ".gradient")}
     assert [event.step for event in shown(folder).Histograms("weights/linear1.weight")] == [0, best_epoch(folder)]
     assert {f"val/{digit}" for digit in range(10)} <= set(tags["tensors"])  # PR curves
     assert tags["graph"]

@@ -64,7 +64,7 @@ def test_each_trial_has_its_settings_and_result_in_hparams(sweep: Sweep, tmp_pat
         shown = shown_hparams(run)
         assert shown["lr"] == result["config"]["model"]["lr"]
         assert shown["weight_decay"] == result["config"]["model"]["weight_decay"]
-        points = EventAccumulator(str(run)).Reload().Scalars("best/val/acc")
+        points = EventAccumulator(str(run)).Reload().Scalars("val/best_acc")
         assert [point.value for point in points] == [pytest.approx(result["best"]["val/acc"])]
 
 

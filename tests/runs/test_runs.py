@@ -1,0 +1,32 @@
+"""The list of runs."""
+
+from pathlib import Path
+
+import pytest
+
+from src.cli.main import main
+from tests.conftest import Cli
+from tests.test_cli import run_folder
+
+EPOCHS = ["--trainer.max_epochs", "2", "--inspection.enabled", "false"]
+
+
+def test_each_run_is_a_line_with_its_best_epoch(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli("fit", *EPOCHS)
+    cli("fit", *EPOCHS, "--checkpoints.monitor", "val/loss", "--model.hidden_units", "[12,7]")
+    cli("fit", *EPOCHS)
+    (run_folder(tmp_path, 2) / "result.json").write_text("{")
+    capsys.readouterr()
+    assert main(["runs"]) == 0
+    head, first, second, third = capsys.readouterr().out.splitlines()
+
+    assert head.split() == ["run", "date", "data", "network", "epochs", "best", "epoch"]
+    assert first.split()[0] == "version_0"
+    assert " MNIST  mlp 256 " in first
+    assert ": val/acc 0." in first
+    assert " mlp 12-7 " in second
+    assert ": val/loss " in second
+    assert third.endswith("no result yet")

@@ -154,7 +154,7 @@ def read(paths: Sequence[Path], trained: Trained) -> Iterator[Reading]:
 def digits_of(picture: Path, trained: Trained) -> list[list[Digit]] | str:
     """Return the digits in a picture, or the one thing in it, or why there is nothing."""
     try:
-        if trained.dataset not in DATASETS:  # as the pictures were read that trained it
+        if trained.dataset not in DATASETS or len(trained.image_shape) > 2:  # as the pictures were read that trained it
             return [[Digit(torch.from_numpy(read_picture(picture, trained.image_shape).copy()), (0, 0, 0, 0))]]
         return read_number(picture) if trained.classes == DIGITS else [[Digit(read_digit(picture), (0, 0, 0, 0))]]
     except PictureError as error:

@@ -364,7 +364,7 @@ REQUESTS = {
         f"{BEST} --output m.pt2 --data_dir digits", (TEST_IMAGES, " --data_dir needs"), no_test_images
     ),
     "another folder without data": Request(
-        f"{BEST} --output m.pt2 --data_dir lightning_logs", ("--data_dir lightning_logs has no IDX files",)
+        f"{BEST} --output m.pt2 --data_dir lightning_logs", ("--data_dir lightning_logs has no files of MNIST",)
     ),
 }
 

@@ -1,4 +1,4 @@
-"""MNIST and its family for Lightning: placement, split, normalization and loaders."""
+"""MNIST, its family and other images for Lightning: placement, split, normalization and loaders."""
 
 from math import inf, isfinite
 from pathlib import Path
@@ -12,7 +12,6 @@ from src.common.errors import UsageError
 from src.data.augment import Distortion
 from src.data.batches import Batch, BatchLoader, EpochOrder, Split, moved
 from src.data.datasets import DATASETS, DIGITS, DatasetName
-from src.data.idx import IMAGE_SHAPE
 from src.data.located import TEST_SIZE, Located, locate
 from src.data.splits import UNIT, mean_and_std, normalize, split_positions
 
@@ -34,13 +33,14 @@ class MNISTDataModule(LightningDataModule):
     Args:
         dataset: folder takes pictures of any format, size and colour from train/CLASS and test/CLASS of data_dir;
             arrays takes x_train.npy, y_train.npy, x_test.npy and y_test.npy, images (N, H, W) or (N, H, W, 3) uint8,
-            and the classes' names from classes.txt. The others are four IDX files by their published names, whose
+            and the classes' names from classes.txt. CIFAR10 is its binary version, data_batch_1.bin to test_batch.bin,
+            32 x 32 in colour. The others are four IDX files by their published names, whose
             labels stand for the classes: 0 to 9, in EMNIST 0 to 61 (byclass), 0 to 46 (balanced, bymerge) or 1 to 26
             (letters). Digits of your own go by MNIST's names (docs/data.md).
         data_dir: The folder with the data. Of IDX files it has all four, or torchvision's ``DATASET/raw`` with them;
             each plain or as .gz; 28 x 28 unsigned bytes, white ink (255) on black (0), EMNIST's lying on their side
             as published. They are only read. Left out, the data set is placed under ``data/``, MNIST from the
-            installed package, the others by torchvision's download; its SHA-256 is checked at every start.
+            installed package, the others by download; its SHA-256 is checked at every start.
         image_size: Height and width that the pictures of a folder get; left out, the most frequent ones.
         test_size: How many pictures test where the folder has no test, as a number or as a fraction below 1.
         batch_size: Samples in a training batch, over all devices together. The last batch of an epoch may be short.
@@ -116,7 +116,7 @@ class MNISTDataModule(LightningDataModule):
 
     @property
     def files(self) -> list[Path]:
-        """Training images, training labels, test images, test labels."""
+        """Training images, training labels, test images, test labels; CIFAR-10's hold both."""
         return self.located.files
 
     @property
@@ -127,7 +127,7 @@ class MNISTDataModule(LightningDataModule):
     @property
     def image_shape(self) -> tuple[int, ...]:
         """The shape of an image: (H, W), or (H, W, C) in colour."""
-        return IMAGE_SHAPE if self.dataset in DATASETS else self.located.image_shape
+        return DATASETS[self.dataset].image_shape if self.dataset in DATASETS else self.located.image_shape
 
     def prepare_data(self) -> None:
         """Place the files unless a folder was named."""

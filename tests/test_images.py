@@ -93,7 +93,12 @@ def test_a_checkpoint_never_imports_the_class_that_it_names(fit: Fit, capsys: py
 
 
 @pytest.mark.parametrize(
-    "words", [["--ema_decay", "0.9"], ["--model.steps_per_execution", "2"], ["--data.distortion.rotation", "15"]]
+    "words",
+    [
+        ["--ema_decay", "0.9"],
+        ["--model.steps_per_execution", "2"],
+        ["--data.distortion.rotation", "15", "--data.distortion.flip", "0.5"],
+    ],
 )
 def test_normalization_over_the_batch_goes_on_bit_for_bit(words: list[str], fit: Fit, tmp_path: Path) -> None:
     words = [*NETWORKS["own"], *words, "--inspection.enabled", "false"]

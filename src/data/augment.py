@@ -32,6 +32,7 @@ class Distortion:
         shift: In pixels, to the side and up or down.
         elastic: How far a point of the grid moves to the side and up or down, in pixels.
         upstroke: The share of the images with label 1 that get an upstroke, as many people write a 1.
+        flip: The share of the images that are mirrored, left to right.
 
     Raises:
         UsageError: If a strength is out of its range.
@@ -43,10 +44,11 @@ class Distortion:
     shift: float = 0.0
     elastic: float = 0.0
     upstroke: float = 0.0
+    flip: float = 0.0
 
     def __post_init__(self) -> None:
         below = {"rotation": 180.0, "scale": 0.99, "shear": 10.0, "shift": 28.0, "elastic": 28.0}
-        below["upstroke"] = 1.0
+        below["upstroke"] = below["flip"] = 1.0
         for field in fields(self):
             value = getattr(self, field.name)
             if not 0 <= value <= below[field.name]:
@@ -72,6 +74,9 @@ class Distortion:
         rows, columns = images.shape[1:3]
         channels = images.unsqueeze(1) if images.dim() == 3 else images.permute(0, 3, 1, 2)
         coefficients = self._coefficients(seed, epoch, positions, pixel=2 / columns)
+        if self.flip:
+            mirrored = uniform(seed, epoch, positions, 1, "flip") < 2 * self.flip - 1
+            coefficients[:, 0] *= 1 - 2 * mirrored.float()  # the other side of where a pixel's value came from
         grid = coefficients.flatten(0, 1) @ basis(rows, columns, images.device)
         where = grid.view(-1, 2, rows, columns).permute(0, 2, 3, 1)
         return functional.grid_sample(channels, where, align_corners=False).permute(0, 2, 3, 1).reshape(images.shape)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ POSITIONS = torch.arange(1_000, 1_040)
 LABELS = torch.arange(40, dtype=torch.uint8) % 10
 FULL = Distortion(rotation=15, scale=0.15, shear=0.2, shift=2, elastic=1.5)
 UPSTROKE = Distortion(shift=2, upstroke=0.5)
+FLIP = Distortion(shift=2, flip=0.5)
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def test_it_computes_where_the_images_are() -> None:
     assert (distorted.device.type, distorted.shape) == ("cuda", images.shape)
 
 
-@pytest.mark.parametrize("distortion", [FULL, UPSTROKE], ids=["full", "upstroke"])
+@pytest.mark.parametrize("distortion", [FULL, UPSTROKE, FLIP], ids=["full", "upstroke", "flip"])
 def test_a_picture_depends_on_seed_epoch_and_position_alone(distortion: Distortion, images: Tensor) -> None:
     one = slice(11, 12)  # its label is 1
     alone = distortion(images[one], 1, 2, POSITIONS[one], LABELS[one])
@@ -65,6 +68,29 @@ def test_a_part_of_the_ones_gets_an_upstroke_and_nothing_else_does() -> None:
     with_upstroke = many[:, 5:12, 7:12].amax(dim=(1, 2)) > 100  # to the left of the stroke, near its top
     assert with_upstroke.float().mean().item() == pytest.approx(0.2, abs=0.05)
     assert (many[:, 14:, :12] < 1).all()
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (9, 16), (32, 32, 3)])
+@pytest.mark.parametrize("share", [0.5, 0.2, 1.0])
+def test_a_share_of_the_images_is_mirrored_left_to_right(share: float, shape: tuple[int, ...]) -> None:
+    images = torch.rand(1_000, *shape, generator=torch.Generator().manual_seed(1)) * 255
+    positions, labels = torch.arange(1_000), torch.zeros(1_000, dtype=torch.uint8)
+    flipped = Distortion(flip=share)(images, 3, 4, positions, labels)
+    apart = ((flipped - other).abs().flatten(1).amax(dim=1) < 0.1 for other in (images, images.flip(2)))
+    stayed, mirrored = apart
+
+    assert (stayed ^ mirrored).all()
+    assert mirrored.float().mean().item() == pytest.approx(share, abs=0.05)
+    others = (Distortion(flip=share)(images, *numbers, positions, labels) for numbers in ((3, 5), (4, 4)))
+    assert all(torch.allclose(other, flipped, atol=0.1) == (share == 1) for other in others)
+
+
+def test_what_else_is_distorted_does_not_depend_on_flips(images: Tensor) -> None:
+    """An image is mirrored first and then moved as without flips."""
+    without = FULL(images.flip(2), 1, 2, POSITIONS, LABELS)
+    flipped = dataclasses.replace(FULL, flip=1.0)(images, 1, 2, POSITIONS, LABELS)
+
+    assert torch.allclose(flipped, without, atol=0.1)
 
 
 def test_random_numbers_are_uniform_and_unrelated() -> None:
@@ -134,7 +160,8 @@ def test_what_was_there_stays_on_a_black_background(images: Tensor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("rotation", -1), ("scale", 1.0), ("shear", -0.1), ("shift", 29), ("upstroke", 2)]
+    ("name", "value"),
+    [("rotation", -1), ("scale", 1.0), ("shear", -0.1), ("shift", 29), ("upstroke", 2), ("flip", 1.5)],
 )
 def test_impossible_strengths_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=rf"`{name}` must be between 0 and"):

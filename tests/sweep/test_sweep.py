@@ -14,6 +14,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from src.sweep.trial import Progress
 from tests.conftest import Cli
+from tests.pictures import CLASSES, draw_folder
 from tests.sweep.conftest import EPOCHS, SPACE, Sweep, results, study_folder
 from tests.test_cli import run_folder
 
@@ -189,3 +190,19 @@ def test_a_stopped_sweep_keeps_what_is_done_and_goes_on_in_the_same_runs(
     ]
     assert of_seed[0] == of_seed[1]
     assert len(list(study_folder(tmp_path).glob("version_*"))) == 3
+
+
+def test_coloured_pictures_in_folders_are_swept_too(sweep: Sweep, cli: Cli, tmp_path: Path) -> None:
+    pictures = draw_folder(tmp_path / "pictures", train=10, test=3)
+    data = ["--data.dataset", "folder", "--data.data_dir", str(pictures), "--data.val_size", "0.2"]
+    space = "model.network: {grid: [mlp, cnn]}\ndata.distortion.flip: {grid: [0.5]}\n"
+    answer = sweep(space, *data, "--trainer.max_epochs", "1", "--workers", "1")
+    found = results(study_folder(tmp_path))
+
+    assert (answer.code, answer.err, "2 trials: 2 to their end" in answer.out) == (0, "", True), answer
+    assert {result["config"]["model"]["network"] for result in found.values()} == {"mlp", "cnn"}
+    assert all(result["data"]["classes"] == list(CLASSES) for result in found.values())
+    assert all(result["data"]["split"] == {"train": 48, "val": 12} for result in found.values())
+    assert all(result["config"]["data"]["distortion"]["flip"] == 0.5 for result in found.values())
+    best = str(study_folder(tmp_path) / "best.yaml")
+    assert cli("fit", "--config", best, *data, "--trainer.max_epochs", "1", "--inspection.enabled", "false").code == 0

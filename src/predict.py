@@ -48,9 +48,9 @@ def predict(
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
             one.
         images: Files, folders (with the pictures in all folders below) and patterns such as "scans/*.png".
-        output: The table to write, a .csv file: path, digit, confidence, unsure (yes or nothing), the probability of
-            each class, each digit with its confidence and box, error. Left out, it is predictions.csv in the run of the
-            checkpoint.
+        output: The table to write, a .csv file: path, digit, confidence, unsure (of digits: yes or nothing), the
+            probability of each class, each digit with its confidence and box, error. Left out, it is predictions.csv
+            in the run of the checkpoint.
         sheet: A .png file to write, with pictures, where their digits are, what the network saw of them and its
             answers, of the first pictures, up to 2,000 tiles.
         network: The class of a network of your own, by its import path, with its arguments below it.
@@ -155,8 +155,8 @@ def digits_of(picture: Path, trained: Trained) -> list[list[Digit]] | str:
     """Return the digits in a picture, or the one thing in it, or why there is nothing."""
     try:
         if trained.dataset not in DATASETS or len(trained.image_shape) > 2:  # as the pictures were read that trained it
-            return [[Digit(torch.from_numpy(read_picture(picture, trained.image_shape).copy()), (0, 0, 0, 0))]]
-        return read_number(picture) if trained.classes == DIGITS else [[Digit(read_digit(picture), (0, 0, 0, 0))]]
+            return [[Digit(torch.from_numpy(read_picture(picture, trained.image_shape).copy()))]]
+        return read_number(picture) if trained.classes == DIGITS else [[Digit(read_digit(picture))]]
     except PictureError as error:
         return str(error)
 

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -238,6 +239,13 @@ def test_other_classes_have_their_names(
     names = Trained.load("best").classes
     assert list(row) == ["path", "digit", "confidence", "unsure", *(f"p{name}" for name in names), "digits", "error"]
     assert row["digit"] in names
+    assert (float(row["confidence"]) < SURE, row["unsure"]) == (True, "")  # the threshold is that of digits
+    assert json.loads(row["digits"])[0] == {
+        "digit": row["digit"],
+        "confidence": float(row["confidence"]),
+        "unsure": False,
+        "box": None,
+    }
 
 
 def test_names_that_are_no_text_are_read_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

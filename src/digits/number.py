@@ -28,11 +28,12 @@ class Digit(NamedTuple):
 
     Attributes:
         pixels: ``(28, 28)`` uint8, white ink on black, as MNIST was made.
-        box: Left, top, right and bottom in the picture's pixels, the ends exclusive.
+        box: Left, top, right and bottom in the picture's pixels, the ends exclusive; None of what is no digit, which is
+            not looked for.
     """
 
     pixels: Tensor
-    box: Box
+    box: Box | None = None
 
 
 def read_number(picture: Path | BinaryIO) -> list[list[Digit]]:

@@ -34,13 +34,13 @@ class Answer:
     @property
     def is_wide(self) -> bool:
         """Whether these may be several digits that touch each other."""
-        left, top, right, bottom = self.digit.box
+        left, top, right, bottom = self.digit.box or (0, 0, 0, 0)
         return right - left > WIDE * (bottom - top)
 
     @property
     def unsure(self) -> bool:
-        """Whether people should look at it themselves."""
-        return self.confidence < SURE or self.is_wide
+        """Whether people should look at it themselves; of what is no digit nobody knows how sure is enough."""
+        return self.digit.box is not None and (self.confidence < SURE or self.is_wide)
 
 
 @dataclass(frozen=True)

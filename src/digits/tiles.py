@@ -32,8 +32,8 @@ def tiles_of(path: Path, reading: Reading, number: int) -> list[Tile]:
     page = Image.new("RGB", (TILE, TILE), WHITE)
     page.paste(small, (left, top), small)
     scale = small.width / (image.width * factor)
-    for answer in reading.answers:
-        corners = [corner * scale + place for corner, place in zip(answer.digit.box, (left, top) * 2, strict=True)]
+    for box in filter(None, [answer.digit.box for answer in reading.answers]):
+        corners = [corner * scale + place for corner, place in zip(box, (left, top) * 2, strict=True)]
         ImageDraw.Draw(page).rectangle(corners, outline=ORANGE)
     tiles = [(torch.from_numpy(np.array(page)), (name, reading.text))]
     for answer in reading.answers:

@@ -4,7 +4,8 @@
 side), reads the 10,000 test images as PNG files through ``src.cli predict`` and in each of the variants of
 ``benchmarks/variants.py``, times the command on up to 50,000 files, and writes ``benchmarks/results/digits.json`` and
 the documents' table (about three minutes on two cores). ``--table`` writes the table alone; ``--pictures FOLDER``
-scores people's own pictures, labelled by a ``manifest.csv`` (file, label, kind) or by names such as ``x_7.png``.
+scores people's own pictures, labelled by a ``manifest.csv`` (file, label, kind) or by names such as ``x_7.png``, with
+``--peers`` by Tesseract and RapidOCR too.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.documents import write_tables
-from benchmarks.pictures import score, table
+from benchmarks.pictures import peers_table, score, score_peers, table
 from benchmarks.processes import HERE, machine, run
 from benchmarks.unsure import confidences, pairs
 from benchmarks.variants import VARIANTS, string_of_digits
@@ -163,7 +164,8 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
         more = each["pictures"] - first["pictures"]
         rate = f"{more / (each['seconds'] - first['seconds']):,.0f}" if more else ""
         rows.append(f"| {each['pictures']:,} | {each['seconds']:.1f} s | {rate} | {each['peak_mb']:.0f} MB |")
-    return {"digits": "\n".join(rows), "pictures": table(results["pictures"])}
+    people = {"pictures": table(results["pictures"]), "ocr": peers_table(results["pictures"], results["peers"])}
+    return {"digits": "\n".join(rows), **people}
 
 
 def main() -> None:
@@ -172,10 +174,12 @@ def main() -> None:
     parser.add_argument("--ckpt_path", nargs="+", default=["best"], help="checkpoints or run folders")
     parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
     parser.add_argument("--pictures", type=Path, help="only score a folder of labelled pictures of one digit each")
+    parser.add_argument("--peers", action="store_true", help="with --pictures: by Tesseract and RapidOCR too")
     asked = parser.parse_args()
     results = json.loads(RESULTS.read_text())
     if asked.pictures:
         results["pictures"] = score(asked.ckpt_path, asked.pictures)
+        results |= {"peers": score_peers(asked.pictures)} if asked.peers else {}
     elif not asked.table:
         results |= measure(asked.ckpt_path)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")

@@ -1,9 +1,13 @@
-"""The background of a picture of a digit, which may be shaded."""
+"""The background of a picture of a digit: paper, which may be shaded, or lie on a dark desk."""
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageFilter
 
-from src.digits.grey import Levels
+from src.digits.grey import WORKING_SIDE, Levels
+from src.digits.pieces import Mask, connected_pieces
 
 Counts = npt.NDArray[np.intp]  # of each level from 0 to 255
 
@@ -12,6 +16,10 @@ FITTINGS, CLOSE = 8, 0.5  # at most; of 255, to the one before, is enough
 RIM = 5 / 6  # of the way from the middle is where the fit begins
 # of the variance lies between two levels; of the pixels are background, and are ink
 TWO_KINDS, LEAST_GROUND, MUCH_INK = 0.8, 0.15, 0.3
+# of the rim is desk, at least; of a sheet is ink, at most; of the turned rectangle around it is the sheet, at least
+LEAST_DESK, MOST_INK, LEAST_SHEET = 0.15, 0.2, 0.9
+ANGLES = np.deg2rad(range(-20, 21, 4))  # of that rectangle; turned further, one around a thick 0 fits too
+SOFT_SIZE = 5  # pixels across the sheet's soft edge
 
 
 def background(levels: Levels) -> Levels:
@@ -34,6 +42,34 @@ def background(levels: Levels) -> Levels:
     return np.asarray(rows[:, None] + slopes[:, None] * x + fit[4] * x**2, np.float32)
 
 
+def without_desk(grey: Image.Image) -> Image.Image:
+    """Return a photograph of a sheet of paper with the dark desk around it painted over as if the paper went on."""
+    if (factor := -(-max(grey.size) // WORKING_SIDE)) == 1:
+        return grey
+    levels = np.asarray(grey.reduce(factor))
+    threshold = _between_two_kinds(np.bincount(levels.ravel(), minlength=256))
+    if threshold is None or _rim(dark := levels <= threshold).mean() < LEAST_DESK:
+        return grey
+    pieces = connected_pieces(dark)
+    others = connected_pieces(np.append(pieces.inside, True)[pieces.labels])
+    sheet = others.labels == others.areas.argmax()
+    if not 0 < dark[sheet].mean() < MOST_INK or _share_of_rectangle(sheet) < LEAST_SHEET:
+        return grey
+    kept = Image.fromarray(sheet.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(SOFT_SIZE)).resize(grey.size)
+    return Image.composite(grey, Image.new("L", grey.size, int(np.median(levels[sheet]))), kept)
+
+
+def _share_of_rectangle(sheet: Mask) -> float:
+    """Return how much of the best rectangle around a sheet, as far as it is in the picture, is the sheet."""
+    y, x = np.indices(sheet.shape)
+    area = sheet.size
+    for angle in ANGLES:
+        sides = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+        inside = [(side >= side[sheet].min()) & (side <= side[sheet].max()) for side in sides]
+        area = min(area, (inside[0] & inside[1]).sum())
+    return float(sheet.sum() / area)
+
+
 def sample(shape: tuple[int, ...], side: int) -> tuple[slice, ...]:
     """Return which pixels to take for at most so many in each direction."""
     return tuple(slice(None, None, -(-length // side)) for length in shape)
@@ -48,18 +84,28 @@ def _ground_of_two(levels: Levels, counts: Counts) -> int | None:
 
     Such levels are of two kinds, which Otsu's threshold (1979) parts, and the background has more of the rim.
     """
-    share, first = counts.cumsum() / levels.size, (counts * np.arange(256)).cumsum() / levels.size
+    threshold = _between_two_kinds(counts)
+    if threshold is None:
+        return None
+    dark = np.arange(256) <= threshold
+    ground = counts * (dark if (_rim(levels) <= threshold).mean() > counts[dark].sum() / levels.size else ~dark)
+    return _median(ground) if LEAST_GROUND <= ground.sum() / levels.size <= 1 - MUCH_INK else None
+
+
+def _between_two_kinds(counts: Counts) -> int | None:
+    """Return Otsu's threshold, the last level of the darker kind, if levels are of two kinds; else None."""
+    size = counts.sum()
+    share, first = counts.cumsum() / size, (counts * np.arange(256)).cumsum() / size
     mean = first[-1]
-    variance = counts @ (np.arange(256) - mean) ** 2 / levels.size
+    variance = counts @ (np.arange(256) - mean) ** 2 / size
     with np.errstate(divide="ignore", invalid="ignore"):
         between = np.nan_to_num((mean * share - first) ** 2 / (share * (1 - share)))
     threshold = int(between.argmax())
-    dark = np.arange(256) <= threshold
-    rim = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]]) <= threshold
-    ground = counts * (dark if rim.mean() > share[threshold] else ~dark)
-    if between[threshold] < TWO_KINDS * variance or not LEAST_GROUND <= ground.sum() / levels.size <= 1 - MUCH_INK:
-        return None
-    return _median(ground)
+    return None if between[threshold] < TWO_KINDS * variance else threshold
+
+
+def _rim(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
 
 
 def _fit(terms: Levels, values: Levels, first: npt.NDArray[np.bool_]) -> tuple[Levels, float]:

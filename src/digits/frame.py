@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from src.common.pictures import Pixels, decode, opened
+from src.digits.background import without_desk
 from src.digits.grey import Levels, to_grey
 from src.digits.ink import bounds, find_ink
 
@@ -50,7 +51,7 @@ def to_digit(image: Image.Image) -> Tensor:
         PictureError: If there is no ink, or a pixel is not a finite number.
     """
     grey = to_grey(image)
-    return torch.from_numpy(np.array(grey) if is_framed(grey) else frame(find_ink(grey)[0]))
+    return torch.from_numpy(np.array(grey) if is_framed(grey) else frame(find_ink(without_desk(grey))[0]))
 
 
 def is_framed(grey: Image.Image) -> bool:

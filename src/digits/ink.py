@@ -98,8 +98,7 @@ def separate(levels: Levels) -> Levels:
 def _without_residue(seen: Look) -> Levels:
     """Leave out what is not the digit: small pieces, and those at the edge (paper's end, lines, a form's frame)."""
     ink, pieces, _ = seen
-    top, bottom, left, right = pieces.boxes.T
-    inside = (top > 0) & (bottom < ink.shape[0]) & (left > 0) & (right < ink.shape[1])
+    inside = pieces.inside
     # a digit that was cut out closely touches the edge itself, and is far larger than what is inside
     has_digit_inside = (pieces.areas * inside).max() >= LEAST_SHARE * pieces.areas.max()
     chosen = inside if has_digit_inside else np.ones_like(inside)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from src.common.pictures import PictureError, decode, opened
+from src.digits.background import without_desk
 from src.digits.frame import frame, is_framed
 from src.digits.grey import CLOSER_SIDE, WORKING_SIDE, to_grey
 from src.digits.ink import CLOSE_ENOUGH, EDGE, Box, Look, bounds, cut_out, find_ink, look, to_box
@@ -54,6 +55,7 @@ def read_number(picture: Path | BinaryIO) -> list[list[Digit]]:
     if is_framed(grey):
         pixels = np.array(grey)
         return [[Digit(torch.from_numpy(pixels), to_box(*bounds(pixels > 0), factor))]]
+    grey = without_desk(grey)
     seen = closer = look(grey, WORKING_SIDE)
     lines = _lines(_group(seen))
     if seen.factor > 1 and _may_be_several(lines):
@@ -79,9 +81,9 @@ def _may_be_several(lines: list[list[Group]]) -> bool:
 
 def _group(seen: Look) -> list[Group]:
     """Join the pieces that are one digit: one above the other, such as a 5 and its bar."""
-    pieces, shape = seen.pieces, seen.ink.shape
+    pieces = seen.pieces
     top, bottom, left, right = pieces.boxes.T
-    inside = (top > 0) & (bottom < shape[0]) & (left > 0) & (right < shape[1]) & (pieces.areas >= LEAST_PIXELS)
+    inside = pieces.inside & (pieces.areas >= LEAST_PIXELS)
     if not inside.any():
         return []
     heights, widths = bottom - top, right - left

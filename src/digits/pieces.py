@@ -21,6 +21,13 @@ class Pieces(NamedTuple):
     areas: npt.NDArray[np.intp]
     boxes: npt.NDArray[np.intp]
 
+    @property
+    def inside(self) -> Mask:
+        """Which do not touch the edge, ``(N,)``."""
+        top, bottom, left, right = self.boxes.T
+        height, width = self.labels.shape
+        return np.asarray((top > 0) & (bottom < height) & (left > 0) & (right < width))
+
 
 def connected_pieces(mask: Mask) -> Pieces:
     """Find the pieces by runs: the pixels of a row that follow each other, joined where those of two rows touch."""

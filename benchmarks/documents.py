@@ -7,8 +7,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def documents() -> list[Path]:
-    """Return the README and the pages of ``docs/``, in the order in which they are to be read."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    """Return both READMEs and the pages of ``docs/``, in the order in which they are to be read."""
+    return [ROOT / "README.md", ROOT / "README.zh-TW.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def write_tables(tables: dict[str, str]) -> None:

@@ -115,9 +115,9 @@ def explain_failure(error: Exception, callbacks: Sequence[Callback], checkpoint:
 
 def culprit(trace: TracebackType | None, callbacks: Sequence[Callback]) -> Callback | None:
     """Return the callback in which an exception was raised, if it was in one of these."""
-    found = None
+    in_callback = None
     while trace is not None:
         owner = trace.tb_frame.f_locals.get("self")
-        found = next((callback for callback in callbacks if callback is owner), found)
+        in_callback = next((callback for callback in callbacks if callback is owner), in_callback)
         trace = trace.tb_next
-    return found
+    return in_callback

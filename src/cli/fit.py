@@ -76,13 +76,13 @@ class CLI(Request):
             refuse_optimizer(self.request, self.config_init.fit)
             give_optimizer(self.model, self.config_init.fit)
             Monitor.of(self.request).refuse(self.model.val_metrics.names)
-        asked = self.config_init[self.subcommand].trainer
-        kwargs |= self.launch.placement(asked)
-        kwargs["plugins"] = [AtomicCheckpointIO(self.checkpoint), *kwargs.get("plugins", as_list(asked.plugins))]
-        if asked.fast_dev_run or asked.barebones:
+        trainer_args = self.config_init[self.subcommand].trainer
+        kwargs |= self.launch.placement(trainer_args)
+        kwargs["plugins"] = [AtomicCheckpointIO(self.checkpoint), *kwargs.get("plugins", as_list(trainer_args.plugins))]
+        if trainer_args.fast_dev_run or trainer_args.barebones:
             return self._make_trainer(**kwargs)
         if self.checkpoint is not None and self.subcommand != "fit":
-            settings = evaluation_settings(asked, self.checkpoint.path)
+            settings = evaluation_settings(trainer_args, self.checkpoint.path)
             if self.subcommand == "test":
                 run = Run.of_checkpoint(self.checkpoint.path)
                 settings["callbacks"] += self.callbacks(run, self.checkpoint.path, "test")
@@ -90,7 +90,7 @@ class CLI(Request):
             return self._make_trainer(**settings, **kwargs)
         self.run = self._open_run()
         try:
-            settings = self.training_settings(asked, self.run)
+            settings = self.training_settings(trainer_args, self.run)
             settings["callbacks"].insert(0, self._watch())
             return self._make_trainer(**settings, **kwargs)
         except BaseException:
@@ -126,10 +126,10 @@ class CLI(Request):
         self.job.note(run)
         return run
 
-    def training_settings(self, asked: Namespace, run: Run) -> dict[str, Any]:
+    def training_settings(self, trainer_args: Namespace, run: Run) -> dict[str, Any]:
         """Return the Trainer's arguments that tie it to a run folder."""
         epochs_done = self.checkpoint.epochs if self.checkpoint else 0
-        settings = training_settings(self.request, asked, run, self.datamodule, epochs_done)
+        settings = training_settings(self.request, trainer_args, run, self.datamodule, epochs_done)
         # before the history: what it takes to draw is no part of an epoch's seconds
         settings["callbacks"][:0] = self.callbacks(run, run.best, "val")
         return settings
@@ -184,11 +184,11 @@ class CLI(Request):
     def _run_trainer(self, run: Callable[..., Any], model: Classifier, datamodule: MNISTDataModule) -> None:
         """Let the Trainer do its work; what it cannot load is the checkpoint's fault, and said in a sentence."""
         path = self.checkpoint.path if self.checkpoint else None
-        theirs, strategy = model.configure_callbacks, self.trainer.strategy
+        configure_callbacks, strategy = model.configure_callbacks, self.trainer.strategy
 
         def meet() -> Any:
             self.ranks.join(getattr(strategy, "cluster_environment", None), getattr(strategy.launcher, "procs", ()))
-            return theirs()
+            return configure_callbacks()
 
         model.configure_callbacks = meet  # type: ignore[method-assign] # the first that Lightning calls in all processes
         try:

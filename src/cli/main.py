@@ -52,7 +52,7 @@ def call(name: str, args: Sequence[str]) -> int:
         UsageError: In its words, with its flags.
     """
     function = getattr(import_module(f"src.{name}"), name)
-    lists = [each.name for each in signature(function).parameters.values() if each.annotation == list[str]]
+    lists = [argument.name for argument in signature(function).parameters.values() if argument.annotation == list[str]]
     described = docstring_parser.parse(function.__doc__ or "")
     parser = Parser(prog=f"python -m src.cli {name}", description=described.short_description or "", allow_abbrev=False)
     parser.add_function_arguments(function, as_group=False, skip=set(lists))

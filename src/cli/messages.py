@@ -176,9 +176,9 @@ def explain_missing_config(flag: str, path: Path) -> str:
     """
     if path.is_dir():
         return f"--{flag} {_relative(path)} is a folder: name a file in it, as config.yaml in that of a run."
-    configs = {each.name: each for folder in (Path("configs"), path.parent) for each in folder.glob("*.yaml")}
+    configs = {config.name: config for folder in (Path("configs"), path.parent) for config in folder.glob("*.yaml")}
     close = difflib.get_close_matches(path.name, configs, n=1)
-    shown = [_relative(each) for each in (path, *(configs[name] for name in close))]
+    shown = [_relative(config) for config in (path, *(configs[name] for name in close))]
     return f"--{flag} {shown[0]}: no such file; " + (
         f"did you mean {shown[1]}?" if close else "run in the project's folder, whose configs are in configs."
     )

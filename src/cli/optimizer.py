@@ -84,5 +84,5 @@ def give_optimizer(model: Classifier, made: Namespace) -> None:
     model.schedule_interval = made.lr_scheduler_interval
 
 
-def _name(asked: Any) -> str:
-    return str(asked.class_path).rpartition(".")[2] if isinstance(asked, Namespace) else str(asked)
+def _name(requested: Any) -> str:
+    return str(requested.class_path).rpartition(".")[2] if isinstance(requested, Namespace) else str(requested)

@@ -36,7 +36,7 @@ def refuse_with_several_steps(request: Namespace) -> None:
     steps = request.model.steps_per_execution
     for name, allowed in PER_BATCH.items():
         value = request.trainer[name]
-        if steps > 1 and (type(value), value) not in [(type(each), each) for each in allowed]:
+        if steps > 1 and (type(value), value) not in [(type(default), default) for default in allowed]:
             raise UsageError(
                 f"--trainer.{name} {value} does not go with {steps} steps per execution: "
                 "add --model.steps_per_execution 1."

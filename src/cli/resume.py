@@ -89,10 +89,10 @@ def refuse_conflicts(request: Namespace, checkpoint: Checkpoint, training: bool)
     fixed = {"never"}
     if training:
         fixed |= {"evaluation", "between epochs"} if checkpoint.is_within_epoch else {"evaluation"}
-    recipe, asked = dotted(checkpoint.recipe), dotted(recipe_of(request))
-    added = [key for key in asked.keys() - recipe.keys() if key.endswith(".class_path")]  # where it has no class
+    recipe, requested = dotted(checkpoint.recipe), dotted(recipe_of(request))
+    added = [key for key in requested.keys() - recipe.keys() if key.endswith(".class_path")]  # where it has no class
     for key, saved in (recipe | dict.fromkeys(added)).items():
-        wanted = asked.get(key)
+        wanted = requested.get(key)
         family = DATASETS.get(request.data.dataset)  # of others the classes are known once they are read
         same_classes = key == "data.dataset" and (family is None or family.classes == checkpoint.classes)
         if (policy_of(key) or FREE).change in fixed and wanted != saved and not same_classes:
@@ -125,14 +125,14 @@ def refuse_other_images(checkpoint: Checkpoint, data: MNISTDataModule) -> None:
     Raises:
         UsageError: If it has such.
     """
-    for name, mark, ours, theirs in (
+    for name, mark, given, saved in (
         ("classes", ", ", data.classes, checkpoint.classes),
         ("images", " x ", data.image_shape, checkpoint.image_shape),
     ):
-        if ours != theirs:
+        if given != saved:
             raise UsageError(
-                f"--data.dataset {data.dataset} has other {name} ({mark.join(map(str, ours))}) than {checkpoint.path} "
-                f"was trained on ({mark.join(map(str, theirs))}): name its data, or train anew."
+                f"--data.dataset {data.dataset} has other {name} ({mark.join(map(str, given))}) than {checkpoint.path} "
+                f"was trained on ({mark.join(map(str, saved))}): name its data, or train anew."
             )
 
 
@@ -150,10 +150,10 @@ def refuse_forgotten(request: Namespace, checkpoint: Checkpoint, words: list[str
     run = Run.of_checkpoint(checkpoint.path)
     missing: dict[str, list[str]] = {}
     for name, classes in run.classes.items():
-        flag, asked = f"--trainer.{name}", class_names(plain(request.trainer[name]))
+        flag, requested = f"--trainer.{name}", class_names(plain(request.trainer[name]))
         if f"{flag}=null" in words or (flag, "null") in pairwise(words):
             warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # it is wanted so
-        elif forgotten := [each for each in classes if each not in asked]:
+        elif forgotten := [name for name in classes if name not in requested]:
             missing[flag] = forgotten
     if missing:
         raise UsageError(

@@ -28,27 +28,27 @@ def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str])
         UsageError: If there is no such teacher, or it has other classes, or has changed since; or if there is none,
             but settings for it.
     """
-    asked = request.distillation
-    if asked.teacher is None:
+    settings = request.distillation
+    if settings.teacher is None:
         for name in ("temperature", "weight"):
             default = signature(Distillation).parameters[name].default
-            if asked[name] != default and before[0] is None:
+            if settings[name] != default and before[0] is None:
                 raise UsageError(f"--distillation.{name} needs a teacher: give {FLAG} too.")
-            asked[name] = default  # the checkpoint had a teacher, and now there shall be none
+            settings[name] = default  # the checkpoint had a teacher, and now there shall be none
         return None
-    if asked.teacher in ("best", "last"):
+    if settings.teacher in ("best", "last"):
         raise UsageError(
-            f"{FLAG} {asked.teacher}: name its file or its run folder; the newest run is soon the student's own."
+            f"{FLAG} {settings.teacher}: name its file or its run folder; the newest run is soon the student's own."
         )
     try:
-        teacher = Trained.load(asked.teacher, root)
+        teacher = Trained.load(settings.teacher, root)
     except UsageError as error:
         raise UsageError(str(error).replace("--ckpt_path", FLAG)) from error
-    asked.teacher = str(teacher.checkpoint)
-    if before[0] == asked.teacher and before[1] != teacher.sha256:
+    settings.teacher = str(teacher.checkpoint)
+    if before[0] == settings.teacher and before[1] != teacher.sha256:
         raise UsageError(
-            f"{FLAG} {asked.teacher} has changed since this training was begun: name a copy of the teacher as it was, "
-            "or start a new run."
+            f"{FLAG} {settings.teacher} has changed since this training was begun: name a copy of the teacher as it "
+            "was, or start a new run."
         )
     return teacher
 

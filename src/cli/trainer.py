@@ -51,13 +51,13 @@ class OneBatchTrainer(Trainer):
 
 
 def training_settings(
-    request: Namespace, asked: Namespace, run: Run, data: MNISTDataModule, epochs_done: int
+    request: Namespace, trainer_args: Namespace, run: Run, data: MNISTDataModule, epochs_done: int
 ) -> dict[str, Any]:
     """Return the Trainer's arguments for ``fit``.
 
     Args:
         request: The parsed arguments of ``fit``.
-        asked: Those of them that are the Trainer's, instantiated.
+        trainer_args: Those of them that are the Trainer's, instantiated.
         run: The run folder.
         data: The data; it must be set up.
         epochs_done: The epochs that the checkpoint to go on from has.
@@ -67,61 +67,65 @@ def training_settings(
     """
     config = recipe_of(request)
     history = History(run, config, data, Monitor.of(request))
-    theirs = as_list(asked.callbacks)
-    refuse_callbacks(request, theirs)
-    place_checkpoints(theirs, run)
-    callbacks: list[Callback] = [history, *theirs]
+    user_callbacks = as_list(trainer_args.callbacks)
+    refuse_callbacks(request, user_callbacks)
+    place_checkpoints(user_callbacks, run)
+    callbacks: list[Callback] = [history, *user_callbacks]
     if request.ema_decay is not None:  # before all that may save a checkpoint after a step
         callbacks.insert(0, EMAWeightAveraging(decay=request.ema_decay))
-    if asked.enable_progress_bar is not False and not any(isinstance(callback, ProgressBar) for callback in theirs):
+    if trainer_args.enable_progress_bar is not False and not any(
+        isinstance(callback, ProgressBar) for callback in user_callbacks
+    ):
         callbacks.append(Console(run, history))
-    if asked.enable_checkpointing is not False:
+    if trainer_args.enable_checkpointing is not False:
         callbacks.append(Checkpoints(run, config, **plain(request.checkpoints)))
-    batches = _batches(asked, data)
-    interval = asked.val_check_interval  # in batches, or a time as text
-    if asked.check_val_every_n_epoch and not isinstance(interval, str) and (interval or 0) > max(batches, 1):
+    batches = _batches(trainer_args, data)
+    interval = trainer_args.val_check_interval  # in batches, or a time as text
+    if trainer_args.check_val_every_n_epoch and not isinstance(interval, str) and (interval or 0) > max(batches, 1):
         raise UsageError(f"--trainer.val_check_interval {interval} is above the {batches} batches of an epoch.")
-    share, val_batches = asked.overfit_batches, len(data.val_dataloader())
+    share, val_batches = trainer_args.overfit_batches, len(data.val_dataloader())
     if isinstance(share, float) and 0 < share < 1 and share * min(batches, val_batches or batches) < 1:
         raise UsageError(f"--trainer.overfit_batches {share} is less than a batch: give a whole number, such as 1.")
     settings = {
         "callbacks": callbacks,
-        "logger": _loggers(asked, Curves(run.path, first_step=epochs_done + 1)),
-        "log_every_n_steps": min(50 if asked.log_every_n_steps is None else asked.log_every_n_steps, batches),
+        "logger": _loggers(trainer_args, Curves(run.path, first_step=epochs_done + 1)),
+        "log_every_n_steps": min(
+            50 if trainer_args.log_every_n_steps is None else trainer_args.log_every_n_steps, batches
+        ),
     }
     return settings if len(data.splits["val"].members) else {**settings, "limit_val_batches": 0}
 
 
-def evaluation_settings(asked: Namespace, checkpoint: Path) -> dict[str, Any]:
+def evaluation_settings(trainer_args: Namespace, checkpoint: Path) -> dict[str, Any]:
     """Return the Trainer's arguments for ``validate`` and ``test``.
 
     Args:
-        asked: The parsed arguments that are the Trainer's, instantiated.
+        trainer_args: The parsed arguments that are the Trainer's, instantiated.
         checkpoint: What is evaluated; the result goes into its run.
     """
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # callbacks of the training
     return {
-        "callbacks": [EvaluationResult(checkpoint), *as_list(asked.callbacks)],
+        "callbacks": [EvaluationResult(checkpoint), *as_list(trainer_args.callbacks)],
         **dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False),
     }
 
 
-def _loggers(asked: Namespace, curves: Curves) -> Any:
+def _loggers(trainer_args: Namespace, curves: Curves) -> Any:
     """Return the loggers, our curves standing for Lightning's own of the folder of runs (configs/tensorboard.yaml)."""
-    if asked.logger in (None, True):
+    if trainer_args.logger in (None, True):
         return curves
 
     def is_for_runs(logger: Any) -> bool:
         return type(logger) is TensorBoardLogger and Path(logger.save_dir) == Path(RUNS_FOLDER)
 
-    loggers = [curves if is_for_runs(each) else each for each in as_list(asked.logger)]
-    return asked.logger and list(dict.fromkeys(loggers))
+    loggers = [curves if is_for_runs(each) else each for each in as_list(trainer_args.logger)]
+    return trainer_args.logger and list(dict.fromkeys(loggers))
 
 
-def _batches(asked: Namespace, data: MNISTDataModule) -> int:
+def _batches(trainer_args: Namespace, data: MNISTDataModule) -> int:
     """Return the batches of an epoch, as the Trainer will limit them."""
     batches = len(data.train_dataloader())
-    limit = asked.overfit_batches or asked.limit_train_batches
+    limit = trainer_args.overfit_batches or trainer_args.limit_train_batches
     if limit is None or not limit >= 0:  # the Trainer refuses what is no number, too
         return batches
     return int(min(batches, limit if limit > 1 or isinstance(limit, int) else batches * limit))

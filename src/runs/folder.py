@@ -82,8 +82,8 @@ class Run:
         A checkpoint must not hold them, as they are code. Nothing is made of them here.
         """
         try:
-            asked = load_yaml(read_regular(self.path / "config.yaml").decode())["trainer"]
-            named = {name: class_names(asked.get(name)) for name in ("callbacks", "logger")}
+            config = load_yaml(read_regular(self.path / "config.yaml").decode())["trainer"]
+            named = {name: class_names(config.get(name)) for name in ("callbacks", "logger")}
         except (OSError, ValueError, YAMLError, LookupError, TypeError, AttributeError):  # none, or another's
             return {}
         return {name: classes for name, classes in named.items() if classes}
@@ -124,17 +124,15 @@ class Run:
                 self.path.parent.rmdir()
 
 
-def class_names(asked: Any) -> list[str]:
-    """Return the names of the classes that a config asks for, without TensorBoard's logger of the folder of runs.
-
-    That one a run has anyway.
+def class_names(setting: Any) -> list[str]:
+    """Return the names of the classes in a setting, but for the TensorBoard logger that every run has.
 
     Args:
-        asked: A setting with ``class_path`` and ``init_args``, a list of such, or anything else, which has none.
+        setting: One with ``class_path`` and ``init_args``, a list of such, or anything else, which has none.
     """
-    given = [each for each in (asked if isinstance(asked, list) else [asked]) if isinstance(each, dict)]
-    names = [(str(each.get("class_path")).rpartition(".")[2], each.get("init_args") or {}) for each in given]
-    return [name for name, its in names if (name, its.get("save_dir")) != ("TensorBoardLogger", RUNS_FOLDER)]
+    classes = [value for value in (setting if isinstance(setting, list) else [setting]) if isinstance(value, dict)]
+    names = [(str(value.get("class_path")).rpartition(".")[2], value.get("init_args") or {}) for value in classes]
+    return [name for name, args in names if (name, args.get("save_dir")) != ("TensorBoardLogger", RUNS_FOLDER)]
 
 
 def _number(path: Path) -> int:

@@ -57,9 +57,9 @@ class TrialCLI(CLI):
             self.datamodule.share(self.data)
         return super().instantiate_trainer(**kwargs)
 
-    def training_settings(self, asked: Any, run: Run) -> dict[str, Any]:
+    def training_settings(self, trainer_args: Any, run: Run) -> dict[str, Any]:
         """Note whose run it is, and tell Optuna of each epoch."""
-        settings = super().training_settings(asked, run)
+        settings = super().training_settings(trainer_args, run)
         note_trial(self.trial, run)
         callbacks = settings["callbacks"]
         history = next(callback for callback in callbacks if isinstance(callback, History))

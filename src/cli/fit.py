@@ -18,13 +18,12 @@ from src.callbacks.monitor import Monitor
 from src.cli.callbacks import explain_failure
 from src.cli.classes import refuse_classes
 from src.cli.inspection import inspection
-from src.cli.messages import explain_trainer_message
 from src.cli.optimizer import give_optimizer, refuse_optimizer
 from src.cli.request import Request
 from src.cli.resume import refuse_other_images
 from src.cli.teacher import distillation, refuse_other_pixels
 from src.cli.trackers import open_trackers, resumed_trackers
-from src.cli.trainer import evaluation_settings, training_settings
+from src.cli.trainer import evaluation_settings, explain_trainer_message, training_settings
 from src.common.errors import UsageError
 from src.common.files import link_atomic, sha256, write_atomic
 from src.common.output import say

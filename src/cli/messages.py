@@ -189,17 +189,3 @@ def _relative(path: Path) -> str:
         return os.path.relpath(path)
     except ValueError:  # another drive of Windows
         return str(path)
-
-
-def explain_trainer_message(message: str, names: Collection[str]) -> str:
-    """Name the Trainer's argument that its message is about as the flag that it is.
-
-    Args:
-        message: What the Trainer says.
-        names: Its arguments.
-    """
-    message = " ".join(message.split())
-    if "gpu backend" in message:
-        return "--trainer.accelerator gpu: PyTorch finds no GPU here; add --trainer.accelerator cpu."
-    named = next((word for word in re.findall(r"\w+", message) if word in names), None)
-    return f"--trainer{'.' + named if named else ''}: {message}"

@@ -1,6 +1,8 @@
 """What ties a Trainer to a run folder: its callbacks, loggers and plugins."""
 
+import re
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +131,17 @@ def _batches(trainer_args: Namespace, data: MNISTDataModule) -> int:
     if limit is None or not limit >= 0:  # the Trainer refuses what is no number, too
         return batches
     return int(min(batches, limit if limit > 1 or isinstance(limit, int) else batches * limit))
+
+
+def explain_trainer_message(message: str, names: Collection[str]) -> str:
+    """Name the Trainer's argument that its message is about as the flag that it is.
+
+    Args:
+        message: What the Trainer says.
+        names: Its arguments.
+    """
+    message = " ".join(message.split())
+    if "gpu backend" in message:
+        return "--trainer.accelerator gpu: PyTorch finds no GPU here; add --trainer.accelerator cpu."
+    named = next((word for word in re.findall(r"\w+", message) if word in names), None)
+    return f"--trainer{'.' + named if named else ''}: {message}"

@@ -13,18 +13,9 @@ from src.data.augment import Distortion
 from src.data.batches import Batch, BatchLoader, EpochOrder, Split, moved
 from src.data.datasets import DATASETS, DIGITS, DatasetName
 from src.data.located import TEST_SIZE, Located, locate
-from src.data.splits import UNIT, mean_and_std, normalize, split_positions
+from src.data.splits import UNIT, Splits, mean_and_std, normalize, split_positions
 
 EVAL_BATCH_SIZE = 4_000  # no gradients are kept, so a few large batches cost less than many small ones
-
-
-class Splits(dict[str, Split]):
-    """The splits that were set up, by their names."""
-
-    def __missing__(self, name: str) -> Split:
-        """Say what sets it up."""
-        stage = "test" if name == "test" else "fit"
-        raise UsageError(f'`splits` has no "{name}" yet: call data.setup("{stage}") first.')
 
 
 class MNISTDataModule(LightningDataModule):

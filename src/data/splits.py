@@ -101,3 +101,12 @@ def normalize(images: Tensor, mean: float, std: float) -> Tensor:
     pixels = images.float().div_(255)
     pixels = pixels if (mean, std) == UNIT else pixels.sub_(mean).div_(std)
     return pixels.unsqueeze(1) if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
+
+
+class Splits(dict[str, Split]):
+    """The splits that were set up, by their names."""
+
+    def __missing__(self, name: str) -> Split:
+        """Say what sets it up."""
+        stage = "test" if name == "test" else "fit"
+        raise UsageError(f'`splits` has no "{name}" yet: call data.setup("{stage}") first.')

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from math import cos, inf, pi
+from math import inf
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from src.model.exact import Exact
 from src.model.execution import total_steps
 from src.model.metrics import by_name
 from src.model.networks import NetworkName, build_network
+from src.model.schedule import share_of_lr
 
 # in a notebook, what stands for methods of Keras' models
 KERAS = {
@@ -187,20 +188,3 @@ class Classifier(Exact):
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined] # Lightning does not declare it
             checkpoint["config"] = {"model": model, "data": {"dataset": data.dataset, "data_dir": data.data_dir}}
         checkpoint["teacher_sha256"] = self.distillation.sha256 if self.distillation else ""
-
-
-def share_of_lr(step: int, warmup_steps: int, total_steps: float | None) -> float:
-    """Return the factor of the learning rate for an optimizer step.
-
-    Args:
-        step: The step, counted from 0.
-        warmup_steps: Over so many steps the factor rises linearly to 1.
-        total_steps: From there it falls to 0 along half a cosine until this step (Loshchilov and Hutter 2017); None
-            keeps it at 1.
-    """
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    if total_steps is None:
-        return 1.0
-    done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-    return (1 + cos(pi * min(1.0, done))) / 2

@@ -4,10 +4,12 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
 from functools import partial
-from glob import glob, has_magic
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from torch import nn
 
 from src.common.drawing import sheet as draw_sheet
 from src.common.drawing import to_png
-from src.common.errors import UsageError
-from src.common.files import open_atomic, refuse_place, write_atomic
+from src.common.errors import UsageError, printable
+from src.common.files import is_folder, open_atomic, refuse_place, write_atomic
 from src.common.output import say
 from src.common.pictures import NO_PICTURE, PictureError, identify, is_called_picture, opened, read_picture
 from src.data.datasets import DATASETS, DIGITS
@@ -30,6 +32,8 @@ from src.runs.trained import Trained
 
 AT_ONCE = 256  # pictures in memory
 ON_SHEET, COLUMNS = 2_000, 10
+# how a formula begins for spreadsheets, in wide letters too; a number may have a sign
+FORMULA = re.compile(r"[=@\uff1d\uff20\t\r\n]|[+\-\uff0b\uff0d](?![\d.]+$)")
 
 
 def predict(
@@ -78,11 +82,11 @@ def predict(
         rows = csv.writer(text)
         names = [f"p{name}" for name in trained.classes]
         rows.writerow(["path", "digit", "confidence", "unsure", *names, "digits", "error"])
-        width = max(len(printable(path)) for path in paths)
+        width = max(len(printable(str(path))) for path in paths)
         say(f"{'picture':<{width}}  digit  confidence")
         for path, reading in zip(paths, read(paths, trained), strict=True):
             rows.writerow(row(path, reading, len(names)))
-            say(f"{printable(path):<{width}}  {reading.verdict()}")
+            say(f"{printable(str(path)):<{width}}  {reading.verdict()}")
             failed += bool(reading.error)
             if sheet and len(tiles) < ON_SHEET:
                 shown += 1
@@ -105,12 +109,11 @@ def find_pictures(words: str) -> list[Path]:
         UsageError: If there is none.
     """
     path = Path(words)
-    if path.is_dir():
-        found = [file for file in path.rglob("*") if is_picture(file)]
+    if is_folder(path):
+        found = [file for file in matches(path, ["**"]) if is_folder(file) or is_picture(file)]
         problem = "no pictures in this folder"
-    elif has_magic(words) and not path.exists():
-        # Path.glob takes no absolute patterns
-        found = [Path(each) for each in glob(words, recursive=True) if not Path(each).is_dir()]  # noqa: PTH207
+    elif has_magic(words) and not os.path.lexists(path):
+        found = list(matches(Path(path.anchor), path.relative_to(path.anchor).parts))
         problem = "this pattern matches no file"
     else:
         found = [path] if path.exists() else []
@@ -120,10 +123,36 @@ def find_pictures(words: str) -> list[Path]:
     return sorted(found)
 
 
+def matches(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """Yield the files below a folder that a pattern means, but no hidden ones, and folders that cannot be read.
+
+    Args:
+        folder: The folder.
+        parts: Those of the pattern. Of links, ``**`` follows none to a folder, as that may lead back here.
+    """
+    name, *rest = parts
+    unreadable: list[OSError] = []
+    if name == "**":
+        for place, folders, _ in os.walk(folder, onerror=unreadable.append):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            yield from matches(Path(place), rest or ["*"])
+        yield from (Path(error.filename) for error in unreadable)
+        return
+    names = [name]
+    if has_magic(name):
+        try:
+            names = [entry for entry in os.listdir(folder) if fnmatch(entry, name)]  # noqa: PTH208
+        except OSError:
+            yield folder
+    for path in (folder / entry for entry in names if not entry.startswith(".") or name.startswith(".")):
+        if rest and is_folder(path):
+            yield from matches(path, rest)
+        elif not rest and os.path.lexists(path) and not is_folder(path):
+            yield path
+
+
 def is_picture(file: Path) -> bool:
     """Say whether what lies in a folder is to be read: by its ending, or by its content where it has none."""
-    if file.is_dir():
-        return False
     if file.suffix:
         return is_called_picture(file)
     try:
@@ -164,13 +193,21 @@ def digits_of(picture: Path, trained: Trained) -> list[list[Digit]] | str:
 def row(path: Path, reading: Reading, classes: int) -> list[Any]:
     """Return a row of the table; the probabilities are those of a single digit."""
     if reading.error:
-        return [path, "", "", "", *[""] * classes, "", reading.error]
+        return [cell(str(path), f".{os.sep}"), "", "", "", *[""] * classes, "", reading.error]
     is_single = len(reading.answers) == 1
     figures = [f"{value:.6f}" for value in reading.answers[0].probabilities] if is_single else [""] * classes
     least, unsure = f"{reading.least_sure.confidence:.6f}", "yes" if reading.unsure else ""
-    return [path, reading.text, least, unsure, *figures, json.dumps(reading.digits), ""]
+    return [
+        cell(str(path), f".{os.sep}"),
+        cell(reading.text, "'"),
+        least,
+        unsure,
+        *figures,
+        json.dumps(reading.digits),
+        "",
+    ]
 
 
-def printable(path: Path) -> str:
-    """Return a path that any terminal shows, even where its bytes are no text."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+def cell(text: str, guard: str) -> str:
+    """Return text for a table, with something before it where a spreadsheet would take it for a formula."""
+    return guard + text if FORMULA.match(text) else text

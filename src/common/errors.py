@@ -26,4 +26,9 @@ def one_line(text: str) -> str:
     """
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Return text, as that of a file's name, in which nothing can move a cursor, turn letters around or end a line."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from src.common.errors import RunError, UsageError
-from src.common.system import flush_folder, replace
+from src.common.system import WINDOWS, flush_folder, replace
 
 # EINVAL is what Windows says on a memory stick
 NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
@@ -29,6 +29,11 @@ def refuse_place(flag: str, path: Path, *endings: str) -> None:
         raise UsageError(f"--{flag} {path}: there is no folder {path.parent}; make it or name another one.")
 
 
+def is_folder(path: Path) -> bool:
+    """Say whether a path is a folder; unlike ``Path.is_dir`` it is none where the system does not let one look."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def open_regular(path: Path) -> BufferedReader:
     """Open a file that a user or a run names, for reading.
 
@@ -39,7 +44,7 @@ def open_regular(path: Path) -> BufferedReader:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except PermissionError:
-        if not path.is_dir():  # which Windows does not let be opened
+        if not WINDOWS or not is_folder(path):  # which Windows does not let be opened
             raise
     else:
         if stat.S_ISREG(mode := os.fstat(descriptor).st_mode):

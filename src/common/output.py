@@ -6,11 +6,13 @@ import sys
 
 from tqdm import tqdm
 
+from src.common.errors import printable
+
 
 def say(text: str) -> None:
     """Print at once, without breaking a bar; to a reader who has gone, as in ``| head``, print nothing."""
     try:
-        tqdm.write(text, file=sys.stdout)
+        tqdm.write("\n".join(map(printable, text.split("\n"))), file=sys.stdout)
     except BrokenPipeError:
         _mute()
     flush()
@@ -19,7 +21,7 @@ def say(text: str) -> None:
 def warn(sentence: str) -> None:
     """Print a warning, of several processes in the first only."""
     if is_first():
-        print(f"warning: {sentence}", file=sys.stderr)
+        print(f"warning: {printable(sentence)}", file=sys.stderr)
 
 
 def is_first() -> bool:

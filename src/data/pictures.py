@@ -20,7 +20,7 @@ import torch
 from filelock import FileLock
 from tqdm import tqdm
 
-from src.common.errors import UsageError
+from src.common.errors import UsageError, printable
 from src.common.files import read_regular, reading, write_atomic
 from src.common.output import say
 from src.common.pictures import PictureError, Pixels, header, is_called_picture, opened, read_picture
@@ -143,7 +143,7 @@ def _pack(
                 np.save(new / y_name, np.array([label for _, label in samples], np.uint8))
                 pixels = np.lib.format.open_memmap(new / x_name, "w+", np.uint8, (len(samples), *shape))
                 pictures = apply(_read, [path for path, _ in samples], repeat(shape))
-                for number, picture in enumerate(tqdm(pictures, str(folder), len(samples), disable=None)):
+                for number, picture in enumerate(tqdm(pictures, printable(str(folder)), len(samples), disable=None)):
                     pixels[number] = picture
                 pixels.flush()
             for old in [path for path in cache.iterdir() if not path.name.startswith((".", key))]:

@@ -106,7 +106,8 @@ def test_a_damaged_note_begins_another_file(note: str, cli: Cli, tmp_path: Path)
     (run_folder(tmp_path) / "trackers.json").write_text(note)
     answer = cli("fit", *overlay("csv"), "--ckpt_path", "last", "--trainer.max_epochs", "3")
 
-    assert (answer.code, answer.err) == (0, "")
+    assert answer.code == 0
+    assert answer.err == "" if note.startswith("{") and note != "{" else "trackers.json is damaged" in answer.err
     assert [line["step"] for line in rows(tmp_path / "lightning_logs/csv/version_1/metrics.csv")] == [3, 3]
 
 

@@ -20,7 +20,7 @@ from src.callbacks.curves import tag
 from src.callbacks.hparams import hyperparameters
 from src.callbacks.monitor import Monitor
 from src.common.errors import RunError
-from src.common.files import read_regular, write_atomic
+from src.common.files import read_note, write_atomic
 from src.data.datamodule import MNISTDataModule
 from src.data.provenance import describe
 from src.model.classifier import Classifier
@@ -117,7 +117,10 @@ class History(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write HParams with the result of the best epoch, then result.json; not again if nothing was left to train."""
-        if not trainer.is_global_zero or not self.epochs or self._is_written():
+        path = self.run.path / "result.json"
+        if not trainer.is_global_zero or not self.epochs:
+            return
+        if read_note(path, epochs=list).get("epochs") == self.epochs:
             return
         best = self.best()
         if best:
@@ -143,12 +146,7 @@ class History(Callback):
             "best": {**best, "checkpoint": str(self.run.best)} if best else None,
             "total_seconds": sum(record["seconds"] for record in self.epochs),
         }
-        write_atomic(self.run.path / "result.json", json.dumps(content, indent=2).encode())
-
-    def _is_written(self) -> bool:
-        with suppress(OSError, ValueError, LookupError, TypeError):  # there is none, or it is no result
-            return bool(json.loads(read_regular(self.run.path / "result.json"))["epochs"] == self.epochs)
-        return False
+        write_atomic(path, json.dumps(content, indent=2).encode())
 
     def _is_logged(self, logger: TensorBoardLogger, name: str) -> bool:
         """Say whether a process that was killed before it wrote result.json has already logged the result."""

@@ -4,7 +4,8 @@ import csv
 import json
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from src.callbacks.curves import Curves
 from src.common.errors import UsageError, one_line
-from src.common.files import read_regular, write_atomic
+from src.common.files import read_note, read_regular, write_atomic
 from src.launch.launcher import as_list
 from src.runs.folder import Run
 
@@ -32,8 +33,7 @@ def resumed_trackers(loggers: Any, run: Run | None) -> Iterator[None]:
     """
     noted: dict[str, list[Any]] = {}
     if run is not None:
-        with suppress(OSError, ValueError, AttributeError, TypeError):  # it had none, or the note is damaged
-            noted = {name: list(ids) for name, ids in json.loads(read_regular(run.path / NOTE)).items()}
+        noted = {name: ids for name, ids in read_note(run.path / NOTE).items() if isinstance(ids, list)}
     given = []
     for logger in as_list(loggers):
         name = str(logger.class_path).rpartition(".")[2] if isinstance(logger, Namespace) else ""
@@ -84,6 +84,6 @@ def rows_of(logger: CSVLogger, epochs_done: int) -> list[dict[str, Any]]:
     path = Path(logger.log_dir) / "metrics.csv"
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+    lines = StringIO(read_regular(path).decode(), newline="")
+    rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(lines)]
     return [row for row in rows if int(row["step"]) <= epochs_done and "best/val/acc" not in row]

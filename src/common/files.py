@@ -3,15 +3,17 @@
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from src.common.errors import RunError, UsageError
+from src.common.output import warn
 from src.common.system import WINDOWS, flush_folder, replace
 
 # EINVAL is what Windows says on a memory stick
@@ -59,6 +61,34 @@ def read_regular(path: Path) -> bytes:
     """Return the content of a file that a user or a run names; it fails as ``open_regular`` does."""
     with open_regular(path) as file:
         return file.read()
+
+
+def read_object(path: Path, **kinds: type) -> dict[str, Any]:
+    """Return the object that a JSON file holds, with values of these kinds; it fails as ``open_regular`` does.
+
+    Raises:
+        ValueError: If it holds none.
+    """
+    try:
+        content = json.loads(read_regular(path))
+    except RecursionError as error:
+        raise ValueError("its values are too deep in others") from error
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), kinds[name]) for name in kinds):
+        raise ValueError("its values are others")
+    return content
+
+
+def read_note(path: Path, **kinds: type) -> dict[str, Any]:
+    """Return what a run folder has noted, nothing if it has not; a damaged note is named and kept aside."""
+    try:
+        return read_object(path, **kinds)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        aside = path.with_name(f"{path.name}.damaged")
+        replace(path, aside)
+        warn(f"{path} is damaged: kept as {aside.name}, and made anew.")
+        return {}
 
 
 @contextlib.contextmanager

@@ -2,9 +2,10 @@
 
 import json
 import stat
+from contextlib import suppress
 from pathlib import Path
 
-from src.common.files import read_regular, reading, sha256, write_atomic
+from src.common.files import read_object, reading, sha256, write_atomic
 from src.data.datasets import DATASETS, DatasetName
 
 DEFAULT_ROOT = Path("data")
@@ -21,22 +22,15 @@ OFFICIAL_SHA256 = {
 RECORD = "SOURCE.json"
 
 
-def _read_object(path: Path) -> dict[str, object]:
-    """Return the object that a JSON file holds; an empty one if it holds none or cannot be read."""
-    try:
-        content = json.loads(read_regular(path))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def read_record(folder: Path) -> dict[str, dict[str, str]]:
     """Return ``sha256`` and ``source`` of the files that were placed in a folder, by their names."""
-    return {
-        name: {key: str(entry[key]) for key in ("sha256", "source")}
-        for name, entry in _read_object(folder / RECORD).items()
-        if isinstance(entry, dict) and {"sha256", "source"} <= entry.keys()
-    }
+    with suppress(OSError, ValueError):  # there is none, or another's
+        return {
+            name: {key: str(entry[key]) for key in ("sha256", "source")}
+            for name, entry in read_object(folder / RECORD).items()
+            if isinstance(entry, dict) and {"sha256", "source"} <= entry.keys()
+        }
+    return {}
 
 
 def add_to_record(folder: Path, digests: dict[str, str], source: str) -> None:

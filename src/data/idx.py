@@ -18,6 +18,7 @@ from torch import Tensor
 
 from src.common.errors import UsageError
 from src.common.files import open_regular, reading, write_atomic
+from src.common.system import memory_bytes
 from src.data.datasets import DATASETS, DatasetName
 
 UNSIGNED_BYTE, INTEGER = 0x08, 0x0C
@@ -52,6 +53,8 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
             kind, shape = _read_header(file, path)
             size = math.prod(shape) * ITEM_BYTES[kind]
             start = file.tell()
+            if compressed and size > memory_bytes():
+                raise UsageError(f"{path} promises {size:,} bytes, more than this machine's memory: unpack it.")
             if compressed:
                 values = _read_at_most(file, size + 1)
                 found = len(values)
@@ -74,8 +77,7 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
                 if file.readinto(tensor.numpy().data) != size:
                     raise UsageError(f"{path} became shorter while it was read: start again when it is complete.")
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or "its compression is damaged"
-        raise UsageError(f"{path} cannot be read ({reason}): put a readable IDX file there.") from error
+        raise _unreadable(path, error) from error
     if size == 0:
         return torch.empty(shape, dtype=torch.uint8 if kind == UNSIGNED_BYTE else torch.int32)
     if compressed:
@@ -83,6 +85,23 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
     if kind == INTEGER:  # big-endian in the file
         tensor = tensor.view(-1, 4).flip(1).contiguous().view(torch.int32)
     return tensor.view(shape)
+
+
+def header_of(path: Path) -> tuple[int, tuple[int, ...]]:
+    """Return the type code and the dimensions of an IDX file; it fails as ``read_idx`` does."""
+    try:
+        with (
+            open_regular(path) as plain,
+            cast(BufferedIOBase, gzip.open(plain) if path.suffix == ".gz" else plain) as file,
+        ):
+            return _read_header(file, path)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UsageError:
+    reason = getattr(error, "strerror", None) or "its compression is damaged"
+    return UsageError(f"{path} cannot be read ({reason}): put a readable IDX file there.")
 
 
 def _read_header(file: BufferedIOBase, path: Path) -> tuple[int, tuple[int, ...]]:
@@ -144,23 +163,26 @@ def read_pair(
     if memory_map is None:
         with reading(images_path):
             memory_map = images_path.suffix != ".gz" and images_path.stat().st_size >= MAP_FROM_BYTES
-    images, labels = read_idx(images_path, memory_map), read_idx(labels_path)
-    if images.dtype != torch.uint8 or images.shape[1:] != IMAGE_SHAPE or len(images) == 0:
+    images_kind, images_shape = header_of(images_path)  # a few megabytes may unpack to gigabytes
+    kind, shape = header_of(labels_path)
+    if images_kind != UNSIGNED_BYTE or images_shape[1:] != IMAGE_SHAPE or images_shape[0] == 0:
         raise UsageError(
-            f"{images_path} holds {_describe(images)}, not images of 28 x 28 unsigned bytes: "
+            f"{images_path} holds {_describe(images_kind, images_shape)}, not images of 28 x 28 unsigned bytes: "
             "put the file of the images there."
         )
-    if labels.dim() == 2 and labels.dtype == torch.int32 and labels.shape[1]:
-        labels = labels[:, 0]  # QMNIST: the class, then who wrote it and where
-    if labels.dim() != 1:
+    is_qmnist = len(shape) == 2 and kind == INTEGER and shape[1] > 0  # the class, then who wrote it and where
+    if len(shape) != 1 and not is_qmnist:
         raise UsageError(
-            f"{labels_path} holds {_describe(labels)}, not one class number per image: write the numbers instead."
+            f"{labels_path} holds {_describe(kind, shape)}, not one class number per image: write the numbers instead."
         )
-    if len(labels) != len(images):
+    if shape[0] != images_shape[0]:
         raise UsageError(
-            f"{images_path} has {len(images):,} images but {labels_path} {len(labels):,} labels: "
+            f"{images_path} has {images_shape[0]:,} images but {labels_path} {shape[0]:,} labels: "
             "replace the one that does not belong."
         )
+    images, labels = read_idx(images_path, memory_map), read_idx(labels_path)
+    if is_qmnist:
+        labels = labels[:, 0]
     first = DATASETS[dataset].first_label
     last = first + len(DATASETS[dataset].classes) - 1
     lowest, highest = int(labels.min()), int(labels.max())
@@ -173,6 +195,6 @@ def read_pair(
     return images, (labels - first).to(torch.uint8)
 
 
-def _describe(values: Tensor) -> str:
-    shape = " x ".join(f"{size:,}" for size in values.shape)
-    return "nothing" if values.numel() == 0 else f"{shape} {'bytes' if values.dtype == torch.uint8 else 'integers'}"
+def _describe(kind: int, shape: tuple[int, ...]) -> str:
+    sizes = " x ".join(f"{size:,}" for size in shape)
+    return "nothing" if 0 in shape else f"{sizes} {'bytes' if kind == UNSIGNED_BYTE else 'integers'}"

@@ -1,6 +1,5 @@
 """A trained network for other programs: ``python -m src.cli export``."""
 
-import json
 import platform
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from src.common.errors import RunError, UsageError
-from src.common.files import read_regular, refuse_place, sha256, write_atomic
+from src.common.files import read_object, refuse_place, sha256, write_atomic
 from src.common.output import say
 from src.data.batches import Split
 from src.data.datasets import DatasetName
@@ -140,7 +139,7 @@ def describe(trained: Trained, test: Split, files: list[Path], logits: Tensor) -
 def digests(trained: Trained, files: list[Path]) -> dict[str, str]:
     """Return the SHA-256 of the data's files by name, as the run recorded them, or else as they are now."""
     try:
-        result = json.loads(read_regular(Run.of_checkpoint(trained.checkpoint).path / "result.json"))
+        result = read_object(Run.of_checkpoint(trained.checkpoint).path / "result.json", data=dict)
         return {Path(path).name: str(digest) for path, digest in result["data"]["sha256"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # of a killed run, or a copied checkpoint
         return {path.name: sha256(path) for path in files}

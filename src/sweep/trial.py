@@ -12,7 +12,7 @@ from src.callbacks.checkpoints import Checkpoints
 from src.callbacks.history import History
 from src.cli.fit import CLI
 from src.common.errors import UsageError
-from src.common.files import read_regular, write_atomic
+from src.common.files import read_object, write_atomic
 from src.data.datamodule import MNISTDataModule
 from src.launch.launcher import Launch
 from src.launch.ranks import Ranks
@@ -82,11 +82,11 @@ def run_before(trial: Trial) -> Run | None:
     """Return the run of a worker that was killed or stopped, if it can be continued here."""
     run = Run(Path(trial.user_attrs.get("run", "")))
     try:
-        token = json.loads(read_regular(run.path / NOTE))["token"]
+        token = read_object(run.path / NOTE, token=str)["token"]
         if token != trial.user_attrs.get("token") or not run.last.exists():
             return None
         run.lock()  # the worker may only have been slow
-    except (OSError, ValueError, LookupError):  # there is none, or another process has it
+    except (OSError, ValueError):  # there is none, or another process has it
         return None
     run.unlock()
     return run

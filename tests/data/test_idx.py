@@ -1,4 +1,7 @@
 import gzip
+import os
+import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import torch
 
 from benchmarks.fuzz import read_idx_file
 from src.common.errors import UsageError
-from src.data.idx import read_idx, write_idx
+from src.data.idx import CHUNK_BYTES, read_idx, read_pair, write_idx
 
 HEADER = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3])
 VALUES = bytes([1, 2, 3, 4, 5, 6])
@@ -77,3 +80,40 @@ def test_a_flipped_header_bit_never_reads_past_the_end(tmp_path: Path, flip: int
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(UsageError):
         read_idx(tmp_path / "file")
+
+
+def bomb(path: Path, *shape: int) -> Path:
+    """A compressed file whose header promises much, with the first of it there."""
+    header = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
+    path.write_bytes(gzip.compress(header + bytes(64 * CHUNK_BYTES), 1))
+    return path
+
+
+@pytest.mark.parametrize("sizes", [(60_000, 4_000_000), (4_000_000, 60_000)])
+def test_headers_are_compared_before_anything_is_unpacked(tmp_path: Path, sizes: tuple[int, int]) -> None:
+    images, labels = bomb(tmp_path / "images.gz", sizes[0], 28, 28), bomb(tmp_path / "labels.gz", sizes[1])
+    tracemalloc.start()
+    with pytest.raises(UsageError, match=f"has {sizes[0]:,} images but .* {sizes[1]:,} labels"):
+        read_pair(images, labels, "MNIST")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < CHUNK_BYTES
+
+
+def test_what_no_memory_holds_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.data.idx.memory_bytes", lambda: 10**9)
+    path = bomb(tmp_path / "images.gz", 2_000_000, 28, 28)
+    monkeypatch.setattr("src.data.idx._read_at_most", lambda *_: pytest.fail("it is unpacked"))
+    with pytest.raises(UsageError, match=f"{path} promises 1,568,000,000 bytes, more than this machine's memory"):
+        read_idx(path)
+
+
+@pytest.mark.parametrize("name", ["images.gz", "labels.gz"])
+def test_a_pipe_in_place_of_compressed_values_is_named(tmp_path: Path, name: str) -> None:
+    bomb(tmp_path / "images.gz", 4, 28, 28)
+    bomb(tmp_path / "labels.gz", 4)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match=f"{name} cannot be read"):
+        read_pair(tmp_path / "images.gz", tmp_path / "labels.gz", "MNIST")

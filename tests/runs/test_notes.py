@@ -1,0 +1,82 @@
+"""What a run folder holds is input like any other: damage to it loses nothing that was trained."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from src.data.checks import read_record
+from src.launch.job import Job
+from src.sweep.trial import run_before
+from tests.conftest import Cli
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda path: path.write_bytes(b""),
+    "an empty object": lambda path: path.write_text("{}"),
+    "half a file": lambda path: path.write_bytes(path.read_bytes()[:40] if path.exists() else b'{"a'),
+    "a list": lambda path: path.write_text("[1]"),
+    "null": lambda path: path.write_text("null"),
+    "bytes": lambda path: path.write_bytes(b"\xff\xfe\0"),
+    "too deep": lambda path: path.write_text("[" * 100_000),
+    "a number too long": lambda path: path.write_text("1" * 10_000),
+    "other types": lambda path: path.write_text('{"epochs": 3, "command": [], "study": 1, "trial": {}, "data": "x"}'),
+    "a pipe": lambda path: (path.unlink(missing_ok=True), os.mkfifo(path)),
+    "a folder": lambda path: (path.unlink(missing_ok=True), path.mkdir()),
+}
+NOTES = ("result.json", "trackers.json", "hparams.yaml", "config.yaml")
+
+
+@pytest.mark.parametrize("name", NOTES)
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_run_goes_on_whatever_became_of_its_notes(name: str, damage: str, cli: Cli, own_run: Path) -> None:
+    DAMAGE[damage](own_run / name)
+    answer = cli("fit", "--ckpt_path", str(own_run), "--trainer.max_epochs", "3", "--inspection.enabled", "false")
+
+    if damage == "a folder" and name.endswith("yaml"):  # refused before anything is trained
+        assert (answer.code, answer.err.count("\n"), str(own_run / name) in answer.err) == (2, 1, True)
+        (own_run / name).rmdir()
+        answer = cli("fit", "--ckpt_path", str(own_run), "--trainer.max_epochs", "3", "--inspection.enabled", "false")
+    assert answer.code == 0, answer.err
+    assert all(line.startswith("warning: ") for line in answer.err.splitlines())
+    assert len(json.loads((own_run / "result.json").read_text())["epochs"]) == 3
+    again = cli("fit", "--ckpt_path", str(own_run), "--trainer.max_epochs", "4", "--inspection.enabled", "false")
+    assert (again.code, again.err) == (0, "")
+
+
+@pytest.mark.parametrize("damage", sorted(DAMAGE.keys() - {"nothing"}))
+def test_a_damaged_result_is_named_and_kept_aside(damage: str, cli: Cli, own_run: Path) -> None:
+    DAMAGE[damage](own_run / "result.json")
+    answer = cli("fit", "--ckpt_path", str(own_run), "--trainer.max_epochs", "3", "--inspection.enabled", "false")
+
+    aside = own_run / "result.json.damaged"
+    assert answer.err == f"warning: {own_run / 'result.json'} is damaged: kept as {aside.name}, and made anew.\n"
+    assert os.path.lexists(aside)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_job_passes_over_notes_that_are_none(
+    damage: str, own_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    DAMAGE[damage](own_run / "job.json")
+
+    assert Job(["fit"]).run_made(tmp_path) is None
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_trial_whose_note_is_damaged_begins_anew(damage: str, own_run: Path) -> None:
+    DAMAGE[damage](own_run / "trial.json")
+    trial = SimpleNamespace(user_attrs={"run": str(own_run), "token": "x"})
+
+    assert run_before(cast(Any, trial)) is None
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_data_whose_record_is_damaged_is_as_without_one(damage: str, tmp_path: Path) -> None:
+    DAMAGE[damage](tmp_path / "SOURCE.json")
+
+    assert read_record(tmp_path) == {}

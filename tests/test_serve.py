@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ from tests.conftest import Answer, serving
 from tests.test_bad_requests import RUN, Request, check
 from tests.test_export import huge_weights
 
+HOME = "http://localhost"
 PNG = {"Content-Type": "image/png"}
 HALF = 100  # bytes of a picture, less than it has
 
@@ -63,7 +65,7 @@ def network(trained: Path) -> Trained:
 
 @pytest.fixture(scope="module")
 def client(network: Trained) -> Iterator[TestClient]:
-    with TestClient(app.create_app(network)) as client:
+    with TestClient(app.create_app(network), HOME) as client:
         yield client
 
 
@@ -223,7 +225,7 @@ def test_a_mistake_of_ours_stays_inside(network: Trained, monkeypatch: pytest.Mo
         raise RuntimeError("/home/somebody/secret")
 
     monkeypatch.setattr(app, "read_number", fail)
-    with TestClient(app.create_app(network), raise_server_exceptions=False) as client:
+    with TestClient(app.create_app(network), HOME, raise_server_exceptions=False) as client:
         response = client.post("/predict", content=encode(drawing()), headers=PNG)
 
     assert response.status_code == 500
@@ -236,7 +238,7 @@ def test_a_mistake_of_ours_stays_inside(network: Trained, monkeypatch: pytest.Mo
 @pytest.mark.usefixtures("own_run")
 def test_logits_that_are_not_finite_are_no_answer(tmp_path: Path) -> None:
     huge_weights(tmp_path)
-    with TestClient(app.create_app(Trained.load(str(tmp_path / RUN)))) as client:
+    with TestClient(app.create_app(Trained.load(str(tmp_path / RUN))), HOME) as client:
         response = client.post("/predict", content=encode(drawing()), headers=PNG)
 
     assert response.status_code == 500
@@ -253,6 +255,11 @@ def request(receive: Callable[[], object], **headers: str) -> fastapi.Request:
     return fastapi.Request({"type": "http", "headers": [(b"content-type", b"image/png"), *raw]}, wait)
 
 
+async def read_body(some: fastapi.Request) -> bytes:
+    async with limits.Bodies().read(some) as body:
+        return body
+
+
 @pytest.mark.parametrize("headers", [{}, {"content_length": "10"}, {"content_length": "²"}])
 def test_a_body_without_end_is_refused_while_it_comes_in(headers: dict[str, str]) -> None:
     size, chunks = 65_536, []
@@ -262,7 +269,7 @@ def test_a_body_without_end_is_refused_while_it_comes_in(headers: dict[str, str]
         return {"type": "http.request", "body": bytes(size), "more_body": True}
 
     with pytest.raises(HTTPException) as refused:
-        asyncio.run(limits.read_body(request(receive, **headers)))
+        asyncio.run(read_body(request(receive, **headers)))
 
     assert refused.value.status_code == 413
     assert sum(chunks) == limits.LARGEST_BODY + size
@@ -270,7 +277,7 @@ def test_a_body_without_end_is_refused_while_it_comes_in(headers: dict[str, str]
 
 def test_a_body_that_is_said_to_be_too_large_is_not_read() -> None:
     with pytest.raises(HTTPException) as refused:
-        asyncio.run(limits.read_body(request(lambda: pytest.fail("read"), content_length=str(limits.LARGEST_BODY + 1))))
+        asyncio.run(read_body(request(lambda: pytest.fail("read"), content_length=str(limits.LARGEST_BODY + 1))))
 
     assert refused.value.status_code == 413
 
@@ -278,14 +285,14 @@ def test_a_body_that_is_said_to_be_too_large_is_not_read() -> None:
 def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "BODY_SECONDS", 0)
     with pytest.raises(HTTPException) as refused:
-        asyncio.run(limits.read_body(request(lambda: asyncio.sleep(3_600))))
+        asyncio.run(read_body(request(lambda: asyncio.sleep(3_600))))
 
     assert refused.value.status_code == 408
 
 
 def test_who_hangs_up_is_no_mistake_of_ours() -> None:
     with pytest.raises(HTTPException) as refused:
-        asyncio.run(limits.read_body(request(lambda: {"type": "http.disconnect"})))
+        asyncio.run(read_body(request(lambda: {"type": "http.disconnect"})))
 
     assert refused.value.status_code == 400
 
@@ -316,7 +323,9 @@ def test_the_description_says_what_is_answered(client: TestClient) -> None:
 
 def begin(address: str, file: bytes) -> socket.socket:
     """Send the first part of a request, and return when the server has it."""
-    head = f"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: image/png\r\nContent-Length: {len(file)}\r\n\r\n"
+    head = (
+        f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: {len(file)}\r\n\r\n"
+    )
     host, port = address.removeprefix("http://").rstrip("/").split(":")
     connection = socket.create_connection((host, int(port)))
     connection.sendall(head.encode() + file[:HALF])
@@ -330,7 +339,7 @@ def test_a_signal_lets_the_request_under_way_end(trained: Path, number: int) -> 
     with serving(trained) as (server, address), begin(address, file) as connection:
         server.send_signal(number)
         while is_listening(connection.getpeername()):
-            pass
+            time.sleep(0.02)
         connection.sendall(file[HALF:])
         answer = connection.makefile("rb").read()
         _, err = server.communicate()
@@ -352,7 +361,7 @@ def test_a_second_ctrl_c_does_not_wait_for_it(trained: Path) -> None:
     with serving(trained) as (server, address), begin(address, encode(drawing())) as connection:
         server.send_signal(signal.SIGINT)
         while is_listening(connection.getpeername()):
-            pass
+            time.sleep(0.02)
         server.send_signal(signal.SIGINT)
         answer = connection.makefile("rb").read()
         _, err = server.communicate()

@@ -27,8 +27,11 @@ HEIC_START = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)
 ORIENTATION, SIDEWAYS = 0x0112, range(5, 9)  # EXIF's tag, and its values for pictures that lie on their side
 GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
-# Pillow warns of large pictures; smaller ones than that are refused
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+MOST_SCANS = 100  # of a progressive JPEG, which has about ten; empty ones take a second for each kilobyte
+JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")  # of a segment with a length, or the end
+
+# Pillow warns of large pictures, of which too large ones are refused, and of each damaged part of EXIF data
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 
 
 class PictureError(ValueError):
@@ -97,6 +100,16 @@ def header(file: BinaryIO) -> tuple[tuple[int, int], bool]:
     return image.size if lies else image.size[::-1], image.mode.split(";")[0] in GREY_MODES
 
 
+def scans(content: bytes) -> int:
+    """Return how many scans a JPEG has, each of which takes as long as the picture is large."""
+    count = place = 0
+    while (marker := JPEG_MARKER.search(content, place)) and marker[1] != b"\xd9":
+        count += marker[1] == b"\xda"
+        length = 0 if marker[1] == b"\xd8" else int.from_bytes(content[marker.end() : marker.end() + 2])
+        place = marker.end() + length
+    return count
+
+
 def decode(file: BinaryIO, enough: int = ENOUGH) -> tuple[Image.Image, float]:
     """Return the picture in a file, upright, and how many of the file's pixels one of its pixels is high and wide.
 
@@ -110,9 +123,17 @@ def decode(file: BinaryIO, enough: int = ENOUGH) -> tuple[Image.Image, float]:
     image = identify(file)
     try:
         width = image.width
+        if image.format in ("JPEG", "MPO"):
+            place = file.tell()
+            file.seek(0)
+            if scans(file.read()) > MOST_SCANS:
+                raise PictureError(f"more than {MOST_SCANS} scans")
+            file.seek(place)
         image.draft(None, (enough, enough))
         image.load()
         return ImageOps.exif_transpose(image), width / image.width
+    except PictureError:
+        raise
     except Exception as error:
         raise PictureError("a damaged picture") from error
 

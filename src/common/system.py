@@ -27,6 +27,16 @@ def memory_bytes() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else inf
 
 
+def open_files() -> float:
+    """Return how many files and connections a process may have open at once; infinity on Windows."""
+    if WINDOWS:
+        return inf
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return inf if limit == resource.RLIM_INFINITY else limit
+
+
 def replace(new: Path, path: Path) -> None:
     """Give a complete file its name; what had the name before keeps it until that moment, or for good by an OSError.
 

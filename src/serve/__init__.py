@@ -12,11 +12,8 @@ from src.common.signals import STOPS
 from src.data.datasets import DATASETS, DIGITS
 from src.runs.trained import Trained
 
-GRACE_SECONDS = 10
-BACKLOG = 1_024  # connections that may wait
 
-
-def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000) -> int:
+def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000, allowed_hosts: list[str] | None = None) -> int:
     """Serve a page to draw digits on, and POST /predict for pictures of digits.
 
     Ctrl-C or SIGTERM ends it when the requests under way are answered, for which they have ten seconds; that is no
@@ -28,6 +25,8 @@ def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000) -> int:
         host: The address to listen on. The default is reached from this machine alone; 0.0.0.0 lets in everyone who
             reaches the machine, without a password.
         port: The port to listen on; 0 takes any free one.
+        allowed_hosts: Names by which browsers may call the server, such as "[digits.lan]", beside localhost, this
+            machine's name and any address. Other names may be those of other people's pages.
 
     Raises:
         UsageError: If there is no such checkpoint, or its network does not tell the ten digits apart, or the address
@@ -37,6 +36,7 @@ def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000) -> int:
         import uvicorn
 
         from src.serve.app import create_app
+        from src.serve.connections import AT_ONCE, GRACE_SECONDS, Connection, Server
     except ModuleNotFoundError as error:
         raise UsageError(
             f'serve needs {error.name}, which is not installed: pip install --constraint constraints.txt ".[serve]"'
@@ -47,16 +47,17 @@ def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000) -> int:
         raise UsageError(f"--ckpt_path {ckpt_path} has {names}; serve needs a network for the ten digits, as MNIST's.")
     listener = listen(host, port)
     config = uvicorn.Config(
-        create_app(trained),
-        http="h11",
+        create_app(trained, [host, *(allowed_hosts or [])]),
+        http=Connection,
         ws="none",
         lifespan="off",
         log_level="error",
+        backlog=AT_ONCE,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     name, number = listener.getsockname()[:2]
     if not ipaddress.ip_address(name).is_loopback:
         print("warning: everyone who reaches this machine can use the page: it has no password.", file=sys.stderr)
@@ -90,7 +91,7 @@ def listen(host: str, port: int) -> socket.socket:
         option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
         listener.setsockopt(socket.SOL_SOCKET, option, 1)
         listener.bind(place)
-        listener.listen(BACKLOG)
+        listener.listen()
     except OSError as error:
         listener.close()
         reasons = {

@@ -2,6 +2,8 @@
 
 import base64
 import os
+import socket
+from collections.abc import Collection
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field
 from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from torch import Tensor, nn
 
@@ -24,7 +27,7 @@ from src.digits.number import read_number
 from src.digits.reading import Reading
 from src.runs.folder import Run
 from src.runs.trained import Trained
-from src.serve.limits import TYPES, check_picture, read_body
+from src.serve.limits import TYPES, Bodies, check_picture, refusal
 
 DESCRIPTION = "A network trained on MNIST reads the digit or the number in a picture."
 PAGE = Path(__file__).parent / "page"
@@ -89,15 +92,17 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-class SecurityHeaders:
-    """Adds HEADERS to every answer.
+class Door:
+    """Refuses what is not to be answered, and adds HEADERS to every answer.
 
     Args:
         app: The application that answers.
+        names: By which the server may be called, beside addresses.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
         self.app = app
+        self.names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -107,26 +112,35 @@ class SecurityHeaders:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        app = self.app
+        if scope["type"] == "http" and (refused := refusal(HTTPConnection(scope), self.names)):
+            app = JSONResponse({"detail": refused[1]}, refused[0], {"Connection": "close"})
+        await app(scope, receive, send_with_headers)
 
 
-def create_app(trained: Trained) -> FastAPI:
+def create_app(trained: Trained, names: Collection[str] = ()) -> FastAPI:
     """Return the application that answers with a network.
 
     Args:
         trained: The network, for the ten digits.
+        names: By which the server may be called, beside addresses, localhost and this machine's name.
     """
     model = name_of(trained)
     threads = CapacityLimiter(os.cpu_count() or 1)  # more would only hold more decoded pictures at once
-    app = FastAPIOffline(None, None, title="Digits", version="1", summary=DESCRIPTION, static_url="/swagger")
-    app.add_middleware(SecurityHeaders)
+    bodies = Bodies()
+    machine = socket.gethostname()
+    names = {name.lower() for name in ("localhost", machine, f"{machine}.local", *names)}
+    about = {"title": "Digits", "version": "1", "summary": DESCRIPTION}
+    # it would redirect to whatever Host a request names
+    app = FastAPIOffline(None, None, **about, static_url="/swagger", redirect_slashes=False)
+    app.add_middleware(Door, names=names)
     app.mount("/page", StaticFiles(directory=PAGE))
 
     @app.post("/predict", responses=REFUSALS, openapi_extra={"requestBody": BODY}, summary="Read a number")
     async def predict(request: Request) -> Answer:
         """Send a picture of a digit or a number as the body: of any size, dark on light or light on dark."""
-        body = await read_body(request)
-        return await to_thread.run_sync(answer, trained, model, body, limiter=threads)
+        async with bodies.read(request) as body:
+            return await to_thread.run_sync(answer, trained, model, body, abandon_on_cancel=True, limiter=threads)
 
     @app.get("/health", summary="Ask whether the server answers")
     async def health() -> Health:

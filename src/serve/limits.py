@@ -1,16 +1,21 @@
 """What a request may bring: how a picture comes in without filling the memory or leading anywhere else."""
 
 import asyncio
+import ipaddress
+import re
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
 from io import BytesIO
 
 from fastapi import HTTPException, Request
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 
 from src.common.pictures import HEIF, NO_HEIC, NO_PICTURE, PictureError, identify
 
 LARGEST_BODY, LARGEST_HEIC = 4 * 1024**2, 16 * 1024**2  # bytes; most browsers cannot make HEIC any smaller
 LARGEST = 4096  # pixels of a picture's width and height, which HEIC, straight from a camera, may double
 BODY_SECONDS = 30
+MOST_HELD = 256 * 1024**2  # bytes of all bodies together
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
 HEIC_TYPES = ("image/heic", "image/heif")
 TYPES = (*FORMATS.values(), *HEIC_TYPES, "application/octet-stream")
@@ -22,13 +27,44 @@ TOO_WIDE = f"A picture may have at most {LARGEST:,} x {LARGEST:,} pixels."
 UNKNOWN = f"This is no picture that can be read here: send {', '.join(FORMATS)} or HEIC."
 
 
-async def read_body(request: Request) -> bytes:
-    """Read a request's body, no further than its limits.
+class Bodies:
+    """The bodies of all requests, which must not fill the memory together."""
 
-    Raises:
-        HTTPException: 415 for a Content-Type that is no picture's, 413 as soon as the body is known to be too large,
-            408 if it takes too long, 503 if the server ends meanwhile.
-    """
+    def __init__(self) -> None:
+        self.held = 0
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[bytes]:
+        """Read a request's body, no further than its limits, and hold it until it is answered.
+
+        Raises:
+            HTTPException: 415 for a Content-Type that is no picture's, 413 as soon as the body is known to be too
+                large, 408 if it takes too long, 503 if too much is held, or the server ends meanwhile.
+        """
+        most = largest(request)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for chunk in request.stream():
+                    body += chunk
+                    self.held += len(chunk)
+                    if len(body) > most:  # whatever the header said
+                        raise HTTPException(413, TOO_LARGE)
+                    if self.held > MOST_HELD:
+                        raise HTTPException(503, "The server holds too many pictures: send this one again.")
+            yield bytes(body)
+        except TimeoutError:
+            raise HTTPException(408, f"The picture did not arrive within {BODY_SECONDS} seconds.") from None
+        except asyncio.CancelledError:  # the time for what is under way is over
+            raise HTTPException(503, "The server is ending.") from None
+        except ClientDisconnect:
+            raise HTTPException(400, "The connection ended before the picture did.") from None
+        finally:
+            self.held -= len(body)
+
+
+def largest(request: Request) -> int:
+    """Return how many bytes a request's body may have; it fails where its headers say that it is not taken."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in TYPES:
         raise HTTPException(415, WRONG_TYPE)
@@ -36,20 +72,35 @@ async def read_body(request: Request) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > most:
         raise HTTPException(413, TOO_LARGE)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                if len(body) + len(chunk) > most:  # whatever the header said
-                    raise HTTPException(413, TOO_LARGE)
-                body += chunk
-    except TimeoutError:
-        raise HTTPException(408, f"The picture did not arrive within {BODY_SECONDS} seconds.") from None
-    except asyncio.CancelledError:  # the time for what is under way is over
-        raise HTTPException(503, "The server is ending.") from None
-    except ClientDisconnect:
-        raise HTTPException(400, "The connection ended before the picture did.") from None
-    return bytes(body)
+    return most
+
+
+def refusal(request: HTTPConnection, names: Collection[str]) -> tuple[int, str] | None:
+    """Say why a request is not answered, whatever it asks for; None if it is.
+
+    A page of the internet may have its name lead here (DNS rebinding), which an address cannot, or post to here; and
+    a length that is given twice is how requests are smuggled past a proxy.
+
+    Args:
+        request: The request.
+        names: By which the server may be called, beside addresses.
+    """
+    if {"content-length", "transfer-encoding"} <= {*request.headers.keys()}:
+        return 400, "A request may not have both Content-Length and Transfer-Encoding."
+    host, origin = request.headers.get("host", ""), request.headers.get("origin")
+    name = host.rpartition(":")[0] if re.search(r":\d*$", host) else host
+    if name.lower().rstrip(".") not in names and not is_address(name):
+        return 421, "This server has another name: use its address, or start it with --allowed_hosts."
+    if origin is not None and request.scope["method"] == "POST" and origin.partition("://")[2] != host:
+        return 403, "Pages of another server may not use this one."
+    return None
+
+
+def is_address(name: str) -> bool:
+    """Say whether a name is an IP address."""
+    with suppress(ValueError):
+        return bool(ipaddress.ip_address(name.removeprefix("[").removesuffix("]")))
+    return False
 
 
 def check_picture(body: bytes) -> None:

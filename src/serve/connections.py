@@ -1,0 +1,78 @@
+"""Connections that would keep the server from its work, or from its end: each has a deadline, and their number too."""
+
+import asyncio
+import os
+import socket
+import threading
+from functools import cache
+from types import FrameType
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from src.common.output import warn
+from src.common.system import open_files
+
+GRACE_SECONDS = 10  # for requests under way, when the server ends
+HEADER_SECONDS, ANSWER_SECONDS = 10, 60  # until a request has begun, and until its answer is taken
+MOST_CONNECTIONS = int(min(512, open_files() // 2))
+AT_ONCE = max(1, MOST_CONNECTIONS // 8)  # that asyncio takes; it takes some more before it ends those that are too many
+BACKLOG = 1_024  # connections that may wait
+
+
+class Connection(H11Protocol):
+    """Ends a connection that is one too many, sends no request or does not take its answer."""
+
+    deadline: asyncio.TimerHandle | None = None
+    answering: object = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            say_full()
+            transport.abort()
+        self.set_deadline()
+
+    def handle_events(self) -> None:
+        """Look at what has come in."""
+        super().handle_events()
+        self.set_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadline."""
+        super().connection_lost(exc)
+        if self.deadline:
+            self.deadline.cancel()
+
+    def set_deadline(self) -> None:
+        """Set another deadline where another request is answered, or awaited."""
+        answering = None if self.cycle is None or self.cycle.response_complete else self.cycle
+        if self.deadline is None or answering is not self.answering:
+            if self.deadline:
+                self.deadline.cancel()
+            seconds = ANSWER_SECONDS if answering else HEADER_SECONDS
+            self.answering, self.deadline = answering, self.loop.call_later(seconds, self.transport.abort)
+
+
+@cache
+def say_full() -> None:
+    """Say it once."""
+    warn(f"{MOST_CONNECTIONS} connections are open, and no more are taken until some of them end.")
+
+
+class Server(uvicorn.Server):
+    """Lets many connections wait, and ends after its grace, whatever its threads do."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and let more connections wait than AT_ONCE."""
+        await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(BACKLOG)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Let requests under way end; at a second signal end at once."""
+        timer = threading.Timer(1 if self.should_exit else GRACE_SECONDS + 1, os._exit, (0,))
+        timer.daemon = True
+        timer.start()
+        super().handle_exit(sig, frame)

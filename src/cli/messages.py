@@ -11,15 +11,16 @@ from pathlib import Path
 from torch.distributed import DistError
 
 from src.cli.commands import NAMES
-from src.common.errors import FULL, RunError, UsageError, one_line
+from src.common.errors import FAILED, FULL, RunError, UsageError, one_line
 
 OUT_OF_MEMORY = "can't allocate memory|not enough memory|out of memory"  # Linux's, Windows', a GPU's as torch says it
 WAYS_OUT = {
     **dict.fromkeys((errno.EACCES, errno.EPERM), "change its permissions, or name another place"),
-    errno.EROFS: "name another place, or copy the run to a disk that can be written",
+    **dict.fromkeys((errno.EROFS, errno.ENOLCK), "name another place, or copy the run to a disk that can be written"),
     errno.ENOTDIR: "a part of its path is a file; name another place",
     **dict.fromkeys((errno.EISDIR, errno.ENXIO), "a file is needed there; name another place"),
     errno.ELOOP: "a link in it leads back to itself; name another place",
+    **dict.fromkeys(FAILED, "the disk fails; go on with a copy on another disk"),
     errno.ENAMETOOLONG: "name another place, or give it a shorter name",
 }
 NO_CHECKPOINT = "--ckpt_path is missing: give a checkpoint, a run folder, best or last."
@@ -94,7 +95,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
         name = error.filename or "a file"
         return one_line(f"{name} could not be written: {error.strerror}; free some space."), RunError.exit_code
     if isinstance(error, OSError) and error.errno in WAYS_OUT and error.filename:
-        return one_line(f"{error.filename}: {error.strerror}; {WAYS_OUT[error.errno]}."), UsageError.exit_code
+        code = RunError.exit_code if error.errno in FAILED else UsageError.exit_code
+        return one_line(f"{error.filename}: {error.strerror}; {WAYS_OUT[error.errno]}."), code
     return None
 
 

@@ -16,6 +16,7 @@ class RunError(RuntimeError):
 
 
 LONGEST = 1_000  # characters of a message
+FAILED = (errno.EIO, errno.ESTALE)  # a disk or the network to it
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -17,7 +17,7 @@ from src.common.output import warn
 from src.common.system import WINDOWS, flush_folder, replace
 
 # EINVAL is what Windows says on a memory stick
-NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EXDEV)
 
 
 def refuse_place(flag: str, path: Path, *endings: str) -> None:
@@ -124,7 +124,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         OSError: If the folder is not writable or the disk is full; it names ``path``, which is then as it was.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with _named(path):
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             file = temporary.open("xb")
@@ -150,7 +150,7 @@ def link_atomic(path: Path, name: Path) -> None:
     Raises:
         OSError: If the folder is not writable; it names ``name``, which is then as it was.
     """
-    with _named(name):
+    with naming(name):
         if name.exists() and name.samefile(path):
             return
         temporary = name.with_name(f".{name.name}.link.tmp")
@@ -175,7 +175,7 @@ def append(path: Path, content: bytes) -> None:
     """
     if not path.parent.is_dir():
         raise RunError(f"{path.parent} is gone: it was removed or renamed while it was written to.")
-    with _named(path), path.open("ab", buffering=0) as file:
+    with naming(path), path.open("ab", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
         left = memoryview(content)
         try:
@@ -187,8 +187,8 @@ def append(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Make an error name the file that was asked for, not a temporary one or none, as writing and flushing do."""
+def naming(path: Path) -> Iterator[None]:
+    """Make an error name the file that was asked for, not a temporary one or none, as writing and locking do."""
     try:
         yield
     except OSError as error:

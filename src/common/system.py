@@ -1,5 +1,6 @@
 """What differs between Linux, macOS and Windows."""
 
+import errno
 import os
 import shlex
 import subprocess
@@ -60,5 +61,8 @@ def flush_folder(path: Path) -> None:
         return
     try:
         os.fsync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # which some network and FUSE file systems say: no folders
+            raise
     finally:
         os.close(folder)

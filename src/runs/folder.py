@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from yaml import YAMLError
 
 from src.common.errors import FULL, UsageError
-from src.common.files import read_regular
+from src.common.files import naming, read_regular
 from src.common.system import command_line
 from src.common.yaml_text import load_yaml
 
@@ -105,7 +105,8 @@ class Run:
             UsageError: If another process trains in it.
         """
         try:
-            self._lock.acquire(timeout=0)
+            with naming(self.path / ".lock"):
+                self._lock.acquire(timeout=0)
         except Timeout:
             raise UsageError(f"{self.path} is being trained by another process: wait until it has ended.") from None
         for left in self.last.parent.glob(".*.tmp"):  # by a process that was killed while it wrote

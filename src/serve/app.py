@@ -15,9 +15,6 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field
-from starlette.datastructures import MutableHeaders
-from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from torch import Tensor, nn
 
 from src.common.drawing import to_png
@@ -27,18 +24,10 @@ from src.digits.number import read_number
 from src.digits.reading import Reading
 from src.runs.folder import Run
 from src.runs.trained import Trained
-from src.serve.limits import TYPES, Bodies, check_picture, refusal
+from src.serve.limits import HEADERS, TYPES, Bodies, Door, check_picture
 
 DESCRIPTION = "A network trained on MNIST reads the digit or the number in a picture."
 PAGE = Path(__file__).parent / "page"
-HEADERS = {
-    # everything comes from here; the picture that the network sees is a data: URL, as are Swagger UI's icons
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 
 class Digit(BaseModel):
@@ -90,32 +79,6 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         (503, "The server is ending"),
     )
 }
-
-
-class Door:
-    """Refuses what is not to be answered, and adds HEADERS to every answer.
-
-    Args:
-        app: The application that answers.
-        names: By which the server may be called, beside addresses.
-    """
-
-    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
-        self.app = app
-        self.names = names
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
-        app = self.app
-        if scope["type"] == "http" and (refused := refusal(HTTPConnection(scope), self.names)):
-            app = JSONResponse({"detail": refused[1]}, refused[0], {"Connection": "close"})
-        await app(scope, receive, send_with_headers)
 
 
 def create_app(trained: Trained, names: Collection[str] = ()) -> FastAPI:

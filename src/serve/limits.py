@@ -8,7 +8,10 @@ from contextlib import asynccontextmanager, suppress
 from io import BytesIO
 
 from fastapi import HTTPException, Request
+from fastapi.responses import JSONResponse
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.common.pictures import HEIF, NO_HEIC, NO_PICTURE, PictureError, identify
 
@@ -25,6 +28,16 @@ WRONG_TYPE = f"Send the picture itself as the body, with its Content-Type: {', '
 TOO_LARGE = f"A picture may have at most {LARGEST_BODY // 1024**2} MB, as image/heic {LARGEST_HEIC // 1024**2} MB."
 TOO_WIDE = f"A picture may have at most {LARGEST:,} x {LARGEST:,} pixels."
 UNKNOWN = f"This is no picture that can be read here: send {', '.join(FORMATS)} or HEIC."
+
+
+HEADERS = {
+    # everything comes from here; the picture that the network sees is a data: URL, as are Swagger UI's icons
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
 class Bodies:
@@ -73,6 +86,32 @@ def largest(request: Request) -> int:
     if declared.isdecimal() and int(declared) > most:
         raise HTTPException(413, TOO_LARGE)
     return most
+
+
+class Door:
+    """Refuses what is not to be answered, and adds HEADERS to every answer.
+
+    Args:
+        app: The application that answers.
+        names: By which the server may be called, beside addresses.
+    """
+
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+        self.app = app
+        self.names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        app = self.app
+        if scope["type"] == "http" and (refused := refusal(HTTPConnection(scope), self.names)):
+            app = JSONResponse({"detail": refused[1]}, refused[0], {"Connection": "close"})
+        await app(scope, receive, send_with_headers)
 
 
 def refusal(request: HTTPConnection, names: Collection[str]) -> tuple[int, str] | None:

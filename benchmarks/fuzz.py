@@ -1,7 +1,7 @@
 """Can a file make a reader fail otherwise than by one sentence? Hypothesis tries.
 
-``python -m benchmarks.fuzz`` gives generated and damaged files to the readers of IDX files, configs and checkpoints,
-and uses the checkpoints that are accepted: training goes on from them, or they are validated or tested. A file may be
+``python -m benchmarks.fuzz`` gives generated and damaged files to the readers of IDX files, configs, checkpoints, notes of
+run folders and pictures, and uses the checkpoints that are accepted: training goes on from them, or they are validated or tested. A file may be
 accepted, or refused in one sentence. Anything else is a failure and recorded with the file: another exception, more
 than a few seconds or a gigabyte, a crash, code from the file that ran. It writes ``benchmarks/results/fuzz.json`` and
 the documents' table (about ten minutes on two cores); the same seed does the same damage.
@@ -36,19 +36,24 @@ from hypothesis import strategies as st
 
 from benchmarks.chaos import fork
 from benchmarks.documents import write_tables
-from benchmarks.fuzz_inputs import MARK, checkpoints, configs, idx_files
+from benchmarks.fuzz_inputs import FILES, MARK, checkpoints, configs, idx_files, notes, pictures
 from src.cli.fit import CLI
 from src.cli.main import main as cli
 from src.cli.messages import explain
-from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from src.common.errors import UsageError
+from src.common.files import read_note
+from src.common.pictures import PictureError
+from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_record
 from src.data.idx import CHUNK_BYTES, read_idx, write_idx
+from src.digits.number import read_number
+from src.launch.job import Job
 from src.launch.launcher import Launch
 from src.launch.ranks import Ranks
 from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run
 
 RESULTS = Path(__file__).parent / "results" / "fuzz.json"
-INPUTS = {"IDX file": 100_000, "config": 20_000, "checkpoint": 10_000}
+INPUTS = {"IDX file": 100_000, "config": 20_000, "checkpoint": 10_000, "note": 20_000, "picture": 20_000}
 SECONDS, BYTES = 10, 1 << 30  # of the processor and of memory, for one file
 LONGEST_SENTENCE = 2_000
 CURRENT = Path("current")  # in the working folder: the file that is being tried, should the process crash
@@ -205,7 +210,50 @@ def try_checkpoints(data: Path) -> tuple[st.SearchStrategy[Any], Any, Check]:
     return st.tuples(checkpoints(wholes), subcommands), (wholes[0], "validate"), check
 
 
-READERS = {"IDX file": try_idx_files, "config": try_configs, "checkpoint": try_checkpoints}
+def try_notes(_: Path) -> tuple[st.SearchStrategy[Any], Any, Check]:
+    """Return the notes of run folders and data, a sound one, and what to do with one."""
+    run = Run(Path("lightning_logs/version_0"))
+    run.path.mkdir(parents=True)
+
+    def read(content: bytes) -> None:
+        for name in ("result.json", "trackers.json", "job.json", "SOURCE.json"):
+            (run.path / name).write_bytes(content)
+        found = read_note(run.path / "result.json", epochs=list)
+        read_note(run.path / "trackers.json")
+        job = Job(["fit"])
+        job.slurm, job.was_requeued = "a 1", True
+        job.run_made(Path())
+        read_record(run.path)
+        if not found:
+            assert (run.path / "result.json.damaged").read_bytes() == content
+            raise UsageError("it is kept aside.")
+
+    def check(content: bytes) -> str:
+        with contextlib.redirect_stderr(io.StringIO()):
+            return outcome(lambda: read(content))
+
+    return notes, b'{"epochs": []}', check
+
+
+def try_pictures(_: Path) -> tuple[st.SearchStrategy[Any], Any, Check]:
+    """Return pictures, a sound one, and what to do with one."""
+
+    def read(content: bytes) -> None:
+        try:
+            read_number(io.BytesIO(content))
+        except PictureError as error:
+            raise UsageError(f"{error}.") from error
+
+    return pictures, FILES[0], lambda content: outcome(lambda: read(content))
+
+
+READERS = {
+    "IDX file": try_idx_files,
+    "config": try_configs,
+    "checkpoint": try_checkpoints,
+    "note": try_notes,
+    "picture": try_pictures,
+}
 
 
 def small_data(folder: Path) -> list[str]:

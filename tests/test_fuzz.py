@@ -9,7 +9,9 @@ from benchmarks import fuzz
 from src.common.errors import RunError, UsageError
 
 
-@pytest.mark.parametrize(("reader", "inputs"), [("IDX file", 2_000), ("config", 100), ("checkpoint", 60)])
+@pytest.mark.parametrize(
+    ("reader", "inputs"), [("IDX file", 2_000), ("config", 100), ("checkpoint", 60), ("note", 300), ("picture", 200)]
+)
 def test_every_file_is_accepted_or_refused_in_a_sentence(
     reader: str, inputs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

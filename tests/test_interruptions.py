@@ -343,7 +343,10 @@ def test_a_run_goes_on_with_its_callbacks_or_says_what_is_missing(cli: Cli, tmp_
     assert "Trained 2 of 4 epochs in" in undisturbed.out
     assert refused.code == 2
     assert f"{run} was trained with EarlyStopping, Stop, which a checkpoint does not bring back: put " in refused.err
-    assert f"--config {run}/config.yaml first, or go on without by --trainer.callbacks null." in refused.err
+    assert (
+        f"--config {run}/config.yaml first, if you trust where it comes from, as that imports them, or go on "
+        "without by --trainer.callbacks null." in refused.err
+    )
     some = cli("fit", "--ckpt_path", "last", "--trainer.callbacks+=tests.test_interruptions.StopAtNine")
     assert (some.code, "was trained with EarlyStopping, Stop, which" in some.err) == (2, True)
     assert cli("fit", "--ckpt_path", str(run), "--config", str(run / "config.yaml")).code == 0

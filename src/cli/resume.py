@@ -158,6 +158,7 @@ def refuse_forgotten(request: Namespace, checkpoint: Checkpoint, words: list[str
     if missing:
         raise UsageError(
             f"{run.path} was trained with {', '.join(chain(*missing.values()))}, which a checkpoint does not bring "
-            f"back: put --config {command_line([str(run.path / 'config.yaml')])} first, or go on without by "
+            f"back: put --config {command_line([str(run.path / 'config.yaml')])} first, if you trust "
+            f"where it comes from, as that imports them, or go on without by "
             f"{' '.join(f'{flag} null' for flag in missing)}."
         )

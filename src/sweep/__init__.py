@@ -83,8 +83,13 @@ def sweep(
     storage = storage or own_file(folder)
     combinations = len(varied.combinations) if varied.is_grid else None
     wanted = min(trials or combinations, combinations) if combinations else trials or TRIALS
-    shared = SharedStudy(name, storage, varied, Monitor.of(request.request), recipe, wanted, seed)
-    if len(shared.finished()) >= wanted:
+    try:
+        shared = SharedStudy(name, storage, varied, Monitor.of(request.request), recipe, wanted, seed)
+        is_done = len(shared.finished()) >= wanted
+    except (StorageInternalError, SQLAlchemyError, LookupError, TypeError) as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise UsageError(f"--storage {storage_name(storage)} has no study of this project ({reason}).") from error
+    if is_done:
         more = "" if wanted == combinations else "; ask for more with --trials"
         say(f"Nothing left to run: {wanted} trials of {name} are done{more}")
     try:

@@ -4,6 +4,7 @@ import copy
 import os
 import socket
 from contextlib import suppress
+from pathlib import Path
 
 from optuna import Study, Trial
 from optuna.storages import RetryHeartbeatStaleTrialCallback
@@ -31,14 +32,17 @@ def is_lost(trial: FrozenTrial) -> bool:
 
 def is_alive(trial: FrozenTrial) -> bool | None:
     """Say whether the process that runs a trial is there; None if this machine cannot tell."""
-    host, _, process = trial.user_attrs.get(WORKER, "").rpartition(" ")
-    if host != socket.gethostname() or WINDOWS:  # where os.kill ends the process
+    host, _, process = str(trial.user_attrs.get(WORKER, "")).rpartition(" ")
+    if not process.isdecimal() or host != socket.gethostname() or WINDOWS:  # where os.kill ends the process
         return None
     try:
         with suppress(PermissionError):  # it is another user's
             os.kill(int(process), 0)
     except ProcessLookupError:
         return False
+    with suppress(OSError):  # there is no /proc
+        if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "Tt":  # stopped, by Ctrl-Z or so
+            return None
     return int(process) != os.getpid()  # this process runs none yet: in a container an earlier one had its number
 
 

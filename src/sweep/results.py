@@ -15,7 +15,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
-from src.common.errors import RunError
+from src.common.errors import RunError, one_line
 from src.common.events import event_file
 from src.common.files import write_atomic
 from src.common.output import say
@@ -36,8 +36,12 @@ INCHES, DPI = (10, 6), 120
 
 def finish(shared: SharedStudy, request: FitRequest, fit: list[str], folder: Path) -> None:
     """Show and keep the results of a study."""
-    trials = shared.finished()
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    trials = [trial for trial in shared.finished() if "run" in trial.user_attrs or ERROR in trial.user_attrs]
+    complete = [
+        trial
+        for trial in trials
+        if trial.state == TrialState.COMPLETE and trial.params.keys() == shared.space.keys.keys()
+    ]
     if not complete:
         reason = next((trial.user_attrs[ERROR] for trial in trials if ERROR in trial.user_attrs), "")
         raise RunError(f"no trial of {folder} was trained to its end: {reason}")
@@ -53,7 +57,9 @@ def finish(shared: SharedStudy, request: FitRequest, fit: list[str], folder: Pat
     request.parse([*fit, *flags(best.params)])
     path = folder / "best.yaml"
     head = f"# The best of {len(trials)} trials, number {best.number}: {name} {value_of(best):.4f}\n"
-    head += f"#   python -m src.cli fit --config {path}\n# It is the recipe with {' '.join(flags(best.params))}\n"
+    head += (
+        f"#   python -m src.cli fit --config {path}\n# It is the recipe with {one_line(' '.join(flags(best.params)))}\n"
+    )
     write_atomic(path, (head + request.to_yaml()).encode())
     draw(shared.study, name, folder)
     say(f"The best again: python -m src.cli fit --config {path}")
@@ -73,7 +79,9 @@ def settings(values: Values) -> str:
 
 def format_value(value: Any) -> str:
     """Return a value with no more digits than help."""
-    return f"{value:.4g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
+    return (
+        f"{value:.4g}" if isinstance(value, float) else one_line(value) if isinstance(value, str) else json.dumps(value)
+    )
 
 
 def table(trials: Sequence[FrozenTrial], name: str) -> str:
@@ -82,7 +90,7 @@ def table(trials: Sequence[FrozenTrial], name: str) -> str:
     rows = [["trial", name, *keys, "run"]]
     for trial in trials[:SHOWN]:
         row = [str(trial.number), f"{value_of(trial):.4f}", *(format_value(trial.params[key]) for key in keys)]
-        rows.append([*row, trial.user_attrs["run"]])
+        rows.append([*row, one_line(str(trial.user_attrs.get("run", "")))])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 

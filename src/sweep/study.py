@@ -77,7 +77,7 @@ class SharedStudy:
         attributes = self.study.user_attrs
         saved: Any = attributes.get(COMPARISON, None if is_begun or attributes else comparison)
         way_out = "give this one another name with --study."
-        is_ours = isinstance(saved, dict) and saved.keys() == comparison.keys()
+        is_ours = isinstance(saved, dict) and saved.keys() == comparison.keys() and isinstance(saved["recipe"], dict)
         is_noted = COMPARISON in attributes  # with the direction, which the recipe's monitor has
         if not is_ours or not (is_noted or self.study.directions == [self._direction]):
             raise UsageError(f"--study {self.name}: {storage} has a study of this name by another program; {way_out}")
@@ -160,14 +160,14 @@ class SharedStudy:
         except UpdateFinishedTrialError:
             return False
 
-    def newly_awaited(self) -> list[int]:
-        """Return the trials, by number, that this worker begins to wait for without knowing whether they are run."""
+    def newly_awaited(self) -> dict[int, str]:
+        """Return the trials that this worker begins to await, not knowing whether they are run, and their workers."""
         unknown = [trial for trial in self._running() if not is_alive(trial) and trial.number not in self._awaited]
         for trial in unknown:
             self._awaited.add(trial.number)
             if WORKER not in trial.user_attrs:  # it may have died before its first heartbeat, so that none is late
                 self.record_heartbeat(trial.number)
-        return [trial.number for trial in unknown]
+        return {trial.number: str(trial.user_attrs.get(WORKER, "not known")) for trial in unknown}
 
     def record_heartbeat(self, number: int) -> None:
         """Note that the worker of a trial is alive."""

@@ -80,7 +80,7 @@ def note_trial(trial: Trial, run: Run) -> None:
 
 def run_before(trial: Trial) -> Run | None:
     """Return the run of a worker that was killed or stopped, if it can be continued here."""
-    run = Run(Path(trial.user_attrs.get("run", "")))
+    run = Run(Path(str(trial.user_attrs.get("run", ""))))
     try:
         token = read_object(run.path / NOTE, token=str)["token"]
         if token != trial.user_attrs.get("token") or not run.last.exists():

@@ -35,9 +35,9 @@ def work(shared: SharedStudy, fit: list[str]) -> None:
     data: MNISTDataModule | None = None
     while len(shared.finished()) < shared.trials:
         if (trial := shared.take()) is None:
-            for number in shared.newly_awaited():
+            for number, worker in shared.newly_awaited().items():
                 say(
-                    f"Trial {number} is being run by another worker, or its worker has died: "
+                    f"Trial {number} is being run by another worker ({worker}), which may be stopped or dead: "
                     f"waiting up to {shared.grace_seconds} s for a sign of life"
                 )
             time.sleep(POLL_SECONDS)

@@ -1,0 +1,114 @@
+"""A study's database is input like any other: others may have written to it."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+from src.sweep.attempts import WORKER, is_alive
+from tests.sweep.conftest import SPACE, Sweep, study_folder
+
+KEYS = {
+    "model.lr": FloatDistribution(1e-3, 1e-1, log=True),
+    "model.hidden_units": CategoricalDistribution(["[8]", "[16, 8]"]),
+}
+
+
+def study_of(path: Path) -> optuna.Study:
+    return optuna.load_study(study_name="space", storage=f"sqlite:///{path}")
+
+
+def without_notes(path: Path) -> None:
+    values = {"model.lr": 0.01, "model.hidden_units": "[8]"}
+    study_of(path).add_trial(create_trial(params=values, distributions=KEYS, value=2.0))
+
+
+def without_settings(path: Path) -> None:
+    study_of(path).add_trial(create_trial(value=3.0))
+
+
+def nasty(path: Path) -> None:
+    keys = {
+        "model.lr": FloatDistribution(1e-3, 1e-1, log=True),
+        "a\x1b[2Jb": CategoricalDistribution(["c\nd: 1\x1b[2J"]),
+    }
+    values = {"model.lr": 0.01, "a\x1b[2Jb": "c\nd: 1\x1b[2J"}
+    notes = {"run": "x\x1b[2J\n", "error": "y\x1b[2J\n"}
+    study_of(path).add_trial(create_trial(params=values, distributions=keys, value=2.0, user_attrs=notes))
+
+
+def another_note(path: Path) -> None:
+    study_of(path).set_user_attr("comparison", {"space": [], "recipe": 3})
+
+
+def notes_of_other_types(path: Path) -> None:
+    notes = {"run": ["x"], "token": 3, "worker": {}, "error": 7}
+    study_of(path).add_trial(create_trial(state=TrialState.FAIL, user_attrs=notes))
+    study_of(path).add_trial(create_trial(state=TrialState.WAITING, user_attrs=notes))
+
+
+def other_columns(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE studies (study_id TEXT, study_name BLOB, title TEXT)")
+        connection.execute("INSERT INTO studies VALUES ('a', X'00', 'b')")
+
+
+def other_trials(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE trials")
+        connection.execute("CREATE TABLE trials (name TEXT)")
+
+
+def wrong_states(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE trials SET state = 'LOST'")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        without_notes,
+        without_settings,
+        nasty,
+        another_note,
+        notes_of_other_types,
+        other_columns,
+        other_trials,
+        wrong_states,
+    ],
+)
+def test_what_others_wrote_is_refused_or_passed_over_in_a_sentence(
+    damage: Callable[[Path], None], sweep: Sweep, tmp_path: Path
+) -> None:
+    assert sweep(SPACE, "--trials", "1").code == 0
+    damage(study_folder(tmp_path) / "study.db")
+    answer = sweep(SPACE, "--trials", "2")
+
+    assert answer.code in (0, 1, 2)
+    errors = [line for line in answer.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == (answer.code > 0), answer.err
+    assert all(map(str.isprintable, answer.out.splitlines()))
+    best = study_folder(tmp_path) / "best.yaml"
+    assert "\nd: 1" not in best.read_text()
+
+
+def test_a_stopped_worker_counts_as_one_that_may_be_dead() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        worker = f"{os.uname().nodename} {process.pid}"
+        trial = create_trial(state=TrialState.RUNNING, user_attrs={WORKER: worker})
+        assert is_alive(trial) is True
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        assert is_alive(trial) is None
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+    assert is_alive(trial) is False

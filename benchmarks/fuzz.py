@@ -1,11 +1,11 @@
 """Can a file make a reader fail otherwise than by one sentence? Hypothesis tries.
 
-``python -m benchmarks.fuzz`` gives generated and damaged files to the readers of IDX files, configs, checkpoints, notes
-of run folders and pictures, and uses the checkpoints that are accepted: training goes on from them, or they are validated
-or tested. A file may be accepted, or refused in one sentence. Anything else is a failure and recorded with the file:
-another exception, more than a few seconds or a gigabyte, a crash, code from the file that ran. It writes
-``benchmarks/results/fuzz.json`` and the documents' table (about twenty minutes on two cores); the same seed does the same
-damage.
+``python -m benchmarks.fuzz`` gives generated and damaged files to the readers of IDX files, configs, checkpoints,
+notes of run folders and pictures, and uses the checkpoints that are accepted: training goes on from them, or they are
+validated or tested. A file may be accepted, or refused in one sentence. Anything else is a failure and recorded with
+the file: another exception, more than a few seconds or a gigabyte, a crash, code from the file that ran. It writes
+``benchmarks/results/fuzz.json`` and the documents' table (about twenty minutes on two cores); the same seed does the
+same damage.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """The server under load: 20,000 pictures from 64 connections, and 5,000 requests that it must refuse or survive.
 
+The pictures are sent once more among 200 connections that send nothing and 20 that send a picture slowly.
 ``python -m benchmarks.serve`` starts ``src.cli serve --ckpt_path best`` on a free port, measures and writes
 ``benchmarks/results/serve.json`` and the documents' table (some minutes on two cores; ``--small`` sends a fiftieth and
 writes nothing). The pictures are MNIST's test images as PNG files. Client and server share the machine.
@@ -14,11 +15,12 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from PIL import Image
@@ -33,6 +35,7 @@ from src.serve.limits import FORMATS
 RESULTS = Path(__file__).parent / "results" / "serve.json"
 PICTURES, CONNECTIONS, ALONE, MALFORMED = 20_000, 64, 2_000, 5_000
 EDGE = 20  # the memory's peak in the first twentieth of the requests is compared with that in the last
+IDLE, SLOW = 200, 20  # connections of others
 MOST_GROWTH = 4  # MB: 0.2 kB a request would be more
 MEANINGS = {200: "read all the same", 413: "too large", 415: "no picture", 422: "damaged or blank"}
 Result = dict[str, Any]
@@ -115,6 +118,31 @@ async def load(process: int, address: str, some: list[Picture], connections: int
     }
 
 
+async def load_in_crowd(process: int, address: str, some: list[Picture], connections: int) -> Result:
+    """Post pictures while others open connections and send nothing, or a body slowly, again and again."""
+    url = urlsplit(address)
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 4000000\r\n\r\n"
+
+    async def stay(start: bytes) -> None:
+        while True:
+            reader, writer = await asyncio.open_connection(url.hostname, url.port)
+            writer.write(start)
+            with suppress(TimeoutError, ConnectionError):
+                while not reader.at_eof():
+                    if start:
+                        writer.write(b"x" * 100)
+                    await asyncio.wait_for(reader.read(1_000), 0.2)
+            writer.close()
+
+    others = [asyncio.create_task(stay(start)) for start in [b""] * IDLE + [head] * SLOW]
+    await asyncio.sleep(1)
+    try:
+        return await load(process, address, some, connections)
+    finally:
+        for other in others:
+            other.cancel()
+
+
 def damaged(count: int) -> Iterator[tuple[str, bytes]]:
     """Yield picture files of every format with bytes changed, cut out, repeated or cut off, and their types."""
     draw = random.Random(0)
@@ -178,24 +206,28 @@ def measure(ckpt_path: str, share: int) -> Result:
     with running_server(ckpt_path) as (process, address):
         alone = asyncio.run(load(process, address, some[: ALONE // share], 1))
         many = asyncio.run(load(process, address, some, CONNECTIONS))
+        crowd = asyncio.run(load_in_crowd(process, address, some, CONNECTIONS))
         half = MALFORMED // share // 2
         malformed = fuzz(address, half) + asyncio.run(post_damaged(address, half))
         after = asyncio.run(load(process, address, some[:100], 1))
     growth = many["memory_last_mb"] - many["memory_first_mb"]
-    if {*alone["statuses"], *many["statuses"], *after["statuses"]} != {200} or growth > MOST_GROWTH:
-        raise SystemExit(f"failed: {alone} {many} {after}")
+    if {*alone["statuses"], *many["statuses"], *crowd["statuses"], *after["statuses"]} != {200} or growth > MOST_GROWTH:
+        raise SystemExit(f"failed: {alone} {many} {crowd} {after}")
     if not MEANINGS.keys() >= malformed.keys():
         raise SystemExit(f"failed: {malformed}")
-    return {"alone": alone, "many": many, "malformed": dict(sorted(malformed.items()))}
+    return {"alone": alone, "many": many, "crowd": crowd, "malformed": dict(sorted(malformed.items()))}
 
 
 def tables(results: Result) -> dict[str, str]:
     """Return the documents' table."""
     rows = ["| pictures | connections | a second | p50 | p99 | memory, first and last twentieth |"]
     rows.append("|---|---|---|---|---|---|")
-    for row in (results["alone"], results["many"]):
+    for name, others in (("alone", ""), ("many", ""), ("crowd", f" among {IDLE} idle and {SLOW} slow ones")):
+        if (row := results.get(name)) is None:
+            continue
         rows.append(
-            f"| {row['requests']:,} | {row['connections']} | {row['per_second']:,.0f} | {row['p50_ms']:.1f} ms | "
+            f"| {row['requests']:,} | {row['connections']}{others} | "
+            f"{row['per_second']:,.0f} | {row['p50_ms']:.1f} ms | "
             f"{row['p99_ms']:.1f} ms | {row['memory_first_mb']:.1f} MB, {row['memory_last_mb']:.1f} MB |"
         )
     malformed = results["malformed"]

@@ -499,7 +499,11 @@ def test_a_result_that_may_not_be_kept_is_still_shown(cli: Cli, own_run: Path, m
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(errno.ENOSPC, 1), (errno.EDQUOT, 1), (errno.EFBIG, 1), (errno.ENOTDIR, 2), (errno.EISDIR, 2)]
+    ("number", "code"),
+    [
+        *((errno.ENOSPC, 1), (errno.EDQUOT, 1), (errno.EFBIG, 1), (errno.EIO, 1), (errno.ESTALE, 1)),
+        *((errno.ENOTDIR, 2), (errno.EISDIR, 2), (errno.ENOLCK, 2)),
+    ],
 )
 def test_what_the_disk_refuses_is_a_sentence_with_the_file(number: int, code: int) -> None:
     told = explain(OSError(number, os.strerror(number), "some/file"))
@@ -507,7 +511,7 @@ def test_what_the_disk_refuses_is_a_sentence_with_the_file(number: int, code: in
     assert told is not None
     assert told[1] == code
     assert "some/file" in told[0]
-    assert explain(OSError(errno.EIO, "Input/output error", "some/file")) is None
+    assert explain(OSError(errno.EBADF, "Bad file descriptor", "some/file")) is None
     assert explain(KeyError("ours")) is None
 
 

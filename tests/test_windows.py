@@ -236,5 +236,6 @@ def test_a_folder_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(files.os, "open", refuse)
+    monkeypatch.setattr(files, "WINDOWS", True)
     with pytest.raises(IsADirectoryError):
         files.open_regular(tmp_path)

@@ -92,8 +92,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and re.search(OUT_OF_MEMORY, str(error))):
         return "there is not enough memory for that: lower --model.hidden_units or --data.batch_size.", 2
     if isinstance(error, OSError) and error.errno in FULL:
-        name = error.filename or "a file"
-        return one_line(f"{name} could not be written: {error.strerror}; free some space."), RunError.exit_code
+        return one_line(f"{error.filename or 'a file'} could not be written: {error.strerror}; free some space."), 1
     if isinstance(error, OSError) and error.errno in WAYS_OUT and error.filename:
         code = RunError.exit_code if error.errno in FAILED else UsageError.exit_code
         return one_line(f"{error.filename}: {error.strerror}; {WAYS_OUT[error.errno]}."), code

@@ -7,9 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from fnmatch import fnmatch
 from functools import partial
-from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,10 @@ from torch import nn
 from src.common.drawing import sheet as draw_sheet
 from src.common.drawing import to_png
 from src.common.errors import UsageError, printable
-from src.common.files import is_folder, open_atomic, refuse_place, write_atomic
+from src.common.files import open_atomic, refuse_place, write_atomic
+from src.common.find import find_pictures
 from src.common.output import say
-from src.common.pictures import NO_PICTURE, PictureError, identify, is_called_picture, opened, read_picture
+from src.common.pictures import PictureError, read_picture
 from src.data.datasets import DATASETS, DIGITS
 from src.digits.frame import read_digit
 from src.digits.number import Digit, read_number
@@ -100,67 +99,6 @@ def predict(
     unread = f", {failed:,} could not be read" if failed else ""
     say(f"{len(paths):,} picture{'s' * (len(paths) > 1)}{unread}: {', '.join(filter(None, [str(table), sheet]))}")
     return 1 if failed else 0
-
-
-def find_pictures(words: str) -> list[Path]:
-    """Return the files that one of the words after ``--images`` stands for, sorted.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    path = Path(words)
-    if is_folder(path):
-        found = [file for file in matches(path, ["**"]) if is_folder(file) or is_picture(file)]
-        problem = "no pictures in this folder"
-    elif has_magic(words) and not os.path.lexists(path):
-        found = list(matches(Path(path.anchor), path.relative_to(path.anchor).parts))
-        problem = "this pattern matches no file"
-    else:
-        found = [path] if path.exists() else []
-        problem = "no such file or folder"
-    if not found:
-        raise UsageError(f"--images {words}: {problem}; give pictures, folders of them or patterns.")
-    return sorted(found)
-
-
-def matches(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """Yield the files below a folder that a pattern means, but no hidden ones, and folders that cannot be read.
-
-    Args:
-        folder: The folder.
-        parts: Those of the pattern. Of links, ``**`` follows none to a folder, as that may lead back here.
-    """
-    name, *rest = parts
-    unreadable: list[OSError] = []
-    if name == "**":
-        for place, folders, _ in os.walk(folder, onerror=unreadable.append):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            yield from matches(Path(place), rest or ["*"])
-        yield from (Path(error.filename) for error in unreadable)
-        return
-    names = [name]
-    if has_magic(name):
-        try:
-            names = [entry for entry in os.listdir(folder) if fnmatch(entry, name)]  # noqa: PTH208
-        except OSError:
-            yield folder
-    for path in (folder / entry for entry in names if not entry.startswith(".") or name.startswith(".")):
-        if rest and is_folder(path):
-            yield from matches(path, rest)
-        elif not rest and os.path.lexists(path) and not is_folder(path):
-            yield path
-
-
-def is_picture(file: Path) -> bool:
-    """Say whether what lies in a folder is to be read: by its ending, or by its content where it has none."""
-    if file.suffix:
-        return is_called_picture(file)
-    try:
-        with opened(file) as content:
-            identify(content)
-    except PictureError as error:
-        return str(error) != NO_PICTURE
-    return True
 
 
 def read(paths: Sequence[Path], trained: Trained) -> Iterator[Reading]:

@@ -1,0 +1,72 @@
+"""The pictures that a user's words stand for: files, folders and patterns."""
+
+import os
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from glob import has_magic
+from pathlib import Path
+
+from src.common.errors import UsageError
+from src.common.files import is_folder
+from src.common.pictures import NO_PICTURE, PictureError, identify, is_called_picture, opened
+
+
+def find_pictures(words: str) -> list[Path]:
+    """Return the files that one of the words after ``--images`` stands for, sorted.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    path = Path(words)
+    if is_folder(path):
+        found = [file for file in matches(path, ["**"]) if is_folder(file) or is_picture(file)]
+        problem = "no pictures in this folder"
+    elif has_magic(words) and not os.path.lexists(path):
+        found = list(matches(Path(path.anchor), path.relative_to(path.anchor).parts))
+        problem = "this pattern matches no file"
+    else:
+        found = [path] if path.exists() else []
+        problem = "no such file or folder"
+    if not found:
+        raise UsageError(f"--images {words}: {problem}; give pictures, folders of them or patterns.")
+    return sorted(found)
+
+
+def matches(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """Yield the files below a folder that a pattern means, but no hidden ones, and folders that cannot be read.
+
+    Args:
+        folder: The folder.
+        parts: Those of the pattern. Of links, ``**`` follows none to a folder, as that may lead back here.
+    """
+    name, *rest = parts
+    unreadable: list[OSError] = []
+    if name == "**":
+        for place, folders, _ in os.walk(folder, onerror=unreadable.append):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            yield from matches(Path(place), rest or ["*"])
+        yield from (Path(error.filename) for error in unreadable)
+        return
+    names = [name]
+    if has_magic(name):
+        try:
+            names = [entry for entry in os.listdir(folder) if fnmatch(entry, name)]  # noqa: PTH208
+        except OSError:
+            yield folder
+    for path in (folder / entry for entry in names if not entry.startswith(".") or name.startswith(".")):
+        if rest and is_folder(path):
+            yield from matches(path, rest)
+        elif not rest and os.path.lexists(path) and not is_folder(path):
+            yield path
+
+
+def is_picture(file: Path) -> bool:
+    """Say whether what lies in a folder is to be read: by its ending, or by its content where it has none."""
+    if file.suffix:
+        return is_called_picture(file)
+    try:
+        with opened(file) as content:
+            identify(content)
+    except PictureError as error:
+        return str(error) != NO_PICTURE
+    return True

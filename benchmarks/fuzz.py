@@ -54,7 +54,7 @@ from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run
 
 RESULTS = Path(__file__).parent / "results" / "fuzz.json"
-INPUTS = {"IDX file": 100_000, "config": 20_000, "checkpoint": 10_000, "note": 20_000, "picture": 20_000}
+INPUTS = {"IDX file": 100_000, "config": 20_000, "checkpoint": 10_000, "note": 5_000, "picture": 5_000}
 SECONDS, BYTES = 10, 1 << 30  # of the processor and of memory, for one file
 LONGEST_SENTENCE = 2_000
 CURRENT = Path("current")  # in the working folder: the file that is being tried, should the process crash

@@ -127,7 +127,7 @@ def outcome(root: Path) -> dict[str, Any]:
         averaged = ("current_model_state", "averaging_state")
         found[name] = {key: checkpoint[key] for key in (*kept, *averaged) if key in checkpoint}
         found[name] |= checkpoint["callbacks"]["Checkpoints"]
-    timed = ("seconds", "samples_per_second")
+    timed = ("seconds", "samples_per_second", "trainer/samples_per_second")
     epochs = json.loads((run / "result.json").read_text())["epochs"]
     found["epochs"] = [{name: value for name, value in epoch.items() if name not in timed} for epoch in epochs]
     events = EventAccumulator(str(run))

@@ -24,7 +24,7 @@ import torch
 import uvicorn
 from fastapi import HTTPException
 from fastapi.testclient import TestClient
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
@@ -302,6 +302,7 @@ EDITS = st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 12), st.binary(
 
 
 @given(picture=st.sampled_from(PICTURES), edits=EDITS, end=st.none() | st.integers(0, 2_000))
+@example(picture=PICTURES[3], edits=[(7, 0, b"\x01\x00\x0c")], end=None)  # 65,000 pixels wide, all of a level
 @settings(max_examples=300, deadline=None)
 def test_a_damaged_picture_is_read_or_refused(
     client: TestClient, picture: tuple[str, bytes], edits: list[tuple[int, int, bytes]], end: int | None

@@ -52,6 +52,8 @@ def without_desk(grey: Image.Image) -> Image.Image:
         return grey
     pieces = connected_pieces(dark)
     others = connected_pieces(np.append(pieces.inside, True)[pieces.labels])
+    if not len(others.areas):
+        return grey
     sheet = others.labels == others.areas.argmax()
     if not 0 < dark[sheet].mean() < MOST_INK or _share_of_rectangle(sheet) < LEAST_SHEET:
         return grey

@@ -10,7 +10,7 @@ from src.common.errors import RunError, UsageError
 
 
 @pytest.mark.parametrize(
-    ("reader", "inputs"), [("IDX file", 2_000), ("config", 100), ("checkpoint", 60), ("note", 300), ("picture", 200)]
+    ("reader", "inputs"), [("IDX file", 1_000), ("config", 60), ("checkpoint", 40), ("note", 150), ("picture", 150)]
 )
 def test_every_file_is_accepted_or_refused_in_a_sentence(
     reader: str, inputs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

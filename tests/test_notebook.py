@@ -14,6 +14,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from torch import nn
 
 from src.common.errors import UsageError
 from src.data.datamodule import MNISTDataModule
@@ -131,6 +132,7 @@ def test_a_network_with_dropout_gives_the_same_answers_twice_and_its_file_is_rea
     ("mistake", "sentence"),
     [
         (lambda: Classifier(hidden_units=1000), "`hidden_units` needs one positive number per hidden layer, such as"),
+        (lambda: Classifier(loss=nn.CrossEntropyLoss()), "`loss` must have reduction='sum': it is divided by the size"),
         (lambda: Classifier(dropout=50), "`dropout` must be at least 0 and below 1, got 50."),
         (lambda: MNISTDataModule().splits["train"], '`splits` has no "train" yet: call data.setup("fit") first.'),
         (lambda: MNISTDataModule().splits["test"], '`splits` has no "test" yet: call data.setup("test") first.'),

@@ -1,5 +1,6 @@
 """What a checkpoint brings back, and what cannot be had on top of it: refused by name, never ignored."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
@@ -20,6 +21,7 @@ from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run, class_names
 from src.runs.recipe import FREE, dotted, plain, policy_of, recipe_of
 
+PLAIN = re.compile(r"[\w/]*")  # a word or a metric; all else the parser could read as YAML, and so as a path to a class
 # where a class that a checkpoint names may be looked up; a checkpoint never imports anything
 MODULES = (torch.optim, torch.optim.lr_scheduler, torch.nn, torchmetrics.classification)
 
@@ -64,7 +66,7 @@ def names_of_classes(value: Any, setting: str) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from names_of_classes(item, setting)
-    elif isinstance(value, str) and "." in value and (policy_of(setting) or FREE).names_classes:
+    elif isinstance(value, str) and (policy_of(setting) or FREE).names_classes and not PLAIN.fullmatch(value):
         yield value
 
 

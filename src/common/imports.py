@@ -8,6 +8,7 @@ from importlib.metadata import Distribution, DistributionFinder, PackageNotFound
 from types import ModuleType
 
 UNUSED = ("matplotlib", "scipy", "torchvision")
+USERS = ("librosa", "torch_fidelity", "transformers")  # would ask for these in vain while torchmetrics imports them
 
 
 class LeanTorchmetrics(MetaPathFinder):
@@ -33,7 +34,7 @@ class LeanTorchmetrics(MetaPathFinder):
         def execute_lean(module: ModuleType) -> None:
             from lightning_utilities.core.imports import package_available
 
-            self.hidden = [package for package in UNUSED if package not in sys.modules]
+            self.hidden = [package for package in UNUSED + USERS if package not in sys.modules]
             try:
                 execute(module)
             finally:

@@ -87,6 +87,8 @@ class Classifier(Exact):
         seed: int = 42,
         compile: bool = False,
     ) -> None:
+        if getattr(loss, "reduction", "sum") != "sum":
+            raise UsageError("`loss` must have reduction='sum': it is divided by the size of the batch on all devices.")
         # validate_args would read every batch back from the device
         accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
         super().__init__({"acc": accuracy, **by_name(metrics, num_classes)}, steps_per_execution, cuda_graph, seed)

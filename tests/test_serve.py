@@ -303,7 +303,7 @@ EDITS = st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 12), st.binary(
 
 @given(picture=st.sampled_from(PICTURES), edits=EDITS, end=st.none() | st.integers(0, 2_000))
 @example(picture=PICTURES[3], edits=[(7, 0, b"\x01\x00\x0c")], end=None)  # 65,000 pixels wide, all of a level
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_damaged_picture_is_read_or_refused(
     client: TestClient, picture: tuple[str, bytes], edits: list[tuple[int, int, bytes]], end: int | None
 ) -> None:

@@ -66,6 +66,22 @@ class Largest(Metric):
         return self.largest
 
 
+class Hits(Metric):
+    """How many are right, NaN once there are enough of them."""
+
+    hits: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.add_state("hits", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        self.hits += (logits.argmax(1) == labels).sum()
+
+    def compute(self) -> Tensor:
+        return self.hits.float() if self.hits < 5 else torch.tensor(float("nan"))
+
+
 def best(run: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((run / "result.json").read_text())["best"]
     return found
@@ -145,6 +161,23 @@ def test_the_best_epoch_is_told_by_the_monitor(words: str, of_best: Any, cli: Cl
     assert checkpoint(run, "best")["callbacks"]["History"]["epochs"][-1] == wanted
     assert best(run)["epoch"] == wanted["epoch"]
     assert min(history, key=lambda record: record[name]) != max(history, key=lambda record: record[name])
+
+
+def test_a_metric_that_is_no_number_is_no_best(cli: Cli, tmp_path: Path) -> None:
+    words = ["--model.metrics+=tests.test_losses.Hits", "--checkpoints.monitor", "val/hits"]
+    answer = cli("fit", *EPOCHS, *words)
+
+    assert answer.code == 1
+    assert "val/hits is nan after epoch 1" in answer.err
+
+
+def test_a_metric_with_other_arguments_evaluates_an_old_checkpoint(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS, "--model.metrics+=MulticlassF1Score", "--model.metrics.average=micro")
+    macro = '[{"class_path": "MulticlassF1Score", "init_args": {"average": "macro"}}]'
+    answer = cli("validate", "--ckpt_path", "best", "--model.metrics", macro)
+
+    assert (answer.code, answer.err) == (0, "")
+    assert " - val/f1: " in answer.out
 
 
 def test_early_stopping_and_a_callbacks_own_checkpoints_watch_a_metric_of_the_config(cli: Cli, tmp_path: Path) -> None:

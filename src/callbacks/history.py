@@ -97,8 +97,9 @@ class History(Callback):
         epoch = trainer.current_epoch + 1
         metrics = {**pl_module.train_metrics.compute(), **self._validation}
         record = {name: float(value) for name, value in metrics.items()}
-        if not math.isfinite(record.get("val/loss", 0.0)):
-            raise RunError(f"val/loss is {record['val/loss']} after epoch {epoch}: lower --model.lr.")
+        for name in ("val/loss", self.monitor.name):
+            if not math.isfinite(record.get(name, 0.0)):
+                raise RunError(f"{name} is {record[name]} after epoch {epoch}: lower --model.lr.")
         seconds = time.perf_counter() - self._started
         record["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         data = self.datamodule
@@ -129,10 +130,8 @@ class History(Callback):
                 if not isinstance(logger, TensorBoardLogger):
                     logger.log_metrics(result, step=int(self.epochs[-1]["epoch"]))
                 elif not self._is_logged(logger, tag(next(iter(result)))):
-                    values, tagged = (
-                        hyperparameters(self.config, self.swept),
-                        {tag(name): result[name] for name in result},
-                    )
+                    tagged = {tag(name): value for name, value in result.items()}
+                    values = hyperparameters(self.config, self.swept)
                     logger.log_hyperparams(values, tagged, step=int(self.epochs[-1]["epoch"]))
                     logger.save()
         content = {

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
@@ -19,14 +20,15 @@ def say(text: str) -> None:
 
 
 def warn(sentence: str) -> None:
-    """Print a warning, of several processes in the first only."""
-    if is_first():
+    """Print a warning, of several processes in the first only: ``main`` raises the level of the others' loggers."""
+    if logging.getLogger("src").isEnabledFor(logging.WARNING):
         print(f"warning: {printable(sentence)}", file=sys.stderr)
 
 
-def is_first() -> bool:
-    """Say whether this is the first of several processes: ``main`` raises the level of the others' loggers."""
-    return logging.getLogger("src").isEnabledFor(logging.WARNING)
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as lines whose columns are as wide as they need to be."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def flush() -> None:

@@ -31,6 +31,7 @@ MOST_SCANS = 100  # of a progressive JPEG, which has about ten; empty ones take 
 JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")  # of a segment with a length, or the end
 
 # Pillow warns of large pictures, of which too large ones are refused, and of each damaged part of EXIF data
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 
 

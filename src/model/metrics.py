@@ -123,8 +123,11 @@ class StageMetrics(MetricCollection):
     def load_sums(self, sums: Sums, rank: int, world_size: int) -> None:
         """Take sums so far: those of this rank or, if there were more or fewer ranks, the first one takes all."""
         for name, metric in self.items():
+            states = _state(metric)
             for key, value in sums.get(name, {}).items():
-                state = _state(metric)[key]
+                state = states.get(key)
+                if state is None or value.shape[1:] != state.shape:  # of a metric with other arguments
+                    continue
                 ranks = value.reshape(-1, *state.shape).to(state.device)
                 if len(ranks) == world_size:
                     setattr(metric, key, ranks[rank].clone())

@@ -12,7 +12,7 @@ def runs() -> int:
     from pathlib import Path
 
     from src.common.files import read_regular
-    from src.common.output import say
+    from src.common.output import say, table
     from src.runs.folder import FIRST_STEPS, runs_of
 
     rows = [("run", "date", "data", "network", "epochs", "best epoch")]
@@ -25,11 +25,9 @@ def runs() -> int:
             units = "-".join(map(str, model["hidden_units"]))
             monitor = result["config"].get("checkpoints", {}).get("monitor", "val/acc")
             reached = f"{best['epoch']}: {monitor} {best[monitor]:.4f}" if best else "not validated"
-            what = (result["config"]["data"]["dataset"], f"{network} {units}", str(len(result["epochs"])), reached)
+            what = (str(result["config"]["data"]["dataset"]), f"{network} {units}", str(len(result["epochs"])), reached)
         except (OSError, ValueError, LookupError, TypeError, AttributeError):  # not at its end, or damaged
             what = ("", "", "", "no result yet")
         rows.append((run.path.name, date, *what))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    say("\n".join(lines) if len(rows) > 1 else f"There are no runs in lightning_logs: {FIRST_STEPS}")
+    say(table(rows) if len(rows) > 1 else f"There are no runs in lightning_logs: {FIRST_STEPS}")
     return 0

@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 from torch import Tensor
 
 from src.common.errors import UsageError
-from src.common.output import is_first, say, warn
+from src.common.output import warn
 from src.common.yaml_text import LARGEST_CONFIG, LONGEST_VALUE
 from src.runs.archive import DamagedCheckpointError, load_safely, shown, values
-from src.runs.folder import Run, find_checkpoint
+from src.runs.folder import find_checkpoint
 
 PREFIX = "net."  # of the network's weights
 DATA = "MNISTDataModule"  # where Lightning keeps the state of the data module
@@ -55,8 +55,6 @@ class Checkpoint:
             UsageError: If there is none, or it is damaged, or it does not come from this project.
         """
         path = find_checkpoint(request, root, "last" if training else "best")
-        if request in ("best", "last") and is_first():
-            say(f"{request} of the newest run that has one: {Run.of_checkpoint(path).path}")
         previous = path.with_name("last.prev.ckpt")
         try:
             return cls.read(path)

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from src.common.errors import RunError, UsageError, one_line
+from src.common.output import say
 from src.data.splits import UNIT, normalize
 from src.model.networks import build_network
 from src.runs.archive import shown
 from src.runs.checkpoint import Checkpoint
+from src.runs.folder import Run
 
 
 class PixelClassifier(nn.Module):
@@ -78,6 +80,8 @@ class Trained:
             UsageError: If there is none, or it is damaged, or it does not come from this project.
         """
         checkpoint = Checkpoint.find(ckpt_path, root)
+        if ckpt_path in ("best", "last"):
+            say(f"{ckpt_path} of the newest run that has one: {Run.of_checkpoint(checkpoint.path).path}")
         mean, std = checkpoint.mean_std or UNIT
         pixel_classifier = PixelClassifier(network_of(checkpoint, network).float(), mean, std).eval()
         dataset = str(checkpoint.setting("data", "dataset"))

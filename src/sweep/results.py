@@ -19,6 +19,7 @@ from src.common.errors import RunError, one_line
 from src.common.events import event_file
 from src.common.files import write_atomic
 from src.common.output import say
+from src.common.output import table as columns
 from src.sweep.attempts import ERROR
 from src.sweep.request import FitRequest
 from src.sweep.space import Values, flags
@@ -91,8 +92,7 @@ def table(trials: Sequence[FrozenTrial], name: str) -> str:
     for trial in trials[:SHOWN]:
         row = [str(trial.number), f"{value_of(trial):.4f}", *(format_value(trial.params[key]) for key in keys)]
         rows.append([*row, one_line(str(trial.user_attrs.get("run", "")))])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return columns(rows)
 
 
 def intervals(trials: Sequence[FrozenTrial], name: str, sign: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Another loss, other metrics and another measure of the best epoch, by flags and configs alone."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ class Focal(nn.Module):
         entropy = functional.cross_entropy(logits, labels, reduction="none")
         losses = (1 - (-entropy).exp()) ** self.gamma * entropy
         return losses.sum() if self.reduction == "sum" else losses.mean()
+
+
+class Scaled(nn.Module):
+    """A loss with something to learn: how warm the softmax is."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(self.scale * logits, labels, reduction="sum")
 
 
 class Largest(Metric):
@@ -180,6 +192,45 @@ def test_a_metric_with_other_arguments_evaluates_an_old_checkpoint(cli: Cli, tmp
     assert " - val/f1: " in answer.out
 
 
+def test_an_old_checkpoint_is_evaluated_by_another_loss(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS, *LOSS)
+    cli("fit", *EPOCHS)
+    weighted, plain = str(run_folder(tmp_path)), str(run_folder(tmp_path, 1))
+    ones = ["--model.loss", "CrossEntropyLoss", "--model.loss.weight", f"{[1] * 10}", "--model.loss.label_smoothing=0"]
+    losses = []
+    for words in ([weighted, "--model.loss", "null"], [weighted, *ones], [plain, *LOSS], [plain, *ones]):
+        answer = cli("validate", "--ckpt_path", *words)
+        assert (answer.code, answer.err) == (0, "")
+        losses += re.findall(r"val/loss: ([\d.]+)", answer.out)
+
+    assert losses[0] == losses[1]
+    assert losses[2] != losses[3] == f"{best(Path(plain))['val/loss']:.4f}"
+
+
+def test_what_a_loss_learned_comes_back(cli: Cli, tmp_path: Path) -> None:
+    loss = ["--model.loss", "tests.test_losses.Scaled"]
+    assert cli("fit", *EPOCHS, *loss).code == 0
+    scale = checkpoint(run_folder(tmp_path), "best")["state_dict"]["criterion.scale"]
+    validated = cli("validate", "--ckpt_path", "best", *loss)
+
+    assert scale != 1
+    assert f"val/loss: {best(run_folder(tmp_path))['val/loss']:.4f}" in validated.out
+
+
+def test_a_checkpoint_from_before_the_monitor_goes_on_by_the_accuracy_alone(cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS)
+    path = run_folder(tmp_path) / "checkpoints" / "last.ckpt"
+    content = torch.load(path)
+    del content["config"]["checkpoints"]
+    torch.save(content, path)
+    words = ["fit", "--ckpt_path", str(path), "--trainer.max_epochs", "4"]
+    refused = cli(*words, *F1, "--checkpoints.monitor", "val/f1")
+
+    assert refused.code == 2
+    assert f"--checkpoints.monitor val/f1 differs from {path}, which has val/acc; leave out" in refused.err
+    assert cli(*words).code == 0
+
+
 def test_early_stopping_and_a_callbacks_own_checkpoints_watch_a_metric_of_the_config(cli: Cli, tmp_path: Path) -> None:
     stop = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/f1"]
     stop += ["--trainer.callbacks.mode=max", "--trainer.callbacks.min_delta=9", "--trainer.callbacks.patience=1"]
@@ -206,6 +257,8 @@ REFUSED = {
     "--model.metrics+=BinaryAccuracy": "--model.metrics has one that cannot be made (Expected argument `threshold`",
     "--model.metrics+=MulticlassF1Score --model.metrics+=MulticlassF1Score": "--model.metrics has two called f1: leav",
     "--model.metrics+=tests.test_losses.Largest": "--model.metrics: Largest cannot be added up over devices: name a",
+    "--model.metrics+=MulticlassFBetaScore --model.metrics.num_classes=10": "made (Expected argument `beta` to be",
+    "--model.metrics+=MulticlassHammingDistance --checkpoints.monitor val/hamming_distance": "--checkpoints.mode min",
     "--checkpoints.monitor val/f1": "--checkpoints.monitor val/f1: validation has val/loss, val/acc; name one of them.",
 }
 

@@ -7,6 +7,7 @@ from typing import Literal
 from jsonargparse import Namespace
 
 from src.common.errors import UsageError
+from src.model.metrics import StageMetrics
 
 Record = dict[str, float]
 
@@ -48,7 +49,10 @@ class Monitor:
         best = min if self.is_min else max
         return best(validated, key=lambda record: record[self.name]) if validated else None
 
-    def refuse(self, names: list[str]) -> None:
-        """Raise UsageError if it is none of the metrics that validation has."""
-        if self.name not in names:
-            raise UsageError(f"--checkpoints.monitor {self.name}: validation has {', '.join(names)}; name one of them.")
+    def refuse(self, metrics: StageMetrics) -> None:
+        """Raise UsageError if it is none of validation's metrics, or one that is better when smaller, unsaid."""
+        if self.name not in metrics.names:
+            names = ", ".join(metrics.names)
+            raise UsageError(f"--checkpoints.monitor {self.name}: validation has {names}; name one of them.")
+        if self.mode is None and not self.is_min and metrics[self.name].higher_is_better is False:
+            raise UsageError(f"--checkpoints.monitor {self.name} is better when smaller: add --checkpoints.mode min.")

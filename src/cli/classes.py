@@ -11,7 +11,7 @@ from jsonargparse.typing import register_type
 from torch import Tensor
 from torchmetrics import Metric
 
-from src.common.errors import UsageError
+from src.common.errors import UsageError, cause_of
 from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
 
@@ -69,7 +69,7 @@ def refuse_network(model: Classifier, data: MNISTDataModule) -> None:
             shape = tuple(model.net.eval()(images).shape)
     except Exception as error:  # whatever the network makes of them
         raise UsageError(
-            f"--model.network: it takes no images {tuple(images.shape)} ({one_line(error)}): set its arguments to fit "
+            f"--model.network: it takes no images {tuple(images.shape)} ({cause_of(error)}): set its arguments to fit "
             "the data."
         ) from error
     finally:
@@ -89,7 +89,7 @@ def refuse_loss(model: Classifier, logits: Tensor, labels: Tensor) -> None:
             whole, one, rest = (model.criterion(logits[part], labels[part]) for part in parts())
     except Exception as error:  # whatever the class makes of them
         raise UsageError(
-            f"{name} takes no logits {tuple(logits.shape)} with labels ({TRIED},) ({one_line(error)}): mend its "
+            f"{name} takes no logits {tuple(logits.shape)} with labels ({TRIED},) ({cause_of(error)}): mend its "
             "arguments, or name another."
         ) from error
     if not isinstance(whole, Tensor) or whole.dim() or not is_same(whole, one + rest):
@@ -106,7 +106,7 @@ def refuse_metric(metric: Metric, logits: Tensor, labels: Tensor) -> None:
         value: Any = whole.compute()
     except Exception as error:  # whatever the class makes of them
         raise UsageError(
-            f"{name} takes no logits {tuple(logits.shape)} with labels ({TRIED},) ({one_line(error)}): mend its "
+            f"{name} takes no logits {tuple(logits.shape)} with labels ({TRIED},) ({cause_of(error)}): mend its "
             "arguments, or name another."
         ) from error
     if not isinstance(value, Tensor) or value.numel() != 1:
@@ -125,8 +125,3 @@ def parts() -> tuple[slice, slice, slice]:
 def is_same(value: Tensor, other: Tensor) -> bool:
     """Say whether two sums in float32 are the same but for their order."""
     return torch.allclose(value, other, rtol=1e-4, atol=1e-5)
-
-
-def one_line(error: Exception) -> str:
-    """Return what an exception says as one line."""
-    return " ".join(str(error).split())

@@ -74,7 +74,7 @@ class CLI(Request):
         if self.subcommand == "fit":
             refuse_optimizer(self.request, self.config_init.fit)
             give_optimizer(self.model, self.config_init.fit)
-            Monitor.of(self.request).refuse(self.model.val_metrics.names)
+            Monitor.of(self.request).refuse(self.model.val_metrics)
         trainer_args = self.config_init[self.subcommand].trainer
         kwargs |= self.launch.placement(trainer_args)
         kwargs["plugins"] = [AtomicCheckpointIO(self.checkpoint), *kwargs.get("plugins", as_list(trainer_args.plugins))]

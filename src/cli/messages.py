@@ -11,7 +11,7 @@ from pathlib import Path
 from torch.distributed import DistError
 
 from src.cli.commands import NAMES
-from src.common.errors import FAILED, FULL, RunError, UsageError, one_line
+from src.common.errors import FAILED, FULL, RunError, UsageError, cause_of, one_line
 
 OUT_OF_MEMORY = "can't allocate memory|not enough memory|out of memory"  # Linux's, Windows', a GPU's as torch says it
 WAYS_OUT = {
@@ -78,7 +78,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, UsageError | RunError):
         return one_line(str(error)), error.exit_code
     if any(kind.__name__ == "MisconfigurationException" for kind in type(error).__mro__):  # Lightning's
-        return one_line(" ".join(str(error).split())), UsageError.exit_code
+        return cause_of(error), UsageError.exit_code
     if isinstance(error, RuntimeError) and str(error).startswith("Early stopping conditioned on metric"):
         asked, _, *there = re.findall(r"`([^`]*)`", str(error))  # the second is its own name
         names = ", ".join(there) or "none, as nothing was measured"

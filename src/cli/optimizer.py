@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from src.common.errors import UsageError
+from src.common.errors import UsageError, cause_of
 from src.model.classifier import Classifier
 
 # what each of them takes the place of
@@ -74,8 +74,8 @@ def refuse_optimizer(request: Namespace, made: Namespace) -> None:
             flag, way_out = "lr_scheduler", "mend its arguments, or name another"
             made.lr_scheduler(optimizer)
     except Exception as error:  # whatever the class makes of its arguments
-        reason = " ".join(str(error).split())
-        raise UsageError(f"--{flag} {_name(request[flag])} cannot be used ({reason}): {way_out}.") from error
+        name, cause = _name(request[flag]), cause_of(error)
+        raise UsageError(f"--{flag} {name} cannot be used ({cause}): {way_out}.") from error
 
 
 def give_optimizer(model: Classifier, made: Namespace) -> None:

@@ -19,7 +19,7 @@ from src.data.datasets import DATASETS
 from src.runs.archive import shown
 from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run, class_names
-from src.runs.recipe import FREE, dotted, plain, policy_of, recipe_of
+from src.runs.recipe import BEFORE, FREE, dotted, plain, policy_of, recipe_of
 
 PLAIN = re.compile(r"[\w/]*")  # a word or a metric; all else the parser could read as YAML, and so as a path to a class
 # where a class that a checkpoint names may be looked up; a checkpoint never imports anything
@@ -91,7 +91,7 @@ def refuse_conflicts(request: Namespace, checkpoint: Checkpoint, training: bool)
     fixed = {"never"}
     if training:
         fixed |= {"evaluation", "between epochs"} if checkpoint.is_within_epoch else {"evaluation"}
-    recipe, requested = dotted(checkpoint.recipe), dotted(recipe_of(request))
+    recipe, requested = BEFORE | dotted(checkpoint.recipe), dotted(recipe_of(request))
     added = [key for key in requested.keys() - recipe.keys() if key.endswith(".class_path")]  # where it has no class
     for key, saved in (recipe | dict.fromkeys(added)).items():
         wanted = requested.get(key)

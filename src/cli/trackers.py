@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.loggers import CSVLogger
 
 from src.callbacks.curves import Curves
-from src.common.errors import UsageError, one_line
+from src.common.errors import UsageError, cause_of
 from src.common.files import read_note, read_regular, write_atomic
 from src.launch.launcher import as_list
 from src.runs.folder import Run
@@ -69,8 +69,7 @@ def open_trackers(loggers: list[Any], run: Run | None, epochs_done: int) -> None
                 warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
             experiment = logger.experiment
         except Exception as error:  # each tracker has its own
-            reason = one_line(" ".join(str(error).split()))
-            raise UsageError(f"--trainer.logger: {type(logger).__name__} cannot be used: {reason}") from error
+            raise UsageError(f"--trainer.logger: {type(logger).__name__} cannot be used: {cause_of(error)}") from error
         if rows:
             experiment.metrics = rows
             logger.save()

@@ -30,6 +30,11 @@ def one_line(text: str) -> str:
     return printable(text)
 
 
+def cause_of(error: Exception) -> str:
+    """Return what another program's exception says, as one line."""
+    return one_line(" ".join(str(error).split()))
+
+
 def printable(text: str) -> str:
     """Return text, as that of a file's name, in which nothing can move a cursor, turn letters around or end a line."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.common.errors import UsageError
+from src.common.errors import UsageError, cause_of
 from src.common.files import open_regular, read_regular, reading
 from src.data.idx import MAP_FROM_BYTES
 
@@ -107,5 +107,6 @@ def _open(path: Path) -> Any:
         try:
             return np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError) as error:
-            reason = " ".join(str(error).split())
-            raise UsageError(f"{path} is not a complete file of numpy.save ({reason}): save it again.") from error
+            raise UsageError(
+                f"{path} is not a complete file of numpy.save ({cause_of(error)}): save it again."
+            ) from error

@@ -179,6 +179,14 @@ class Classifier(Exact):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over what the loss has learned; its other tensors, such as classes' weights, are arguments."""
+        super().on_load_checkpoint(checkpoint)
+        state, parameters = checkpoint["state_dict"], dict(self.criterion.named_parameters(prefix="criterion"))
+        saved = {name: state.pop(name) for name in list(state) if name.startswith("criterion.")}
+        for name, value in self.criterion.state_dict(prefix="criterion.").items():
+            state[name] = saved.get(name, value) if name in parameters else value
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what tells the teacher from others, and the recipe where no run does, as in a notebook."""
         super().on_save_checkpoint(checkpoint)

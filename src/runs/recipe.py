@@ -94,6 +94,9 @@ POLICIES = {
     "trainer.": NOT_SAVED,
 }
 
+# what version 0.1.0 did, whose checkpoints and studies have no such settings
+BEFORE = {"checkpoints.monitor": "val/acc", "checkpoints.mode": None}
+
 
 def policy_of(key: str) -> Policy | None:
     """Return the policy of a setting by its dotted key; None for one that nothing here has."""

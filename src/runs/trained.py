@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src.common.errors import RunError, UsageError, one_line
+from src.common.errors import RunError, UsageError, cause_of
 from src.common.output import say
 from src.data.splits import UNIT, normalize
 from src.model.networks import build_network
@@ -132,6 +132,5 @@ def network_of(checkpoint: Checkpoint, network: nn.Module | None = None) -> nn.M
                 network = build_network(kind, hidden_units, len(checkpoint.classes), image_shape=shape)
         network.load_state_dict(checkpoint.weights, strict=True, assign=True)
     except Exception as error:  # whatever the settings make of it
-        reason = one_line(" ".join(str(error).split()))
-        raise UsageError(f"{checkpoint.path} does not fit the network of its settings: {reason}") from error
+        raise UsageError(f"{checkpoint.path} does not fit the network of its settings: {cause_of(error)}") from error
     return network.eval().requires_grad_(False)

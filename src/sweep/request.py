@@ -49,11 +49,16 @@ class FitRequest(Request):
     def parse(self, words: list[str]) -> None:
         """Parse other words, and make the network and the data module of them, which check their arguments."""
         self.words = ["fit", *words]
+        monitor = Monitor.of(self.request)
         self.parse_arguments(self.parser, None)
+        if Monitor.of(self.request) != monitor:
+            raise UsageError(
+                "checkpoints.monitor tells the best of all trials: leave it out of the space, as its mode."
+            )
         self._refuse()
         config = self.config.clone()
         config.fit.trainer.logger = None  # a tracker begins a run when it is made
         made = self.parser.instantiate_classes(config).fit
         refuse_optimizer(self.request, made)
         refuse_callbacks(self.request, as_list(made.trainer.callbacks))
-        Monitor.of(self.request).refuse(made.model.val_metrics.names)
+        Monitor.of(self.request).refuse(made.model.val_metrics)

@@ -13,7 +13,7 @@ import yaml
 from optuna import Trial
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution, distribution_to_json
 
-from src.common.errors import UsageError
+from src.common.errors import UsageError, cause_of
 from src.common.files import read_regular
 from src.common.yaml_text import load_yaml
 
@@ -83,7 +83,7 @@ def read_space(path: str) -> Space:
     except FileNotFoundError as error:
         raise UsageError(f"--space {path}: no such file; name one such as configs/sweep.yaml.") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"--space {path} is not YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"--space {path} is not YAML: {cause_of(error)}") from error
     if not isinstance(content, dict) or not content:
         raise UsageError(f"--space {path} has no keys: write them as in configs/sweep.yaml.")
     keys = {str(key): _distribution(f"--space {path}: {key}", value) for key, value in content.items()}

@@ -15,7 +15,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from src.cli.commands import with_flags
-from src.common.errors import RunError, UsageError, one_line
+from src.common.errors import RunError, UsageError, cause_of
 from src.common.output import say
 from src.common.signals import STOPS, StoppedError
 from src.common.system import cores
@@ -59,7 +59,7 @@ def run(shared: SharedStudy, trial: Trial, fit: list[str], data: MNISTDataModule
         except StoppedError:
             raise
         except FAILURES as error:
-            reason = with_flags(one_line(" ".join(str(error).split())))
+            reason = with_flags(cause_of(error))
             trial.set_user_attr(ERROR, reason)
             end, counts = f"failed: {reason}", shared.tell(trial, TrialState.FAIL)
         else:

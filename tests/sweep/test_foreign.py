@@ -55,6 +55,13 @@ def notes_of_other_types(path: Path) -> None:
     study_of(path).add_trial(create_trial(state=TrialState.WAITING, user_attrs=notes))
 
 
+def before_the_monitor(path: Path) -> None:
+    study = study_of(path)
+    comparison = study.user_attrs["comparison"]
+    del comparison["recipe"]["checkpoints.monitor"], comparison["recipe"]["checkpoints.mode"]
+    study.set_user_attr("comparison", comparison)
+
+
 def other_columns(path: Path) -> None:
     path.unlink()
     with sqlite3.connect(path) as connection:
@@ -99,6 +106,25 @@ def test_what_others_wrote_is_refused_or_passed_over_in_a_sentence(
     assert all(map(str.isprintable, answer.out.splitlines()))
     best = study_folder(tmp_path) / "best.yaml"
     assert "\nd: 1" not in best.read_text()
+
+
+def test_a_study_from_before_the_monitor_is_of_the_accuracy(sweep: Sweep, tmp_path: Path) -> None:
+    metric = ["--model.metrics+=MulticlassF1Score"]
+    assert sweep(SPACE, "--trials", "1", *metric).code == 0
+    before_the_monitor(study_folder(tmp_path) / "study.db")
+    refused = sweep(SPACE, "--trials", "2", *metric, "--checkpoints.monitor", "val/f1")
+
+    assert refused.code == 2
+    assert "--study space was begun with --checkpoints.monitor val/acc: give this one" in refused.err
+    assert sweep(SPACE, "--trials", "2", *metric).code == 0
+
+
+def test_a_sweep_compares_by_one_measure(sweep: Sweep, tmp_path: Path) -> None:
+    answer = sweep("checkpoints.monitor: {grid: [val/acc, val/loss]}", "--trials", "2")
+
+    assert answer.code == 2
+    assert "checkpoints.monitor tells the best of all trials: leave it out of the space" in answer.err
+    assert not study_folder(tmp_path).exists()
 
 
 def test_a_stopped_worker_counts_as_one_that_may_be_dead() -> None:

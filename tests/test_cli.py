@@ -127,8 +127,8 @@ def test_train_metrics_are_means_over_the_epochs_batches(
     seen: list[tuple[float, int, int]] = []
     step = Classifier.training_loss
 
-    def spy(self: Classifier, images: torch.Tensor, labels: torch.Tensor, size: int) -> tuple[torch.Tensor, ...]:
-        results = step(self, images, labels, size)
+    def spy(self: Classifier, images: torch.Tensor, labels: torch.Tensor, *others: Any) -> tuple[torch.Tensor, ...]:
+        results = step(self, images, labels, *others)
         with torch.no_grad():
             correct = int((self(images).argmax(dim=1) == labels).sum())
         seen.append((float(results[1].detach()), correct, len(labels)))

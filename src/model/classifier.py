@@ -141,18 +141,15 @@ class Classifier(Exact):
         logits: Tensor = self.net(images.to(self.dtype))  # float64 with --trainer.precision 64-true
         return logits
 
-    def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the loss of a batch, as it is reported.
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the sum of a batch's losses, as it is reported: a scalar, of cross-entropies in nats.
 
         Args:
-            images: ``(B, C, H, W)`` float32.
+            logits: ``(B, num_classes)``.
             labels: ``(B,)`` int64.
-
-        Returns:
-            The sum of the images' losses, a scalar (of cross-entropies in nats), and the logits ``(B, num_classes)``.
         """
-        logits = self(images)
-        return self.criterion(logits, labels), logits
+        loss: Tensor = self.criterion(logits, labels)
+        return loss
 
     def objective(self, images: Tensor, labels: Tensor, logits: Tensor, loss: Tensor) -> Tensor:
         """Return what training minimizes, as a sum over the batch: the loss, mixed with a teacher's if there is one."""

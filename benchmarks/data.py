@@ -9,10 +9,7 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision import datasets, transforms
 
 from benchmarks.documents import write_tables
+from benchmarks.memory import memory_of
 from src.data.batches import EpochOrder
 from src.data.checks import DEFAULT_ROOT
 from src.data.datamodule import MNISTDataModule
@@ -124,37 +122,6 @@ def generate(folder: Path) -> None:
         write_idx(path, read_idx(raw / path.name))
 
 
-def anonymous_bytes() -> int:
-    """Return this process' resident memory without the page cache (Linux)."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.split("RssAnon:")[1].split()[0])
-
-
-def train_epoch(folder: str, batches: int) -> None:
-    """Run in a process of its own: train one epoch and print its peak RssAnon and seconds per sample."""
-    from src.cli.main import main
-
-    peak = 0
-    stop = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not stop.wait(0.02):
-            peak = max(peak, anonymous_bytes())
-
-    threading.Thread(target=watch, daemon=True).start()
-    with tempfile.TemporaryDirectory() as place:
-        flags = ["--data.data_dir", folder, "--trainer.max_epochs", "2", "--trainer.default_root_dir", place]
-        limit = ["--trainer.limit_train_batches", str(batches), "--trainer.limit_val_batches", "0"]
-        limit += ["--model.steps_per_execution", "1"]  # the limit counts batches
-        if main(["fit", "--config", "configs/mlp.yaml", *flags, *limit, "--trainer.enable_progress_bar", "false"]):
-            raise SystemExit("training failed")
-        result = json.loads((Path(place) / "lightning_logs" / "version_0" / "result.json").read_text())
-    stop.set()
-    last = result["epochs"][-1]
-    print(json.dumps({"peak_rss_anon_mb": peak / 1e6, "microseconds_per_sample": 1e6 / last["samples_per_second"]}))
-
-
 def large(folder: Path) -> dict[str, dict[str, float]]:
     """Train on 48,000 images, on a slice of the large set and on all of it, each in its own process."""
     generate(folder)
@@ -164,16 +131,7 @@ def large(folder: Path) -> dict[str, dict[str, float]]:
         "1,000,000 of 8,100,000 mapped": (str(folder), SLICE // 200),
         "all 8,100,000 mapped": (str(folder), (LARGE - 12_000) // 200),
     }
-    figures: dict[str, dict[str, float]] = {}
-    for name, (place, batches) in runs.items():
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.data", "--train_epoch", place, "--batches", str(batches)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        figures[name] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+    return {name: memory_of(batches, "--data.data_dir", place) for name, (place, batches) in runs.items()}
 
 
 def tables(results: dict[str, dict[str, dict[str, float]]]) -> dict[str, str]:
@@ -197,13 +155,8 @@ def main() -> None:
     parser.add_argument("--large", type=Path, help="keep the generated images in this folder")
     parser.add_argument("--small", action="store_true", help="leave the large set out")
     parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
-    parser.add_argument("--train_epoch", help=argparse.SUPPRESS)
-    parser.add_argument("--batches", type=int, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.train_epoch:
-        train_epoch(asked.train_epoch, asked.batches)
-        return
-    if not asked.table:
+    request = parser.parse_args()
+    if not request.table:
         results: dict[str, object] = {"cores": os.cpu_count(), "torch": torch.__version__}
         place_files()
         results["files"] = {
@@ -211,9 +164,9 @@ def main() -> None:
             "place the packaged copy, once": statistics.median(seconds(place_once) for _ in range(3)),
         }
         results["epoch"] = epochs()
-        if not asked.small:
+        if not request.small:
             with tempfile.TemporaryDirectory() as folder:
-                results["large"] = large(asked.large or Path(folder))
+                results["large"] = large(request.large or Path(folder))
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     write_tables(tables(json.loads(RESULTS.read_text())))
 

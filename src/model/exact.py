@@ -58,15 +58,15 @@ class Exact(LightningModule):
         gradient of the global mean, however unevenly the batch was split.
 
         Args:
-            images: ``(B, C, H, W)`` float32; with them labels ``(B,)`` int64.
+            images: ``(B, C, H, W)`` float32.
+            labels: ``(B,)`` int64.
             global_size: The samples of the batch on all ranks.
             forward: What makes the logits.
 
         Returns:
             What to minimize, a scalar; and what the metrics count: the sum of the losses, a scalar, and the logits.
         """
-        logits = forward(images)
-        loss = self.loss(logits, labels)
+        loss = self.loss(logits := forward(images), labels)
         objective = self.objective(images, labels, logits, loss)
         return objective * (self.trainer.world_size / global_size), loss, logits
 

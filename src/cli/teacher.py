@@ -63,6 +63,8 @@ def refuse_other_pixels(teacher: Trained, data: MNISTDataModule) -> None:
         _refuse(teacher, "dataset")
     if (teacher.network.mean, teacher.network.std) != (data.mean_std or (0.0, 1.0)):
         _refuse(teacher, "normalization")
+    if teacher.network.deskew != data.deskew:
+        _refuse(teacher, "deskew")
 
 
 def _refuse(teacher: Trained, name: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """MNIST, its family and other images for Lightning: placement, split, normalization and loaders."""
 
+from functools import partial
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -25,9 +26,9 @@ class MNISTDataModule(LightningDataModule):
         dataset: folder takes pictures of any format, size and colour from train/CLASS and test/CLASS of data_dir;
             arrays takes x_train.npy, y_train.npy, x_test.npy and y_test.npy, images (N, H, W) or (N, H, W, 3) uint8,
             and the classes' names from classes.txt. CIFAR10 is its binary version, data_batch_1.bin to test_batch.bin,
-            32 x 32 in colour. The others are four IDX files by their published names, whose
-            labels stand for the classes: 0 to 9, in EMNIST 0 to 61 (byclass), 0 to 46 (balanced, bymerge) or 1 to 26
-            (letters). Digits of your own go by MNIST's names (docs/data.md).
+            32 x 32 in colour. The others are four IDX files by their published names, whose labels stand for the
+            classes: 0 to 9, in EMNIST 0 to 61 (byclass), 0 to 46 (balanced, bymerge) or 1 to 26 (letters). Digits of
+            your own go by MNIST's names (docs/data.md).
         data_dir: The folder with the data. Of IDX files it has all four, or torchvision's ``DATASET/raw`` with them;
             each plain or as .gz; 28 x 28 unsigned bytes, white ink (255) on black (0), EMNIST's lying on their side
             as published. They are only read. Left out, the data set is placed under ``data/``, MNIST from the
@@ -41,6 +42,7 @@ class MNISTDataModule(LightningDataModule):
             class, to within one sample, the same images whatever the seed.
         normalization: ``unit`` divides pixels by 255; ``standard`` also subtracts the mean of the training split
             and divides by its standard deviation; [mean, std] does so with these numbers, in units of pixel / 255.
+        deskew: Set digits, white on black, upright by the moments of their ink, here and wherever the network is used.
         memory_map: Leave the images on the disk, for sets larger than the memory, and refuse .gz files; left out,
             plain files from 1 GiB up are mapped.
         distortion: Random distortion of the training images, different in every epoch; without any strength, none.
@@ -62,6 +64,7 @@ class MNISTDataModule(LightningDataModule):
         val_size: int | float = 12_000,
         split: Literal["tail", "stratified"] = "tail",
         normalization: Literal["unit", "standard"] | list[float] = "unit",
+        deskew: bool = False,
         memory_map: bool | None = None,
         distortion: Distortion = Distortion(),  # noqa: B008 - it cannot be changed
         on_device: bool = False,
@@ -86,16 +89,15 @@ class MNISTDataModule(LightningDataModule):
         self.dataset: DatasetName = dataset
         self.data_dir, self.image_size, self.test_size = data_dir, image_size, test_size
         self.batch_size, self.val_size, self.split, self.normalization = batch_size, val_size, split, normalization
-        self.memory_map, self.distortion, self.on_device = memory_map, distortion, on_device
-        self.seed, self.steps_per_execution = seed, steps_per_execution
+        self.deskew, self.memory_map, self.distortion, self.on_device = deskew, memory_map, distortion, on_device
+        self.seed, self.steps_per_execution, self.splits = seed, steps_per_execution, Splits()
         self.mean_std = (normalization[0], normalization[1]) if isinstance(normalization, list) else None
-        self.splits = Splits()
         self._located: Located | None = None
         self._shared: Split | None = None
 
     def share(self, other: "MNISTDataModule") -> None:
         """Take the training images from another one, set up for ``fit``, if it would read the same files."""
-        if (self.located, self.memory_map) == (other.located, other.memory_map):
+        if (self.located, self.memory_map, self.deskew) == (other.located, other.memory_map, other.deskew):
             self._shared = moved(other.splits, torch.device("cpu"))["train"]
 
     @property
@@ -126,13 +128,13 @@ class MNISTDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read what the stage needs into ``splits``: ``train`` and ``val``, or ``test``."""
-        self.prepare_data()  # Lightning leaves it out on all ranks of a node but the first
+        read = partial(self.located.read, memory_map=self.memory_map, deskew=self.deskew)
         if stage == "test" and "test" not in self.splits:
-            self.splits["test"] = self.located.read("test", self.memory_map)
+            self.splits["test"] = read("test")
         if stage != "test" and "train" not in self.splits:
             if stage == "fit" and not self._shared:
-                self.located.read("test", self.memory_map)  # damage is found now instead of after the training
-            whole = self._shared or self.located.read("train", self.memory_map)
+                read("test")  # damage is found now instead of after the training
+            whole = self._shared or read("train")
             train, val = split_positions(whole.file_labels, self.val_size, self.split)
             if self.batch_size > len(train):
                 raise UsageError(
@@ -145,8 +147,7 @@ class MNISTDataModule(LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Return the training batches, reshuffled every epoch; always the first ones with overfit_batches."""
-        trainer: Any = self.trainer
-        shuffles = not (trainer and trainer.overfit_batches)
+        shuffles = not (self.trainer and self.trainer.overfit_batches)  # type: ignore[attr-defined]
         order = EpochOrder(len(self.splits["train"].members), self.seed) if shuffles else None
         return self._loader("train", self.batch_size, order, self.steps_per_execution)
 
@@ -158,13 +159,11 @@ class MNISTDataModule(LightningDataModule):
         """Return the test batches in file order."""
         return self._loader("test", EVAL_BATCH_SIZE)
 
-    def _loader(
-        self, name: str, batch_size: int, sampler: EpochOrder | None = None, steps_per_execution: int = 1
-    ) -> BatchLoader:
+    def _loader(self, name: str, batch_size: int, order: EpochOrder | None = None, steps: int = 1) -> BatchLoader:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         if self.on_device and self.trainer:
             self.splits.update(moved(self.splits, self.trainer.strategy.root_device))
-        return BatchLoader(self.splits[name], batch_size, sampler, rank, world_size, steps_per_execution)
+        return BatchLoader(self.splits[name], batch_size, order, rank, world_size, steps)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move the batch as uint8: a quarter of the bytes of float32."""
@@ -190,6 +189,7 @@ class MNISTDataModule(LightningDataModule):
         return {
             "normalization": self.normalization,
             "mean_std": list(self.mean_std) if self.mean_std else None,
+            "deskew": self.deskew,
             "classes": list(self.classes),
             "image_shape": list(self.image_shape),
         }

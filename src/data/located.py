@@ -10,6 +10,7 @@ from src.data.arrays import classes_of, find_arrays, image_shape_of, read_arrays
 from src.data.batches import Split
 from src.data.cifar import read_records
 from src.data.datasets import DATASETS, DatasetName
+from src.data.deskew import upright
 from src.data.idx import read_pair
 from src.data.sources import find_files, place_files
 
@@ -32,19 +33,24 @@ class Located:
     classes: tuple[str, ...]
     image_shape: tuple[int, ...]
 
-    def read(self, part: Literal["train", "test"], memory_map: bool | None = None) -> Split:
+    def read(self, part: Literal["train", "test"], memory_map: bool | None = None, deskew: bool = False) -> Split:
         """Read and check the training or the test images.
 
         Args:
             part: Which of them.
             memory_map: Map the images instead of reading them; left out, plain files from 1 GiB up are mapped.
+            deskew: Set digits upright, in memory.
 
         Returns:
             All of them.
 
         Raises:
-            UsageError: If a file is damaged, or does not fit to the other one.
+            UsageError: If a file is damaged, or does not fit to the other one, or cannot be set upright.
         """
+        if deskew:
+            if len(self.image_shape) > 2 or memory_map:
+                raise UsageError("`deskew` is for grey images in memory: leave it out, or `memory_map`.")
+            return upright(self.read(part, memory_map=False))
         if self.dataset == "CIFAR10":
             images, labels = read_records(self.files[:-1] if part == "train" else self.files[-1:], memory_map)
             return Split(images, labels, range(len(labels)))

@@ -124,6 +124,7 @@ def describe(trained: Trained, test: Split, files: list[Path], logits: Tensor) -
         "description": f"A classifier for {dataset['dataset']}: images, uint8 (N, {takes}), upright, 0 = background.",
         "classes": list(trained.classes),
         "normalization": {"mean": trained.network.mean, "std": trained.network.std},  # of pixel / 255, done inside
+        "deskew": trained.network.deskew,  # done inside too
         "network": model["network"],
         "hidden_units": model["hidden_units"],
         "dataset": dataset["dataset"],

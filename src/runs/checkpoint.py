@@ -82,7 +82,7 @@ class Checkpoint:
                 if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
                     checkpoint.refuse(f"its {part} has values that are not finite")
         if DATA in checkpoint.content:
-            _ = checkpoint.mean_std
+            _ = checkpoint.mean_std, checkpoint.deskew
         return checkpoint
 
     def refuse(self, problem: str) -> NoReturn:
@@ -143,6 +143,12 @@ class Checkpoint:
         if not isinstance(shape, list) or not all(type(size) is int and 0 < size < LARGEST_SIDE for size in shape):
             self.refuse(f"its {DATA}.image_shape is {shown(shape)}")
         return tuple(shape)
+
+    @property
+    def deskew(self) -> bool:
+        """Whether its network sees digits set upright."""
+        deskew = self._at(DATA, kind=dict).get("deskew", False)  # version 0.1.0 had no such setting
+        return deskew if isinstance(deskew, bool) else self.refuse(f"its {DATA}.deskew is {shown(deskew)}")
 
     @property
     def mean_std(self) -> tuple[float, float] | None:

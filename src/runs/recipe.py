@@ -60,6 +60,7 @@ POLICIES = {
     "data.val_size": Policy("evaluation", hparams="yes"),
     "data.split": Policy("evaluation", hparams="yes"),
     "data.normalization": Policy("never", hparams="yes"),
+    "data.deskew": Policy("never", hparams="on"),
     "data.memory_map": Policy(shared=False),
     "data.distortion.": Policy(hparams="on"),
     "data.on_device": FREE,
@@ -95,7 +96,7 @@ POLICIES = {
 }
 
 # what version 0.1.0 did, whose checkpoints and studies have no such settings
-BEFORE = {"checkpoints.monitor": "val/acc", "checkpoints.mode": None}
+BEFORE = {"checkpoints.monitor": "val/acc", "checkpoints.mode": None, "data.deskew": False}
 
 
 def policy_of(key: str) -> Policy | None:

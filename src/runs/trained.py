@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from src.common.errors import RunError, UsageError, cause_of
 from src.common.output import say
+from src.data.deskew import deskew
 from src.data.splits import UNIT, normalize
 from src.model.networks import build_network
 from src.runs.archive import shown
@@ -17,19 +18,21 @@ from src.runs.folder import Run
 
 
 class PixelClassifier(nn.Module):
-    """A network behind its normalization.
+    """A network behind what it takes from pixels.
 
     Args:
         network: Takes ``(N, C, H, W)`` float32, normalized, and returns logits.
         mean: What to subtract from pixel / 255.
         std: What to divide the difference by.
+        deskew: Set digits upright first.
     """
 
-    def __init__(self, network: nn.Module, mean: float, std: float) -> None:
+    def __init__(self, network: nn.Module, mean: float, std: float, deskew: bool = False) -> None:
         super().__init__()
         self.network = network
         self.mean = mean
         self.std = std
+        self.deskew = deskew
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Classify images.
@@ -40,6 +43,7 @@ class PixelClassifier(nn.Module):
         Returns:
             Logits and probabilities, each ``(N, classes)`` float32.
         """
+        images = deskew(images) if self.deskew else images
         logits: Tensor = self.network(normalize(images, self.mean, self.std))
         return logits, logits.softmax(dim=1)
 
@@ -83,7 +87,7 @@ class Trained:
         if ckpt_path in ("best", "last"):
             say(f"{ckpt_path} of the newest run that has one: {Run.of_checkpoint(checkpoint.path).path}")
         mean, std = checkpoint.mean_std or UNIT
-        pixel_classifier = PixelClassifier(network_of(checkpoint, network).float(), mean, std).eval()
+        pixel_classifier = PixelClassifier(network_of(checkpoint, network).float(), mean, std, checkpoint.deskew).eval()
         dataset = str(checkpoint.setting("data", "dataset"))
         images = checkpoint.classes, checkpoint.image_shape, dataset
         return cls(checkpoint.path, pixel_classifier, *images, checkpoint.recipe, checkpoint.sha256)

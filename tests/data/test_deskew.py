@@ -1,0 +1,99 @@
+"""Digits set upright: in training, in every use of the network afterwards, and nowhere else."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from src.cli.main import main
+from src.data.checks import TEST_IMAGES
+from src.data.datamodule import MNISTDataModule
+from src.data.deskew import deskew
+from src.data.idx import read_idx
+from src.digits.frame import read_digit
+from src.export.formats import open_onnx, open_pt2
+from src.predict import read
+from src.runs.trained import Trained
+from tests.conftest import Cli
+from tests.test_cli import EPOCHS, checkpoint, run_folder, same_training
+
+ON = ["--data.deskew", "true"]
+
+
+def bar(slope: float) -> Tensor:
+    """A bar of three pixels that leans by so many pixels a row, ``(28, 28)`` uint8."""
+    y, x = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")
+    distance = (x - 14 - slope * (y - 13.5)).abs()
+    return (255 * (2 - distance).clamp(0, 1) * ((y > 5) & (y < 22))).to(torch.uint8)
+
+
+@pytest.mark.parametrize("slope", [-0.6, -0.2, 0.0, 0.3, 0.8])
+def test_a_bar_that_leans_stands_upright(slope: float) -> None:
+    once = deskew(bar(slope)[None])
+    columns = (once[0] > 127).any(dim=0).sum()
+
+    assert columns == (bar(0.0) > 127).any(dim=0).sum() == 3
+    assert (deskew(once).float() - once.float()).abs().max() <= 8  # once more changes little
+
+
+def test_what_is_flat_or_empty_or_upright_stays_and_others_do_not_matter(digits: Path) -> None:
+    empty, flat, upright = torch.zeros(28, 28, dtype=torch.uint8), bar(0.0).t().contiguous(), bar(0.0)
+    images = read_idx(digits / TEST_IMAGES)
+
+    for image in (empty, flat, upright):
+        assert torch.equal(deskew(image[None])[0], image)
+    assert torch.equal(deskew(images)[7:8], deskew(images[7:8]))
+    assert bar(1.5).float().sub(deskew(bar(1.5)[None])[0]).abs().mean() > 2  # by one pixel a row, no further
+
+
+def test_it_trains_resumes_and_reads_the_same_way(cli: Cli, tmp_path: Path, digits: Path) -> None:
+    whole, parts, plain = (run_folder(tmp_path, number) for number in range(3))
+    assert cli("fit", *EPOCHS, *ON, "--data.distortion.rotation", "8").code == 0
+    assert cli("fit", *EPOCHS, *ON, "--data.distortion.rotation", "8", "--trainer.max_epochs", "2").code == 0
+    assert cli("fit", *EPOCHS).code == 0
+    answer = cli("fit", "--ckpt_path", str(parts), "--trainer.max_epochs", "3")
+    trained, images = Trained.load(str(whole)), read_idx(digits / TEST_IMAGES)
+    data = MNISTDataModule(data_dir=str(digits), val_size=60, deskew=True)
+    data.setup("test")
+
+    assert (answer.code, answer.err) == (0, "")
+    assert same_training(checkpoint(whole), checkpoint(parts))
+    seen = trained.network.network(data.normalize(data.splits["test"].images))
+    assert torch.equal(trained.answer(images)[0], seen)
+    assert not torch.equal(Trained.load(str(plain)).network.network(data.normalize(images)), seen)
+    refused = cli("fit", "--ckpt_path", str(whole), "--trainer.max_epochs", "4", "--data.deskew", "false")
+    assert refused.code == 2
+    assert "--data.deskew False differs from" in refused.err
+    assert cli("test", "--ckpt_path", str(whole)).code == 0
+
+
+def test_it_is_inside_every_export_and_every_reading(cli: Cli, tmp_path: Path, digits: Path) -> None:
+    assert cli("fit", *EPOCHS, *ON).code == 0
+    trained, images = Trained.load(str(run_folder(tmp_path))), torch.stack([bar(0.5), bar(-0.3)])
+    expected = trained.answer(images)[1]
+    for path, opened in ((tmp_path / "a.onnx", open_onnx), (tmp_path / "a.pt2", open_pt2)):
+        assert main(["export", "--ckpt_path", str(run_folder(tmp_path)), "--output", str(path)]) == 0
+        assert torch.allclose(opened(path.read_bytes())(images)[1], expected, atol=1e-5)
+    picture = tmp_path / "bar.png"
+    Image.fromarray(255 - bar(0.5).numpy()).resize((280, 280)).save(picture)
+    (reading,) = read([picture], trained)
+
+    assert reading.least_sure.confidence == pytest.approx(float(trained.answer(read_digit(picture)[None])[1].max()))
+
+
+def test_a_teacher_must_see_the_same(cli: Cli, tmp_path: Path) -> None:
+    assert cli("fit", *EPOCHS, *ON).code == 0
+    answer = cli("fit", *EPOCHS, "--distillation.teacher", str(run_folder(tmp_path)))
+
+    assert answer.code == 2
+    assert "was trained with --data.deskew True: train the student with the same" in answer.err
+
+
+def test_what_cannot_be_set_upright_is_refused(cli: Cli, tmp_path: Path) -> None:
+    answer = cli("fit", *EPOCHS, *ON, "--data.memory_map", "true")
+
+    assert answer.code == 2
+    assert "--data.deskew is for grey images in memory: leave it out, or --data.memory_map" in answer.err
+    assert not (tmp_path / "lightning_logs").exists()

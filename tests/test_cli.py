@@ -428,6 +428,7 @@ EXPLANATIONS = {
     "data.distortion.upstroke": "The share of the images with label 1",
     "data.distortion.flip": "The share of the images that are mirrored",
     "data.normalization": "``unit`` divides pixels by 255",
+    "data.deskew": "Set digits, white on black, upright",
     "inspection.enabled": "Write pictures, PR curves",
     "inspection.every_n_epochs": "Write them also every so many epochs",
     "inspection.samples": "Images in the projector",

@@ -1,4 +1,4 @@
-"""Best and last checkpoints, each always complete on the disk."""
+"""The callback that saves a run's checkpoints: each file is always complete on the disk."""
 
 import signal
 from inspect import signature
@@ -20,16 +20,16 @@ from src.runs.folder import Run
 
 
 class Checkpoints(Checkpoint):
-    """Saves the run's state after every epoch, every so many steps, and before it ends by a signal.
+    """Saves a checkpoint after every epoch, every so many steps if wanted, and when a signal ends the training.
 
-    ``best.ckpt`` is the epoch that is best by ``monitor``, the earliest of equals; without validation there is none.
-    ``last.ckpt`` is the newest state, ``last.prev.ckpt`` the one before. What ends an epoch before its last batch
-    (max_steps, max_time, early stopping) is saved as within it, so that it can go on there.
+    ``best.ckpt`` has the epoch with the best ``monitor``, the earliest of equals; without validation there is none.
+    ``last.ckpt`` has the newest state, ``last.prev.ckpt`` the one before. A training that stops within an epoch
+    (max_steps, max_time, early stopping) resumes at that step.
 
     Args:
         every_n_steps: Save within epochs too, after so many optimizer steps; 0 saves after epochs only. A longer
             execution saves at its end.
-        monitor: The metric of validation that tells the best epoch, of ``fit`` and of a sweep: val/acc, val/loss or one
+        monitor: The validation metric that tells the best epoch, of ``fit`` and of a sweep: val/acc, val/loss or one
             of ``model.metrics``.
         mode: Whether its smallest or its largest value is the best; left out, the smallest of a loss, else the largest.
     """
@@ -49,24 +49,24 @@ class Checkpoints(Checkpoint):
         self.every_n_steps = every_n_steps
         self.monitor = Monitor(monitor, mode)
         self.best_score = self.monitor.worst
-        self.signals = SignalWatch()  # at the end of the last epoch a signal stops nothing
+        self.signals = SignalWatch()
         self._saved_step = self._step = 0
         self._batches_done: int | None = None
         self._is_cut = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Agree on the best score: only the first rank knows the run's folder, and saving takes all ranks."""
+        """Share rank 0's best score: only rank 0 reads the run folder, and all ranks must decide alike to save."""
         self.best_score = trainer.strategy.broadcast(self.best_score)
         refuse_other_moments(trainer.optimizers)
         self._saved_step = self._step = trainer.global_step
-        if self._batches_done is not None:  # Lightning forgets them where the optimizer asked it for its steps
+        if self._batches_done is not None:  # a schedule that needed the number of steps has reset the loader
             loader_of(trainer).load_state_dict({"batches_done": self._batches_done})
-        self.signals.start()  # Lightning set up handlers of its own a moment ago
-        if trainer.received_sigterm:  # in that moment
+        self.signals.start()  # after Lightning's own handlers
+        if trainer.received_sigterm:  # between the two
             self.signals.received = signal.SIGTERM
 
     def on_exception(self, *_: Any, **__: Any) -> None:
-        """Let signals do again what they did before."""
+        """Restore the signal handlers."""
         self.signals.stop()
 
     on_train_end = on_exception
@@ -74,7 +74,7 @@ class Checkpoints(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save within the epoch if it is time to; the end of the epoch saves for its last batch."""
+        """Save within the epoch, if due; after its last batch, on_train_epoch_end saves."""
         if not pl_module.automatic_optimization:
             left = len(batch.sizes) - (trainer.global_step - self._step)
             self._is_cut = left > 0
@@ -94,13 +94,13 @@ class Checkpoints(Checkpoint):
             self._end(stop)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save within the epoch if the validation there, as early stopping looks at it, ends the training."""
+        """Save within the epoch if a validation there, by early stopping, ends the training."""
         is_within = not trainer.sanity_checking and not trainer.is_last_batch
         if is_within and is_ending(trainer) and self._saved_step != trainer.global_step:
             self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save a whole epoch; Lightning calls this after all callbacks that are no checkpoints."""
+        """Save the finished epoch; Lightning calls checkpoint callbacks after all others."""
         if not trainer.is_last_batch:
             return
         score = float(trainer.callback_metrics.get(self.monitor.name, self.monitor.worst))
@@ -113,7 +113,7 @@ class Checkpoints(Checkpoint):
             self._end(stop)
 
     def _save_last(self, trainer: Trainer, same: Path | None = None) -> None:
-        """Save ``last.ckpt``, by a second name for a file that holds the same."""
+        """Save ``last.ckpt``; ``same`` is a file with the same content, which then gets a second name."""
         self._saved_step = trainer.global_step
         if trainer.is_global_zero and self.run.last.exists():
             link_atomic(self.run.last, self.run.last_prev)
@@ -123,7 +123,7 @@ class Checkpoints(Checkpoint):
             link_atomic(same, self.run.last)
 
     def _stop_signal(self, trainer: Trainer) -> int:
-        """Return the number of a signal that any rank received, so that all of them stop at the same step; or 0."""
+        """Return the signal that any rank has received, or 0, so that all ranks stop at the same step."""
         received = self.signals.received
         if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(bool(received), all=False):
             return received or signal.SIGTERM
@@ -133,18 +133,18 @@ class Checkpoints(Checkpoint):
         raise StoppedError(number, f"Go on with: {self.run.way_on}")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the request, and where in its epoch the training is."""
+        """Add the recipe, and how many batches of the epoch are done."""
         checkpoint["config"] = self.config
         is_whole = trainer.is_last_batch and not self._is_cut  # of fewer batches too, by limit_train_batches
         checkpoint["batches_done"] = 0 if is_whole else loader_of(trainer).state_dict()["batches_done"]
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take where in its epoch the training is; and let a callback's arguments win over those that were saved."""
+        """Take the batches of the epoch that are done; callbacks keep their new arguments instead of the saved ones."""
         self._batches_done = checkpoint.get("batches_done")  # version 0.1.0 left it to Lightning
         any_trainer: Any = trainer  # Lightning does not declare its callbacks
         for callback in any_trainer.callbacks:
             state = checkpoint["callbacks"].get(callback.state_key, {})
-            # not the folder of ModelCheckpoint: in another run it must not remove the files of this one
+            # except ModelCheckpoint's folder: a run that branches off must not remove the first run's files
             for name in signature(type(callback)).parameters.keys() & state.keys() - {"dirpath"}:
                 state[name] = getattr(callback, name, state[name])
 
@@ -153,7 +153,7 @@ class Checkpoints(Checkpoint):
         return {"best_score": self.best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the best score so far, unless best.ckpt is another run's, or of a later epoch that is given up."""
+        """Take the best score so far, if best.ckpt of this run has it: not another run's, nor a later epoch's."""
         if score_of(self.run.best) == state_dict["best_score"]:
             self.best_score = state_dict["best_score"]
 
@@ -166,10 +166,7 @@ def loader_of(trainer: Trainer) -> BatchLoader:
 
 
 def refuse_other_moments(optimizers: list[torch.optim.Optimizer]) -> None:
-    """Refuse a checkpoint's state of an optimizer whose tensors are not as large as the parameters.
-
-    Fused kernels do not look.
-    """
+    """Refuse optimizer state whose shapes differ from the parameters': fused kernels would read beyond it."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             for parameter in group["params"] if group.get("fused") else ():
@@ -180,13 +177,13 @@ def refuse_other_moments(optimizers: list[torch.optim.Optimizer]) -> None:
 
 
 def is_ending(trainer: Trainer) -> bool:
-    """Say whether training ends with this step, as Lightning's loop will decide."""
+    """Say whether Lightning's loop will end training after this step."""
     met_minimum = trainer.current_epoch >= (trainer.min_epochs or 0) and trainer.global_step >= (trainer.min_steps or 0)
     return (trainer.should_stop and met_minimum) or 0 <= trainer.max_steps <= trainer.global_step
 
 
 def score_of(checkpoint: Path) -> float | None:
-    """Return the best score that a checkpoint knows, its own if it is a best.ckpt; None if it cannot be read."""
+    """Return the best score in a checkpoint; None if it cannot be read."""
     try:
         return SavedCheckpoint.read(checkpoint).best_score
     except (UsageError, OSError):  # missing or damaged

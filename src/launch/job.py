@@ -1,4 +1,4 @@
-"""Which run a job made, so that a restart of the job goes on with that one and never with another."""
+"""The run that a job of torchrun or SLURM has made: a restart of the job continues it, and no other."""
 
 import json
 import os
@@ -16,14 +16,14 @@ NOTE = "job.json"
 
 
 class Job:
-    """What torchrun or SLURM runs, and runs again when a process or a machine has died.
+    """A command that torchrun or SLURM starts, and starts again when a process or a machine has died.
 
-    A run folder notes its job in ``job.json``. torchrun's agent starts the processes and starts them again, so the
-    agent's own process is the job (a run id can be used twice, and is ``none`` by default). A job of SLURM keeps its
-    number when it is requeued.
+    The run folder names its job in ``job.json``: for torchrun the agent's process, which outlives the processes that it
+    starts (its run id is ``none`` by default, and can be used twice); for SLURM the job's number, which a requeued job
+    keeps.
 
     Args:
-        words: The words of the command; what else the same job trains has other ones.
+        words: The words of the command, which tell several trainings of one job apart.
     """
 
     def __init__(self, words: list[str]) -> None:
@@ -39,7 +39,7 @@ class Job:
 
         Args:
             root: The folder that holds the folder of runs.
-            folder: That one's name.
+            folder: The name of that folder.
 
         Raises:
             UsageError: If another process trains in it, or a new one cannot be made.
@@ -75,14 +75,14 @@ class Job:
 
 
 def note_of(run: Path) -> str:
-    """Return the text of a run folder's note; nothing if it has none or cannot be seen from here."""
+    """Return the text of a run folder's ``job.json``; nothing if there is none, or this machine does not see it."""
     with suppress(OSError, UnicodeDecodeError):
         return read_regular(run / NOTE).decode()
     return ""
 
 
 def _parent() -> str:
-    """Name this process' parent as no other process, earlier or elsewhere, is named; nothing except on Linux."""
+    """Return a name of this process's parent that is unique over machines and time; nothing except on Linux."""
     with suppress(OSError):
         status = Path(f"/proc/{os.getppid()}/stat").read_text()
         started = status.rpartition(")")[2].split()[19]  # in ticks; the name before the bracket may have spaces

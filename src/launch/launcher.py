@@ -1,4 +1,4 @@
-"""Who launched this process among how many, and which devices they get."""
+"""The launcher of this process (torchrun, SLURM or none), how many processes there are, and their devices."""
 
 import os
 import warnings
@@ -16,19 +16,19 @@ PROCESSES_PER_CORE = 8  # more on the CPU are a typing error, not a plan
 
 
 class Launch:
-    """How this process was started: by torchrun or SLURM with all others at once, or else on its own.
+    """How this process was started: by torchrun or SLURM, which start all processes at once, or on its own.
 
-    In the second case Lightning starts the others, if there shall be any, when the work begins.
+    Started on its own, Lightning starts the other processes when training begins.
 
     Attributes:
         environment: The launcher in Lightning's terms, or None.
-        rank: The number of this process among all, whose number is ``world_size``.
-        local_rank: Its number among those on this machine, whose number is ``local_size``.
-        nodes: How many machines there are.
+        rank: Of this process among all ``world_size``.
+        local_rank: Of this process among the ``local_size`` on its machine.
+        nodes: The number of machines.
     """
 
     def __init__(self) -> None:
-        # Lightning says so to all who start a command themselves on a cluster's machine
+        # Lightning warns so on every machine with SLURM
         warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
         self.environment: ClusterEnvironment | None = None
         self.world_size = self.local_size = self.nodes = 1
@@ -50,38 +50,38 @@ class Launch:
         """Whether this is the process that writes and speaks."""
         return self.rank == 0
 
-    def placement(self, asked: Namespace) -> dict[str, Any]:
-        """Return the Trainer's devices, num_nodes and plugins: what was launched, or else what was asked for.
+    def placement(self, trainer: Namespace) -> dict[str, Any]:
+        """Return the Trainer's devices, num_nodes and plugins as they were launched; nothing without a launcher.
 
         Args:
-            asked: The Trainer's arguments as parsed.
+            trainer: The Trainer's arguments as parsed.
 
         Raises:
-            UsageError: If more is asked for than there is, or something else than was launched.
+            UsageError: If they do not fit the launched processes, or ask for more than the machine has.
         """
-        devices = number_of_devices(asked.devices)
+        devices = number_of_devices(trainer.devices)
         if self.environment is None:
-            if asked.num_nodes > 1:
+            if trainer.num_nodes > 1:
                 raise UsageError(
-                    f"--trainer.num_nodes {asked.num_nodes} needs a launcher on every machine: use torchrun "
-                    f"--nnodes={asked.num_nodes} or scripts/slurm.sbatch, and leave the flag out."
+                    f"--trainer.num_nodes {trainer.num_nodes} needs a launcher on every machine: use torchrun "
+                    f"--nnodes={trainer.num_nodes} or scripts/slurm.sbatch, and leave the flag out."
                 )
-            refuse_more_than_there_are(devices or 1, asked.accelerator, f"--trainer.devices {asked.devices}")
+            refuse_more_than_there_are(devices or 1, trainer.accelerator, f"--trainer.devices {trainer.devices}")
             return {}
         started = f"the launcher started {self.world_size} processes on {self.nodes} machine(s)"
         if self.local_size * self.nodes != self.world_size:
             raise UsageError(f"{started}: start the same number on each.")
         if devices not in (None, self.local_size):
-            raise UsageError(f"--trainer.devices {asked.devices} does not fit: {started}; leave the flag out.")
-        if asked.num_nodes not in (1, self.nodes):
-            raise UsageError(f"--trainer.num_nodes {asked.num_nodes} does not fit: {started}; leave the flag out.")
-        refuse_more_than_there_are(self.local_size, asked.accelerator, f"{self.local_size} processes on one machine")
-        plugins = as_list(asked.plugins)
+            raise UsageError(f"--trainer.devices {trainer.devices} does not fit: {started}; leave the flag out.")
+        if trainer.num_nodes not in (1, self.nodes):
+            raise UsageError(f"--trainer.num_nodes {trainer.num_nodes} does not fit: {started}; leave the flag out.")
+        refuse_more_than_there_are(self.local_size, trainer.accelerator, f"{self.local_size} processes on one machine")
+        plugins = as_list(trainer.plugins)
         if not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
             plugins.append(self.environment)
-        named = isinstance(asked.devices, list) or "," in str(asked.devices)  # which ones, not only how many
+        named = isinstance(trainer.devices, list) or "," in str(trainer.devices)  # such as 0,2, not only how many
         return {
-            "devices": asked.devices if named else self.local_size,
+            "devices": trainer.devices if named else self.local_size,
             "num_nodes": self.nodes,
             "plugins": plugins,
         }

@@ -1,4 +1,14 @@
-"""Before there is a process group, and when it has failed: are all processes ready, do they agree, and who speaks?"""
+"""The processes of a job, before there is a process group and after it has failed.
+
+Rank 0 holds a store, through which they agree. Its keys, in the order in which they are written:
+
+- ``here/RANK``: the process has connected.
+- those of ``from_first``: a value that rank 0 determines for all.
+- ``run``: the run folder and the text of its ``job.json``, or null.
+- ``ready/RANK``: the process's SHA-256 of data and checkpoints, or the error that ends it.
+- ``go``: all agree, and work begins.
+- ``said``: rank 0 ends and has printed why. ``heard``: how many processes have read that.
+"""
 
 import json
 import signal
@@ -24,7 +34,7 @@ GOODBYE_SECONDS = 20.0
 
 
 class Ranks:
-    """The processes that work together, which talk through a store that the first one holds."""
+    """This process among those of its job."""
 
     def __init__(self, launch: Launch) -> None:
         self.rank, self.world_size = launch.rank, 1
@@ -35,8 +45,8 @@ class Ranks:
         """Meet the other processes, if there are any.
 
         Args:
-            environment: What Lightning knows of all of them.
-            processes: Those that Lightning has started in this one.
+            environment: Lightning's description of the job.
+            processes: The child processes that Lightning has started, if this is rank 0 and no launcher did.
         """
         if self._store is not None or environment is None or environment.world_size() == 1:
             return
@@ -49,7 +59,7 @@ class Ranks:
             raise
 
     def from_first(self, key: str, find: Callable[[], str]) -> str:
-        """Return what the first process finds, on all of them."""
+        """Return on every process what ``find`` returns on rank 0."""
         if self.rank and self._store is not None:
             return self._wait_for(key)
         value = find()
@@ -58,14 +68,14 @@ class Ranks:
         return value
 
     def check_in(self, facts: Callable[[], dict[str, str]], run: Path | None = None) -> None:
-        """Wait until every process is ready, and make sure that all agree and see the run folder.
+        """Wait until every process is ready, has the same files as rank 0 and sees the run folder.
 
         Args:
-            facts: What must be the same on all of them, by name: the SHA-256 of data and checkpoints.
-            run: The run folder, on the first process, if it is to be written to.
+            facts: Returns the SHA-256 of data and checkpoints, by name.
+            run: The run folder, on rank 0, if the command writes to one.
 
         Raises:
-            UsageError: On all of them, if one is not ready or differs from the first one.
+            UsageError: On every process, if one has failed or differs from rank 0.
         """
         if self._store is None or self._has_checked_in:
             return
@@ -77,7 +87,7 @@ class Ranks:
             self._wait_for("go")
         else:
             self._store.set("run", json.dumps([str(run), note_of(run)] if run else None))
-            # all of them first: a refused run takes its folder away, for which they may still be looking
+            # read all answers before refusing: a refused run is removed, and others may still be looking for its folder
             answers = {rank: json.loads(self._wait_for(f"ready/{rank}")) for rank in range(1, self.world_size)}
             for rank, answer in answers.items():
                 if problem := _problem(own, answer):
@@ -86,24 +96,24 @@ class Ranks:
         self._has_checked_in = True
 
     def speak(self, sentence: str) -> None:
-        """Print why this process ends. The first one speaks for all, so it hears the others until they have checked in.
+        """Print why this process ends; until all have checked in, rank 0 prints for all of them.
 
         Args:
-            sentence: What to print.
+            sentence: The line to print.
         """
-        if not self.rank or self._store is None:  # or it cannot reach the first one
+        if not self.rank or self._store is None:  # rank 0 cannot be reached
             print(sentence, file=sys.stderr, flush=True)
         if (store := self._store) is None or self._has_checked_in:
             return
-        # a launcher sends it to the rest when one has ended, and all are about to
+        # once one process has ended, a launcher sends SIGTERM to the rest, which are about to end anyway
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        with suppress(DistError):  # the first one is gone
+        with suppress(DistError):  # rank 0 is gone
             if self.rank:
                 self._answer({"error": sentence.removeprefix("error: ")})
                 wait_until(lambda: store.check(["said"]), GOODBYE_SECONDS)
                 store.add("heard", 1)
             else:
-                store.set("said", "")  # then it waits, as the store goes with it
+                store.set("said", "")  # then wait: the store ends with this process
                 wait_until(lambda: store.add("heard", 0) == self.world_size - 1, GOODBYE_SECONDS)
 
     def leave(self) -> None:
@@ -116,7 +126,7 @@ class Ranks:
         self._store.set(f"ready/{self.rank}", json.dumps({"host": socket.gethostname(), **content}))
 
     def _wait_for(self, key: str) -> str:
-        """Return a key's value when it is set; UsageError if the first process ends before."""
+        """Return a key's value once it is set; UsageError if rank 0 ends before."""
         assert self._store is not None
         while not self._store.check([key]):
             if self._store.check(["said"]):
@@ -127,7 +137,7 @@ class Ranks:
 
 
 def _problem(facts: dict[str, str], answer: dict[str, Any]) -> str | None:
-    """Say what keeps another process from working with the first one, or None."""
+    """Return why another process cannot work with rank 0, or None."""
     if "error" in answer:
         return f"({answer['host']}): {answer['error']}"
     if answer["missing"]:

@@ -1,4 +1,4 @@
-"""Where the processes of a job meet, or say who is missing."""
+"""The store in which the processes of a job meet; a RunError names those that do not come."""
 
 import os
 import socket
@@ -18,15 +18,18 @@ POLL_SECONDS, CONNECT_SECONDS = 0.02, 5.0
 
 
 def new_store(environment: ClusterEnvironment, processes: Sequence[Any]) -> Store:
-    """Return a store that only this start of the job has written to; Lightning's process group will use it too.
+    """Return an empty store, held by rank 0; Lightning's process group will use it too.
 
-    The one that torchrun offers outlives a restart, and with it the addresses of the dead, to which gloo connects
-    (seen with torch 2.15). Through it the first process only says where its own is, to whoever asks. A RunError names
-    those that do not come in time.
+    torchrun's own store outlives a restart, and with it the addresses of dead processes, to which gloo would connect
+    (torch 2.15). It serves for one thing: rank 0 publishes its store's port, under a key that each process draws anew
+    and writes to ``mnist/asks/RANK``.
 
     Args:
-        environment: Which process this is, and where the first one is.
-        processes: The others, where this one has started them.
+        environment: This process's rank, and the address of rank 0.
+        processes: The child processes, if rank 0 has started the others.
+
+    Raises:
+        RunError: If a process does not come within a minute, or has ended.
     """
     rank, address, port = environment.global_rank(), environment.main_address, environment.main_port
     agent, key = None, f"mnist/port/{uuid.uuid4().hex}"
@@ -43,7 +46,7 @@ def new_store(environment: ClusterEnvironment, processes: Sequence[Any]) -> Stor
 
     def missing() -> str:
         for asks in (f"mnist/asks/{other}" for other in others):
-            if agent and agent.check([asks]):  # the question of a process that has died is answered too
+            if agent and agent.check([asks]):  # of a process that has died too, which does no harm
                 agent.set(agent.get(asks).decode(), str(store.port))
         for number, process in enumerate(processes, 1):
             if code := process.poll():
@@ -55,7 +58,7 @@ def new_store(environment: ClusterEnvironment, processes: Sequence[Any]) -> Stor
 
 
 def open_store(address: str, port: int, is_first: bool) -> TCPStore:
-    """Return a store that the first process holds and the others reach; UsageError or RunError if they cannot."""
+    """Return the store of rank 0, or a connection to it; UsageError or RunError if it cannot be reached."""
     try:
         socket.getaddrinfo(address, port)
     except socket.gaierror as error:
@@ -76,7 +79,7 @@ def open_store(address: str, port: int, is_first: bool) -> TCPStore:
 
 
 def wait_for(missing: Callable[[], str]) -> None:
-    """Wait until ``missing`` names no process; RunError if it still does after a minute, or what the user sets."""
+    """Wait until ``missing`` names no process; RunError after a minute, or after MNIST_WAIT_SECONDS."""
     if not (seconds := os.environ.get("MNIST_WAIT_SECONDS", "60")).isdecimal():
         raise UsageError(f"MNIST_WAIT_SECONDS is {seconds}: give a whole number of seconds.")
     deadline = time.monotonic() + int(seconds)
@@ -88,7 +91,7 @@ def wait_for(missing: Callable[[], str]) -> None:
 
 
 def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
-    """Wait until something holds, or some seconds; return whether it does."""
+    """Wait until a condition holds, at most so many seconds; return whether it does."""
     deadline = time.monotonic() + seconds
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)

@@ -21,7 +21,7 @@ from src.model.metrics import by_name
 from src.model.networks import NetworkName, build_network
 from src.model.schedule import share_of_lr
 
-# in a notebook, what stands for methods of Keras' models
+# what to call in a notebook instead of the methods of Keras' models
 KERAS = {
     "predict": "src.inspection.findings.predict(model, data.splits['test'], data), or model.eval() and "
     "model(data.normalize(images)).softmax(dim=1)",
@@ -59,11 +59,11 @@ class Classifier(Exact):
         compile: Train with torch.compile, which takes a C++ compiler and time at the start, and promises no bits.
 
     Attributes:
-        distillation: The teacher to learn from beside the labels, if there shall be one.
-        make_optimizer: Takes the parameters and returns the optimizer, in the place of Adam.
-        make_schedule: Takes the optimizer and returns what changes its learning rate, in the place of warm-up and
+        distillation: The teacher to learn from beside the labels, or None.
+        make_optimizer: Takes the parameters and returns the optimizer; None stands for Adam.
+        make_schedule: Takes the optimizer and returns the schedule of its learning rate; None stands for warm-up and
             cosine.
-        schedule_interval: Whether that goes on after every ``epoch`` or after every ``step``.
+        schedule_interval: Whether the schedule is stepped after every ``epoch`` or every ``step``.
 
     Raises:
         UsageError: If an argument is out of its range.
@@ -124,7 +124,7 @@ class Classifier(Exact):
             self.net.compile()
 
     def __getattr__(self, name: str) -> Any:
-        """Say what there is in the place of Keras' methods; else find a part of the module."""
+        """Find a part of the module; for a method of Keras' models, say what to call instead."""
         if name in KERAS:
             raise AttributeError(f"a Classifier has no {name}(): use {KERAS[name]}")
         return super().__getattr__(name)
@@ -156,7 +156,7 @@ class Classifier(Exact):
         return self.distillation(images, logits, loss) if self.distillation else loss
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return Adam as Keras has it (eps 1e-7 instead of torch's 1e-8), and what changes its learning rate."""
+        """Return Adam with Keras' eps (1e-7 instead of torch's 1e-8), and the schedule of its learning rate."""
         kind = torch.optim.AdamW if self.weight_decay else torch.optim.Adam
         keras = partial(kind, lr=self.lr, betas=(0.9, 0.999), eps=1e-7, weight_decay=self.weight_decay, fused=True)
         optimizer = (self.make_optimizer or keras)(self.parameters())
@@ -185,7 +185,7 @@ class Classifier(Exact):
             state[name] = saved.get(name, value) if name in parameters else value
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what tells the teacher from others, and the recipe where no run does, as in a notebook."""
+        """Add the teacher's SHA-256, and in a notebook, where no run does, the recipe."""
         super().on_save_checkpoint(checkpoint)
         if "config" not in checkpoint:
             own = {"class_path": f"{type(self.net).__module__}.{type(self.net).__qualname__}"}

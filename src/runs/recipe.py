@@ -1,4 +1,4 @@
-"""The settings that make a run, as plain values: what a checkpoint keeps of them, and when each may change."""
+"""The recipe, the settings that make a run: which of them a checkpoint keeps, and when each may change."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,16 +9,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Policy:
-    """What may become of a setting.
+    """The rules for a setting.
 
     Attributes:
-        change: When a request on top of a checkpoint may have it otherwise: ``always``; ``between epochs``, when the
-            checkpoint ends one; in ``evaluation`` only, as training's state depends on it; ``never``, as the network
-            depends on it.
-        saved: Whether a checkpoint keeps it, so that it need not be given again.
-        shared: Whether all machines that train together must have the same.
-        names_classes: Whether its value is a class, by its path or with arguments of its own.
-        hparams: Whether TensorBoard's HParams shows it: ``yes``, where it is ``on``, or ``no``.
+        change: When a command with ``--ckpt_path`` may give it another value than the checkpoint has: ``always``;
+            ``between epochs``, if the checkpoint ends one; in ``evaluation`` only, as the training state depends on it;
+            ``never``, as the network depends on it.
+        saved: Whether a checkpoint keeps it.
+        shared: Whether all machines that train together must have the same value.
+        names_classes: Whether its value is a class, by its import path, alone or with arguments.
+        hparams: Whether TensorBoard's HParams shows it: ``yes``, ``no``, or ``on``, if it is neither zero nor empty.
     """
 
     change: Literal["always", "between epochs", "evaluation", "never"] = "always"
@@ -29,13 +29,13 @@ class Policy:
 
 
 FREE = Policy()
-# the last is the home of the ReduceLROnPlateau that says which metric it watches
+# the third is the module of LightningCLI's ReduceLROnPlateau, which has an argument `monitor`
 TORCH = (
     *("torch.optim", "torch.optim.lr_scheduler", "lightning.pytorch.cli"),
     *("torch.nn", "torch.nn.modules.loss", "torchmetrics.classification"),
 )
-NOT_SAVED = Policy(saved=False)  # it follows from others, or is code, or belongs to one command
-# by key, or by prefix where the key ends in a dot
+NOT_SAVED = Policy(saved=False)  # follows from other settings, is code, or belongs to one command
+# by key; a key that ends in a dot is the prefix of several
 POLICIES = {
     "seed_everything": Policy("between epochs", hparams="yes"),
     "model.network": Policy("never", names_classes=True, hparams="yes"),
@@ -79,7 +79,7 @@ POLICIES = {
     "distillation.": Policy(hparams="on"),
     "ckpt_path": NOT_SAVED,
     "config": NOT_SAVED,
-    # of the Trainer's, those that decide what is learned, not where and how it is computed
+    # the Trainer's settings that decide what is learned; the others decide where and how it is computed
     "trainer.max_epochs": Policy(hparams="yes"),
     "trainer.max_steps": FREE,
     "trainer.max_time": FREE,
@@ -100,7 +100,7 @@ BEFORE = {"checkpoints.monitor": "val/acc", "checkpoints.mode": None, "data.desk
 
 
 def policy_of(key: str) -> Policy | None:
-    """Return the policy of a setting by its dotted key; None for one that nothing here has."""
+    """Return the policy of a setting by its dotted key; None if there is no such setting."""
     while key:
         parent = key.rpartition(".")[0]
         policy = POLICIES.get(key, POLICIES.get(f"{parent}."))
@@ -111,14 +111,13 @@ def policy_of(key: str) -> Policy | None:
 
 
 def recipe_of(request: Namespace) -> dict[str, Any]:
-    """Return what a checkpoint keeps of a request.
+    """Return the settings of a request that a checkpoint keeps.
 
     Args:
         request: The parsed arguments of a subcommand.
 
     Returns:
-        Nested as in a config: nothing but dicts, lists, text, numbers, booleans and None, for JSON, YAML and
-        checkpoints.
+        Nested as in a config; only dicts, lists, text, numbers, booleans and None, for JSON, YAML and checkpoints.
     """
     recipe: dict[str, Any] = {}
     for key, value in dotted(with_short_names(plain(request))).items():
@@ -133,7 +132,7 @@ def recipe_of(request: Namespace) -> dict[str, Any]:
 
 
 def with_short_names(value: Any) -> Any:
-    """Return plain settings with the short names of classes."""
+    """Return plain settings in which classes have their short names."""
     if isinstance(value, dict):
         return {
             name: short_name(item) if name == "class_path" else with_short_names(item) for name, item in value.items()
@@ -142,7 +141,7 @@ def with_short_names(value: Any) -> Any:
 
 
 def short_name(class_path: str) -> str:
-    """Return a class's name alone where a checkpoint may bring it back: of torch's and torchmetrics'."""
+    """Return the bare name of a class of torch's or torchmetrics', which a checkpoint may name; else the whole path."""
     module, _, name = class_path.rpartition(".")
     return name if module in TORCH else class_path
 

@@ -1,5 +1,6 @@
 """The background of a picture of a digit: paper, which may be shaded, or lie on a dark desk."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,16 +31,23 @@ def background(levels: Levels) -> Levels:
     level = _median(counts)
     if counts[level] > 0.5 * levels.size:  # drawn, not photographed
         return np.full_like(levels, level)
-    y, x = (np.linspace(-1, 1, length, dtype=np.float32) for length in levels.shape)
-    every = sample(levels.shape, FITTED_SIDE)
-    some_y, some_x = (some.ravel() for some in np.meshgrid(y[every[0]], x[every[1]], indexing="ij"))
-    terms = np.stack([np.ones_like(some_x), some_x, some_y, some_x * some_y, some_x**2, some_y**2], axis=-1)
-    values = levels[every].ravel()
-    fit, share = _fit(terms, values, np.maximum(np.abs(some_x), np.abs(some_y)) >= RIM)
+    y, x, terms, is_rim = _surface(levels.shape)
+    values = levels[sample(levels.shape, FITTED_SIDE)].ravel()
+    fit, share = _fit(terms, values, is_rim)
     if share < 0.5:  # the ink was cut out so closely that the rim is ink
-        fit, _ = _fit(terms, values, np.abs(values - level) <= np.median(np.abs(values - level)))
+        fit, _ = _fit(terms, values, (apart := np.abs(values - level)) <= median(apart))
     rows, slopes = fit[0] + fit[2] * y + fit[5] * y**2, fit[1] + fit[3] * y
     return np.asarray(rows[:, None] + slopes[:, None] * x + fit[4] * x**2, np.float32)
+
+
+@lru_cache(maxsize=64)
+def _surface(shape: tuple[int, int]) -> tuple[Levels, Levels, Levels, Mask]:
+    """Return coordinates from -1 to 1, and of the sample the terms of the surface and whether they begin the fit."""
+    y, x = (np.linspace(-1, 1, length, dtype=np.float32) for length in shape)
+    every = sample(shape, FITTED_SIDE)
+    some_y, some_x = (some.ravel() for some in np.meshgrid(y[every[0]], x[every[1]], indexing="ij"))
+    terms = np.stack([np.ones_like(some_x), some_x, some_y, some_x * some_y, some_x**2, some_y**2], axis=-1)
+    return y, x, terms, np.maximum(np.abs(some_x), np.abs(some_y)) >= RIM
 
 
 def without_desk(grey: Image.Image) -> Image.Image:
@@ -100,8 +108,8 @@ def _between_two_kinds(counts: Counts) -> int | None:
     share, first = counts.cumsum() / size, (counts * np.arange(256)).cumsum() / size
     mean = first[-1]
     variance = counts @ (np.arange(256) - mean) ** 2 / size
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = np.nan_to_num((mean * share - first) ** 2 / (share * (1 - share)))
+    parts = share * (1 - share)
+    between = np.divide((mean * share - first) ** 2, parts, out=np.zeros(256), where=parts > 0)
     threshold = int(between.argmax())
     return None if between[threshold] < TWO_KINDS * variance else threshold
 
@@ -121,10 +129,10 @@ def _fit(terms: Levels, values: Levels, first: npt.NDArray[np.bool_]) -> tuple[L
     Returns:
         The factors of the terms, and the share of values that are near the fit.
     """
-    apart = values - np.median(values[first])
+    apart = values - median(values[first])
     considered = first
     for _ in range(FITTINGS):
-        spread = max(1.4826 * float(np.median(np.abs(apart[considered]))), 1)
+        spread = max(1.4826 * float(median(np.abs(apart[considered]))), 1)
         weights = considered * np.clip(1 - (apart / (4 * spread)) ** 2, 0, 1) ** 2
         weighted = terms * weights[:, None]
         fit = np.linalg.solve(weighted.T @ terms + 1e-3 * np.eye(6, dtype=np.float32), weighted.T @ values)
@@ -132,4 +140,13 @@ def _fit(terms: Levels, values: Levels, first: npt.NDArray[np.bool_]) -> tuple[L
         if np.abs(apart - before).max() < CLOSE:
             break
         considered = np.ones_like(first)
-    return fit, float((weights > 0).mean())
+    return fit, np.count_nonzero(weights) / len(weights)
+
+
+def median(values: npt.NDArray[Any]) -> Any:
+    """Return the median as NumPy does, whose function takes longer to look at its arguments than to find it."""
+    middle = len(values) // 2
+    if len(values) % 2:
+        return np.partition(values, middle)[middle]
+    below, above = np.partition(values, (middle - 1, middle))[middle - 1 : middle + 1]
+    return (below + above) / 2

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from src.common.pictures import Pixels, decode, opened
-from src.digits.background import without_desk
+from src.digits.background import median, without_desk
 from src.digits.grey import Levels, to_grey
 from src.digits.ink import bounds, find_ink
 
@@ -80,7 +80,8 @@ def frame(ink: Levels) -> Pixels:
     kind = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.BOX  # which would leave stairs
     fitted = np.asarray(Image.fromarray((ink * 255).round().astype(np.uint8)).resize((width, height), kind))
     # half of MNIST's ink is white; a thin stroke that was averaged with what is around it became grey
-    white = float(np.median(fitted[fitted > LEAST_INK])) if (fitted > LEAST_INK).any() else 255.0
+    inked = fitted[fitted > LEAST_INK]
+    white = float(median(inked.astype(np.float32))) if len(inked) else 255.0
     fitted = (fitted * np.float32(255 / white)).clip(0, 255).round().astype(np.uint8)
     y, x = _centre_of_mass(fitted.astype(np.float32))
     top, left = (min(max(round(CENTRE - middle), 0), SIDE - length) for middle, length in ((y, height), (x, width)))

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from src.common.pictures import PictureError
-from src.digits.background import background, sample
+from src.digits.background import background, median, sample
 from src.digits.grey import CLOSER_SIDE, WORKING_SIDE, Levels, shrink
 from src.digits.pieces import Pieces, connected_pieces
 
@@ -88,7 +88,7 @@ def separate(levels: Levels) -> Levels:
         ink = -ink
     highest = float(ink.max())
     some = ink[sample(ink.shape, WORKING_SIDE)]
-    noise = 1.4826 * float(np.median(np.abs(some[some <= highest / 2])))
+    noise = 1.4826 * float(median(np.abs(some[some <= highest / 2])))
     if highest < max(LEAST_CONTRAST, LEAST_SIGNAL * noise):
         raise PictureError("no ink found")
     full, floor = float(ink[ink > highest / 2].mean()), NOISE_FLOOR * noise

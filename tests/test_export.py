@@ -20,7 +20,8 @@ from src.common.errors import RunError
 from src.data.checks import TEST_IMAGES, TRAIN_IMAGES
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx, write_idx
-from src.export import ONNX_PACKAGES, compare, digests, formats, read_test_data
+from src.export import ONNX_PACKAGES, digests, formats, read_test_data
+from src.export.comparison import compare
 from src.runs.trained import Trained
 from tests.conftest import REPOSITORY, TEST_SIZE, Answer, Cli, run_process
 from tests.test_bad_requests import (
@@ -51,7 +52,7 @@ def metadata_of(path: Path) -> dict[str, Any]:
         extra = {"metadata.json": ""}
         torch.export.load(path, extra_files=extra)
         return dict(json.loads(extra["metadata.json"]))
-    texts = ("description", "network", "dataset", "checkpoint")
+    texts = ("description", "model", "network", "dataset", "checkpoint")
     properties = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
     return {name: value if name in texts else json.loads(value) for name, value in properties.items()}
 

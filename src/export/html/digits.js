@@ -1,5 +1,5 @@
-// src/digits in JavaScript, from the decoded RGBA of a picture on, function by function under the same names: the pixels
-// differ from Python's by at most 1 of 255. A grid is { width, height, data }, its data row by row.
+// src/digits in JavaScript, from the decoded RGBA of a picture on, function by function under the same names: it comes to
+// the same pixels as Python. A grid is { width, height, data }, its data row by row.
 
 const SIDE = 28, BOX = 20, CENTRE = 14, LEAST_INK = 32; // frame.py
 const WORKING_SIDE = 112, CLOSER_SIDE = 320, LARGEST_SPREAD = 128; // grey.py
@@ -87,16 +87,19 @@ function shrink(grid, side) {
 }
 
 function toGrey({ width, height, data }) {
-  const planes = range(4).map(() => ({ width, height, data: new Uint8Array(width * height) }));
-  const [red, green, blue, alpha] = planes.map((plane) => plane.data);
-  for (let at = 0, pixel = 0; pixel < red.length; pixel++) {
-    red[pixel] = data[at++];
-    green[pixel] = data[at++];
-    blue[pixel] = data[at++];
-    alpha[pixel] = data[at++];
+  const plane = (channel) => {
+    const levels = new Uint8Array(width * height);
+    for (let at = channel, pixel = 0; pixel < levels.length; at += 4) levels[pixel++] = data[at];
+    return { width, height, data: levels };
+  };
+  let [isOpaque, isGrey] = [true, true];
+  for (let at = 0; at < data.length && isOpaque; at += 4) {
+    isGrey &&= data[at] === data[at + 1] && data[at] === data[at + 2];
+    isOpaque = data[at + 3] === 255;
   }
-  if (alpha.every((level) => level === 255)) return reduceColours(planes.slice(0, 3));
-  return fillTransparent(planes.slice(0, 3), planes[3]);
+  if (isOpaque && isGrey) return plane(0); // as reduceColours would, sooner
+  const colours = [plane(0), plane(1), plane(2)];
+  return isOpaque ? reduceColours(colours) : fillTransparent(colours, plane(3));
 }
 
 function fillTransparent(colours, alpha) {
@@ -121,8 +124,6 @@ function fillTransparent(colours, alpha) {
 }
 
 function reduceColours(colours) {
-  const [red, green, blue] = colours.map(({ data }) => data);
-  if (red.every((level, at) => level === green[at] && level === blue[at])) return colours[0];
   const small = colours.map((plane) => shrink(plane, WORKING_SIDE).data);
   const apart = small.map((levels) => {
     const mean = total(levels) / levels.length;
@@ -133,6 +134,7 @@ function reduceColours(colours) {
   const sum = total(line.map(Math.abs)) * (total(line) < 0 ? -1 : 1);
   line = line.map((part) => part / sum);
   const offset = Math.fround(-255 * total(line.filter((part) => part < 0)));
+  const [red, green, blue] = colours.map(({ data }) => data);
   const { fround } = Math, [byRed, byGreen, byBlue] = line.map(fround);
   const projected = red.map((level, at) => {
     const two = fround(fround(byRed * level) + fround(byGreen * green[at]));
@@ -247,7 +249,7 @@ function solve(rows) { // Gauss and Jordan; the matrix is symmetric and positive
 function separate(copy) {
   const { width, height, data } = copy;
   const ink = background(copy).map((level, at) => data[at] - level);
-  if (ink.reduce((sum, value) => sum + value ** 3, 0) < 0) ink.forEach((value, at) => (ink[at] = -value));
+  if (ink.reduce((sum, value) => sum + value * value * value, 0) < 0) ink.forEach((value, at) => (ink[at] = -value));
   const highest = largest(ink);
   const [stepX, stepY] = [width, height].map((length) => Math.ceil(length / WORKING_SIDE));
   const some = [];
@@ -342,9 +344,11 @@ function withoutResidue({ ink, pieces }) {
 function cutOut({ width, height, data }, { labels, list }, chosen) {
   const kept = list.map((piece) => chosen.includes(piece)), cut = new Float32Array(data.length);
   for (let at = 0; at < labels.length; at++) {
-    if (!kept[labels[at]]) continue;
+    if (labels[at] < 0 || !kept[labels[at]]) continue;
     const row = Math.floor(at / width), column = at % width;
-    const [left, right] = [Math.max(column - SOFT_EDGE, 0), Math.min(column + SOFT_EDGE + 1, width)];
+    const goesOn = column && labels[at - 1] === labels[at]; // all but the last column around it is there already
+    const left = Math.max(column + (goesOn ? SOFT_EDGE : -SOFT_EDGE), 0);
+    const right = Math.min(column + SOFT_EDGE + 1, width);
     for (let near = Math.max(row - SOFT_EDGE, 0); near < Math.min(row + SOFT_EDGE + 1, height); near++) {
       for (let place = near * width + left; place < near * width + right; place++) cut[place] = data[place];
     }

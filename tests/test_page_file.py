@@ -28,6 +28,7 @@ from src.digits.number import read_number
 from src.export import html
 from src.runs.trained import Trained
 from tests.conftest import Answer, Cli, chromium, serving
+from tests.digits.test_desk import SHEETS, photo
 from tests.digits.test_frame import BLANKS, CHANGES, drawn
 from tests.digits.test_number import page as number_page
 from tests.test_bad_requests import Request, check, files
@@ -127,6 +128,8 @@ def kinds_of_pictures(mnist: Path, seeds: range) -> Iterator[tuple[str, Image.Im
     for seed in seeds:
         for name, change in VARIANTS.items():
             yield f"{name}, {seed}", change(Image.fromarray(images[seed]), np.random.default_rng(seed))
+        for name, sheet in SHEETS.items():
+            yield f"a sheet on a desk, {name}, {seed}", photo(sheet, seed)[0]
         for kind in (string_of_digits, pair_that_touches):
             yield f"{kind.__name__}, {seed}", kind(images, labels, np.random.default_rng(seed))[0]
 

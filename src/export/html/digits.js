@@ -5,6 +5,8 @@ const SIDE = 28, BOX = 20, CENTRE = 14, LEAST_INK = 32; // frame.py
 const WORKING_SIDE = 112, CLOSER_SIDE = 320, LARGEST_SPREAD = 128; // grey.py
 const FITTED_SIDE = 32, FITTINGS = 8, CLOSE = 0.5, RIM = 5 / 6; // background.py
 const TWO_KINDS = 0.8, LEAST_GROUND = 0.15, MUCH_INK = 0.3;
+const LEAST_DESK = 0.15, MOST_INK = 0.2, LEAST_SHEET = 0.9, SOFT_SIZE = 5;
+const ANGLES = [-20, -16, -12, -8, -4, 0, 4, 8, 12, 16, 20].map((angle) => (angle * Math.PI) / 180);
 const CLOSE_ENOUGH = 40, LEAST_CONTRAST = 8, LEAST_SIGNAL = 8, NOISE_FLOOR = 2.5, EDGE = 0.25, CORE = 0.4; // ink.py
 const LEAST_SHARE = 0.1, SOFT_EDGE = 2;
 const NARROW = 0.9, LEAST_PIXELS = 8, LEAST_HEIGHT = 0.15, LEAST_WIDTH = 0.25, LEAST_DIGIT = 0.4; // number.py
@@ -30,7 +32,7 @@ function median(values) {
   return sorted.length % 2 ? sorted[middle] : Math.fround((sorted[middle - 1] + sorted[middle]) / 2);
 }
 
-// Pillow's resize, to the bit
+// Pillow's resize, reduce and MinFilter, to the bit
 
 const FRACTION = 22; // bits of a weight
 const BOX_FILTER = { support: 0.5, weigh: (x) => Number(x > -0.5 && x <= 0.5) };
@@ -76,6 +78,32 @@ function resize(grid, newWidth, newHeight, filter) {
   };
   const fewer = grid.height - newHeight; // Pillow 13's order
   return fewer > 0 && fewer > 2 * (grid.width - newWidth) ? across(down(grid)) : down(across(grid));
+}
+
+function reduce({ width, height, data }, factor) {
+  const newWidth = Math.ceil(width / factor), sums = new Uint32Array(newWidth * Math.ceil(height / factor));
+  for (let row = 0, at = 0; row < height; row++) {
+    const line = Math.floor(row / factor) * newWidth;
+    for (let column = 0; column < width; column++) sums[line + Math.floor(column / factor)] += data[at++];
+  }
+  const inPart = (number, length) => Math.min(factor, length - number * factor); // the last one may be smaller
+  const levels = Uint8Array.from(sums, (sum, at) => {
+    const count = inPart(at % newWidth, width) * inPart(Math.floor(at / newWidth), height);
+    return ((sum + (count >> 1)) * Math.trunc(Math.fround(2 ** 24 / count))) >>> 24;
+  });
+  return { width: newWidth, height: Math.ceil(height / factor), data: levels };
+}
+
+function leastAround({ width, height, data }, size) {
+  const reach = size >> 1;
+  const least = (values, step, length) => values.map((level, at) => {
+    const place = Math.floor(at / step) % length;
+    for (let near = Math.max(-reach, -place); near <= Math.min(reach, length - 1 - place); near++) {
+      level = Math.min(level, values[at + near * step]);
+    }
+    return level;
+  });
+  return { width, height, data: least(least(data, 1, width), width, height) };
 }
 
 // grey.py
@@ -156,9 +184,7 @@ function mainAxis(matrix) { // its square's square's square and so on has no oth
 // background.py
 
 function background({ width, height, data }) {
-  const counts = new Float64Array(256);
-  for (const level of data) counts[level]++;
-  const ground = groundOfTwo({ width, height, data }, counts);
+  const counts = countsOf({ data }), ground = groundOfTwo({ width, height, data }, counts);
   if (ground !== null) return new Float32Array(data.length).fill(ground);
   const level = medianOf(counts);
   if (counts[level] > 0.5 * data.length) return new Float32Array(data.length).fill(level);
@@ -193,21 +219,71 @@ function medianOf(counts) {
   return counts.findIndex((count) => (sum += count) >= half);
 }
 
-function groundOfTwo({ width, height, data }, counts) {
-  const cumulative = (values) => values.map(((sum) => (value) => (sum += value))(0)).map((sum) => sum / data.length);
+function withoutDesk(grey) {
+  const { width, height } = grey, factor = Math.ceil(sideOf(grey) / WORKING_SIDE);
+  if (factor === 1) return grey;
+  const small = reduce(grey, factor), threshold = betweenTwoKinds(countsOf(small));
+  if (threshold === null || shareOfRim(small, threshold) < LEAST_DESK) return grey;
+  const dark = small.data.map((level) => level <= threshold);
+  const pieces = connectedPieces({ ...small, data: dark }, 0);
+  const others = pieces.labels.map((label) => label < 0 || pieces.list[label].isInside);
+  const { labels, list } = connectedPieces({ ...small, data: others }, 0);
+  if (!list.length) return grey;
+  const number = list.findIndex(({ area }) => area === largest(list.map((piece) => piece.area)));
+  const sheet = small.data.map((_, at) => labels[at] === number);
+  const part = total(dark.filter((_, at) => sheet[at])) / list[number].area;
+  if (!(part > 0 && part < MOST_INK) || shareOfRectangle({ ...small, data: sheet }) < LEAST_SHEET) return grey;
+  const inside = leastAround({ ...small, data: sheet.map((isSheet) => 255 * isSheet) }, SOFT_SIZE);
+  const kept = resize(inside, width, height, BICUBIC).data;
+  const paper = Math.trunc(median(small.data.filter((_, at) => sheet[at])));
+  const mixed = (level, at) => divided255(paper * (255 - kept[at]) + level * kept[at]);
+  return { width, height, data: grey.data.map(mixed) };
+}
+
+function shareOfRectangle({ width, height, data }) {
+  const places = range(data.length).filter((at) => data[at]);
+  const least = ANGLES.map((angle) => {
+    const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+    const sides = [(x, y) => x * cos + y * sin, (x, y) => y * cos - x * sin].map((side) => {
+      const values = range(data.length).map((at) => side(at % width, Math.floor(at / width)));
+      const ofSheet = places.map((at) => values[at]), low = -largest(ofSheet.map((value) => -value));
+      const high = largest(ofSheet);
+      return values.map((value) => value >= low && value <= high);
+    });
+    return sides[0].filter((isInside, at) => isInside && sides[1][at]).length;
+  });
+  return places.length / Math.min(width * height, ...least);
+}
+
+function countsOf({ data }) {
+  const counts = new Float64Array(256);
+  for (const level of data) counts[level]++;
+  return counts;
+}
+
+function groundOfTwo(levels, counts) {
+  const threshold = betweenTwoKinds(counts), size = levels.data.length;
+  if (threshold === null) return null;
+  const isDark = shareOfRim(levels, threshold) > total(counts.subarray(0, threshold + 1)) / size;
+  const ground = counts.map((count, level) => (level <= threshold === isDark ? count : 0)), part = total(ground) / size;
+  return part >= LEAST_GROUND && part <= 1 - MUCH_INK ? medianOf(ground) : null;
+}
+
+function betweenTwoKinds(counts) {
+  const size = total(counts);
+  const cumulative = (values) => values.map(((sum) => (value) => (sum += value))(0)).map((sum) => sum / size);
   const share = cumulative(counts), first = cumulative(counts.map((count, level) => count * level));
-  const mean = first[255];
-  const variance = total(counts.map((count, level) => count * (level - mean) ** 2)) / data.length;
+  const mean = first[255], variance = total(counts.map((count, level) => count * (level - mean) ** 2)) / size;
   const between = share.map((part, level) => (mean * part - first[level]) ** 2 / (part * (1 - part)) || 0);
   const threshold = between.indexOf(largest(between));
+  return between[threshold] < TWO_KINDS * variance ? null : threshold;
+}
+
+function shareOfRim({ width, height, data }, threshold) { // that is dark
   const rim = [];
   for (let column = 0; column < width; column++) rim.push(data[column], data[(height - 1) * width + column]);
   for (let row = 0; row < height; row++) rim.push(data[row * width], data[(row + 1) * width - 1]);
-  const isDark = rim.filter((level) => level <= threshold).length / rim.length > share[threshold];
-  const ground = counts.map((count, level) => (level <= threshold === isDark ? count : 0));
-  const part = total(ground) / data.length;
-  if (between[threshold] < TWO_KINDS * variance || part < LEAST_GROUND || part > 1 - MUCH_INK) return null;
-  return medianOf(ground);
+  return rim.filter((level) => level <= threshold).length / rim.length;
 }
 
 function fitBackground(terms, values, first) {
@@ -278,14 +354,14 @@ function look(grey, side) {
   return { ink, pieces: connectedPieces(ink), factor: sideOf(grey) / sideOf(copy) };
 }
 
-function connectedPieces({ width, height, data }) {
+function connectedPieces({ width, height, data }, least = Math.fround(CORE)) {
   const runs = [], first = [];
   for (let row = 0; row < height; row++) {
     first.push(runs.length);
     for (let column = 0; column < width; column++) {
-      if (data[row * width + column] <= Math.fround(CORE)) continue;
+      if (data[row * width + column] <= least) continue;
       const start = column;
-      while (column < width && data[row * width + column] > Math.fround(CORE)) column++;
+      while (column < width && data[row * width + column] > least) column++;
       runs.push({ row, start, end: column, parent: runs.length });
     }
   }
@@ -417,14 +493,15 @@ function frame(ink) {
 
 function readDigit(image) { // that of a network for other classes than the digits
   const grey = toGrey(image);
-  return [[{ pixels: isFramed(grey) ? grey.data : frame(findInk(grey).ink), box: [0, 0, 0, 0] }]];
+  return [[{ pixels: isFramed(grey) ? grey.data : frame(findInk(withoutDesk(grey)).ink), box: [0, 0, 0, 0] }]];
 }
 
 // number.py
 
 function readNumber(image) {
-  const grey = toGrey(image);
+  let grey = toGrey(image);
   if (isFramed(grey)) return [[{ pixels: grey.data, box: toBox(bounds(grey, 0), 1) }]];
+  grey = withoutDesk(grey);
   const seen = look(grey, WORKING_SIDE);
   let closer = seen, lines = linesOf(group(seen));
   if (seen.factor > 1 && mayBeSeveral(lines)) {

@@ -388,6 +388,7 @@ def test_a_bad_request_gets_one_sentence_and_writes_nothing(
     assert files(tmp_path) == before
 
 
+@pytest.mark.parametrize("output", [".onnx", ".pt2", ".html"], indirect=True)
 def test_a_place_that_may_not_be_written_is_named(
     output: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

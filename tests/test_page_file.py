@@ -1,6 +1,7 @@
 """The page in one file: opened from a folder with the network cut off, it reads as Python does."""
 
 import base64
+import contextlib
 import io
 import json
 import re
@@ -21,6 +22,7 @@ from torch import nn
 from benchmarks.variants import VARIANTS, pair_that_touches, string_of_digits
 from scripts.strokes import STROKES, draw
 from src.cli.main import main
+from src.common.errors import UsageError
 from src.common.pictures import PictureError
 from src.data.checks import TEST_IMAGES, TEST_LABELS
 from src.data.idx import read_idx
@@ -60,8 +62,10 @@ def export(checkpoint: Path, output: Path, *words: str) -> int:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory, mnist_run: Path) -> Path:
     chromium()
-    path = tmp_path_factory.mktemp("page") / "digit.html"
-    assert export(mnist_run, path) == 0
+    path, out = tmp_path_factory.mktemp("page") / "digit.html", io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert export(mnist_run, path) == 0
+    assert "\nChecked: all 10,000 test images of MNIST get the answers of " in out.getvalue()
     return path
 
 
@@ -69,6 +73,7 @@ def file(tmp_path_factory: pytest.TempPathFactory, mnist_run: Path) -> Path:
 def page(browser: Browser, file: Path) -> Iterator[Page]:
     """The file, opened without a network; it asks for nothing and complains of nothing."""
     context = browser.new_context(viewport={"width": 1100, "height": 760}, offline=True)
+    context.add_init_script("delete globalThis.Float16Array")  # as in browsers before 2025
     page, errors, requests = context.new_page(), list[str](), list[str]()
     page.on("console", lambda message: errors.append(message.text))
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -95,8 +100,8 @@ def test_a_fresh_run_makes_one_small_file_that_says_what_it_is(file: Path, page:
     assert page.locator("footer dd").all_text_contents() == list(digests.values())
 
 
-def test_all_ten_thousand_get_the_checkpoints_answers(page: Page, mnist: Path, mnist_run: Path) -> None:
-    images = read_idx(mnist / "MNIST" / "raw" / TEST_IMAGES)
+def test_images_get_the_checkpoints_answers(page: Page, mnist: Path, mnist_run: Path) -> None:
+    images = read_idx(mnist / "MNIST" / "raw" / TEST_IMAGES)[:1000]
     found = torch.tensor(page.evaluate(LOGITS, encode(images.numpy().tobytes())))
     expected, _ = Trained.load(str(mnist_run)).answer(images)
 
@@ -104,6 +109,7 @@ def test_all_ten_thousand_get_the_checkpoints_answers(page: Page, mnist: Path, m
     first, second = expected.topk(2).values.T
     has_answer = first - second > 1e-2
     assert has_answer.float().mean() > 0.99
+    assert not torch.equal(found, expected)  # the weights are halves
     assert torch.equal(found.argmax(dim=1)[has_answer], expected.argmax(dim=1)[has_answer])
 
 
@@ -162,43 +168,60 @@ def compared(page: Page, pictures: list[Image.Image]) -> list[int]:
 
 
 def test_pictures_of_all_kinds_become_the_same_pixels(page: Page, mnist: Path) -> None:
-    kinds = ((name, rgba(picture)) for name, picture in kinds_of_pictures(mnist, range(10)))
+    kinds = ((name, rgba(picture)) for name, picture in kinds_of_pictures(mnist, range(2)))
     names, pictures = zip(*((name, picture) for name, picture in kinds if max(picture.size) <= LARGEST), strict=True)
-    assert len(pictures) > 150
+    assert len(pictures) > 90
 
     differences = dict(zip(names, compared(page, list(pictures)), strict=True))
     assert {name: difference for name, difference in differences.items() if difference > 1} == {}
 
 
-def reading(page: Page) -> tuple[str | None, list[float]]:
+def reading(page: Page) -> list[float]:
     shares = "bars => bars.map(bar => Number(getComputedStyle(bar).getPropertyValue('--share')))"
-    return page.locator("#digit").text_content(), page.locator("#bars .bar").evaluate_all(shares)
+    return page.locator("#bars .bar").evaluate_all(shares)
+
+
+def seen(page: Page) -> list[torch.Tensor]:
+    """The pixels that the network is shown."""
+    urls = page.locator("#pictures img").evaluate_all("images => images.map(image => image.src)")
+    contents = [base64.b64decode(url.partition(",")[2]) for url in urls]
+    return [torch.tensor(np.asarray(Image.open(io.BytesIO(content)).convert("L"))).int() for content in contents]
+
+
+def turned(content: bytes) -> bytes:
+    """A photograph on its side, to be turned by 90 degrees clockwise."""
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    with Image.open(io.BytesIO(content)) as picture:
+        picture.transpose(Image.Transpose.ROTATE_90).save(file, "JPEG", exif=exif)
+    return file.getvalue()
 
 
 def test_drawn_and_photographed_digits_are_read_as_the_server_reads_them(
     page: Page, browser: Browser, mnist_run: Path
 ) -> None:
-    exif, turned = Image.Exif(), io.BytesIO()
-    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
-    with Image.open(io.BytesIO(photograph("35", (600, 400)))) as picture:
-        picture.transpose(Image.Transpose.ROTATE_90).save(turned, "JPEG", exif=exif)
     with serving(mnist_run) as (_, address):
         other = browser.new_page(viewport={"width": 1100, "height": 760})
         other.goto(address)
-        for digit in (2, 4, 7):
+        for digit in (2, 4):
             for some in (page, other):
                 some.keyboard.press("Escape")
                 draw(some, STROKES[digit])
                 expect(some.locator("#digit")).to_have_text(str(digit))
                 expect(some.locator("#spoken")).to_have_text(re.compile(rf"^{digit}, "))
-            assert reading(page)[1] == pytest.approx(reading(other)[1], abs=1e-2)
-        for content, number in ((photograph("2035"), "2035"), (turned.getvalue(), "35")):
+            assert reading(page) == pytest.approx(reading(other), abs=1e-2)
+        for content, number in ((photograph("203", (900, 600)), "203"), (turned(photograph("35", (600, 400))), "35")):
             for some in (page, other):
                 hand(some, "choose", content, "photo.jpg", "image/jpeg")
                 expect(some.locator("#digit")).to_have_text(number)
                 expect(some.locator("#pictures img")).to_have_count(len(number))
-            assert reading(page)[1] == pytest.approx(reading(other)[1], abs=0.1)  # which decodes the JPEG smaller
+            assert reading(page) == pytest.approx(reading(other), abs=1e-2)
+            (line,) = read_number(io.BytesIO(content))
+            for ours, (theirs, _) in zip(seen(page), line, strict=True):
+                assert int((ours - theirs).abs().max()) <= 1
         other.close()
+    hand(page, "choose", photograph("2035"), "photo.jpg", "image/jpeg")  # the page makes it smaller before it is read
+    expect(page.locator("#digit")).to_have_text("2035")
 
 
 def test_what_cannot_be_read_is_said(page: Page) -> None:
@@ -245,26 +268,50 @@ def test_a_page_that_answers_otherwise_is_not_written(
     assert files(tmp_path) == {}
 
 
+def with_weight(run: Path, value: float) -> None:
+    path = run / "checkpoints" / "best.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["net.linear1.weight"][0, 0] = value
+    torch.save(content, path)
+
+
 @pytest.mark.parametrize(
-    ("recipe", "words", "says"),
+    ("weight", "words", "says"),
     [
-        ("--model.network cnn --model.hidden_units [8]", "", ("an .html file runs an mlp", "28 x 28", "model.onnx")),
-        ("", "--precision float32 --output m.pt2", ("--precision float32", ".html", "leave it out")),
-        ("", "--precision float64", ("--precision", "float16", "float32")),
+        (0.1, "--precision float32 --output m.pt2", ("--precision float32", ".html", "leave it out")),
+        (0.1, "--precision float64", ("--precision", "float16", "float32")),
+        (0.1, "--output gone/digit.html", ("--output gone/digit.html", "no folder gone")),
+        (7e4, "", ("--precision float16", "65,504", "--precision float32")),
+        (torch.nan, "", ("best.ckpt", "values that are not finite")),
     ],
 )
 def test_what_no_page_can_be_made_of_is_refused_in_a_sentence(
-    recipe: str, words: str, says: tuple[str, ...], cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    once = ["--trainer.max_epochs", "1", "--inspection.enabled", "false"]
-    assert cli("fit", *once, *recipe.split()).code == 0
+    weight: float, words: str, says: tuple[str, ...], own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_weight(own_run, weight)
     before = files(tmp_path)
 
-    code = main(["export", "--ckpt_path", "best", "--output", "digit.html", *words.split()])
+    with contextlib.chdir(tmp_path):
+        code = main(["export", "--ckpt_path", "best", "--output", "digit.html", *words.split()])
     check(Answer(code, *capsys.readouterr()), Request("", says))
     assert files(tmp_path) == before
+
+
+def test_a_network_that_no_page_runs_is_refused_in_a_sentence(
+    trained: Path, cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cnn = ["--model.network", "cnn", "--model.hidden_units", "[8]"]
+    assert cli("fit", "--trainer.max_epochs", "1", "--inspection.enabled", "false", *cnn).code == 0
+    capsys.readouterr()
+    says = ("an .html file runs an mlp for images of 28 x 28 pixels", "MNIST", "model.onnx")
+    code = export(tmp_path / "lightning_logs" / "version_0", tmp_path / "digit.html")
+    check(Answer(code, *capsys.readouterr()), Request("", says))
+
+    network = Trained.load(str(trained)).network
+    for shape, dataset in (((32, 32, 3), "CIFAR-10"), ((28, 28), "pictures")):
+        with pytest.raises(UsageError, match=says[0]):
+            html.to_html(network, shape, {"dataset": dataset, "precision": "float16"})
+    assert not (tmp_path / "digit.html").exists()
 
 
 def test_other_classes_have_their_names_on_the_bars(

@@ -54,7 +54,8 @@ def to_html(network: PixelClassifier, image_shape: tuple[int, ...], metadata: di
     if not weights.isfinite().all():
         raise UsageError("--precision float16 has no room for weights above 65,504: name --precision float32.")
     about = metadata | {"layers": [[layer.in_features, layer.out_features] for layer in layers]}
-    reader = "\n".join((HERE / f"{name}.js").read_text("utf-8") for name in ("digits", "network", "page"))
+    scripts = [*sorted((HERE / "digits").glob("*.js")), HERE / "network.js", HERE / "page.js"]
+    reader = "\n".join(script.read_text("utf-8") for script in scripts)
     return write_page(reader, json.dumps(about).replace("<", "\\u003c"), encode(weights.numpy().tobytes()), metadata)
 
 

@@ -1,5 +1,6 @@
 // What src/serve/page asks a server for is computed here, from the page's own canvas or picture.
 
+const SURE = 0.9, WIDE = 1.3; // src/digits/reading.py
 const areDigits = about.classes.join("") === "0123456789";
 
 function answer(lines) {

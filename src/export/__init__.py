@@ -1,5 +1,6 @@
 """A trained network for other programs: ``python -m src.cli export``."""
 
+import os
 import platform
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -15,12 +16,14 @@ from src.data.batches import Split
 from src.data.datasets import DatasetName
 from src.data.located import TEST_SIZE, locate, shown
 from src.export.comparison import answers, proof
-from src.export.formats import open_onnx, open_pt2, to_onnx, to_pt2
+from src.export.formats import Network, open_onnx, open_pt2, to_onnx, to_pt2
 from src.export.html import UnprovenError, open_html, to_html
+from src.export.hub import open_hub, refuse_folder, to_hub, training
 from src.runs.folder import Run
 from src.runs.trained import Trained
 
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+PACKAGES = {".onnx": ONNX_PACKAGES, "/": ("safetensors",)}
 FORMATS = {".onnx": (to_onnx, open_onnx), ".pt2": (to_pt2, open_pt2), ".html": (to_html, open_html)}
 Precision = Literal["float16", "float32"]
 
@@ -43,8 +46,8 @@ def export(
     Args:
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
             one.
-        output: The file to write: NAME.onnx (ONNX), NAME.pt2 (torch.export) or NAME.html (a page). One that is there is
-            replaced.
+        output: The file to write: NAME.onnx (ONNX), NAME.pt2 (torch.export) or NAME.html (a page); or NAME/, a folder
+            for the Hugging Face Hub with safetensors, their config and a model card. One that is there is replaced.
         data_dir: The folder with the data, if it is no longer where the run read it.
         network: The class of a network of your own, by its import path, with its arguments below it.
         precision: Of the weights in a page: float16, which it is without this, or float32 for twice the size.
@@ -58,9 +61,14 @@ def export(
         OSError: If the file cannot be written; it is then not there, or as it was.
     """
     path = Path(output)
-    refuse_place("output", path, *FORMATS)
-    refuse_without_packages(path)
-    is_page = path.suffix.lower() == ".html"
+    ending = path.suffix.lower()
+    if output.endswith(("/", os.sep)) or (path.is_dir() and ending not in FORMATS):
+        ending = "/"
+        refuse_folder(path)
+    else:
+        refuse_place("output", path, *FORMATS)
+    refuse_without_packages(path, ending)
+    is_page = ending == ".html"
     if precision and not is_page:
         raise UsageError(f"--precision {precision} is for the weights of an .html file: leave it out.")
     trained = Trained.load(ckpt_path, network=network)
@@ -69,28 +77,33 @@ def export(
     metadata = describe(trained, test, files, expected[0])
     if is_page:
         metadata["precision"] = precision or "float16"
-    serialize, load = FORMATS[path.suffix.lower()]
-    content = serialize(trained.network, trained.image_shape, metadata)
+    if ending == "/":
+        parts = to_hub(trained.network, trained.image_shape, metadata | {"training": training(trained)})
+        contents = {path / name: part for name, part in parts.items()}
+        exported: Network = open_hub(parts)
+    else:
+        serialize, load = FORMATS[ending]
+        contents = {path: serialize(trained.network, trained.image_shape, metadata)}
+        exported = load(contents[path])
     try:
-        found = answers(load(content), test)
+        checked = proof(answers(exported, test), expected, path, metadata)
     except UnprovenError as error:
         checked = f"Not checked: {error}"
-    else:
-        checked = proof(found, expected, path, metadata)
-    write_atomic(path, content)
+    for name, content in contents.items():
+        write_atomic(name, content)
     takes = ", ".join(map(str, trained.image_shape))
     kind = "a page" if is_page else f"images (N, {takes}) -> logits, probabilities (N, {len(trained.classes)})"
-    say(f"{path}: {len(content):,} bytes, {kind}\n{checked}")
+    say(f"{path}: {sum(map(len, contents.values())):,} bytes, {kind}\n{checked}")
     return 0
 
 
-def refuse_without_packages(path: Path) -> None:
-    """Refuse a file whose kind needs packages that are missing.
+def refuse_without_packages(path: Path, ending: str) -> None:
+    """Refuse a file or a folder whose kind needs packages that are missing.
 
     Raises:
         UsageError: If they are.
     """
-    missing = [name for name in ONNX_PACKAGES if path.suffix.lower() == ".onnx" and find_spec(name) is None]
+    missing = [name for name in PACKAGES.get(ending, ()) if find_spec(name) is None]
     if missing:
         raise UsageError(
             f'--output {path} needs {", ".join(missing)}: pip install ".[export]", or name a .pt2 file, which does not.'

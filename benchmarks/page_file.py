@@ -24,12 +24,11 @@ from src.data.idx import read_idx
 from src.export import export
 from src.runs.trained import Trained
 from tests.conftest import CHROMIUM, chromium
-from tests.test_page_file import LARGEST, LOGITS, compared, encode, kinds_of_pictures, rgba
+from tests.test_page_file import KEEP, LARGEST, LOGITS, compared, encode, kinds_of_pictures, rgba
 
 RESULTS = Path(__file__).parent / "results" / "page_file.json"
 DATA = Path("data")
 PICTURES, AT_ONCE = 1_000, 50
-KEEP = "() => { const before = predict; predict = (...words) => before(...globalThis.words = words); }"
 REPEAT = "times => { for (let time = 0; time < times; time++) predict(...words); }"
 TIMES = 200
 

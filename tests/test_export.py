@@ -20,7 +20,8 @@ from src.common.errors import RunError
 from src.data.checks import TEST_IMAGES, TRAIN_IMAGES
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx, write_idx
-from src.export import ONNX_PACKAGES, compare, digests, formats, read_test_data
+from src.export import ONNX_PACKAGES, digests, formats, read_test_data
+from src.export.comparison import compare
 from src.runs.trained import Trained
 from tests.conftest import REPOSITORY, TEST_SIZE, Answer, Cli, run_process
 from tests.test_bad_requests import (
@@ -51,7 +52,7 @@ def metadata_of(path: Path) -> dict[str, Any]:
         extra = {"metadata.json": ""}
         torch.export.load(path, extra_files=extra)
         return dict(json.loads(extra["metadata.json"]))
-    texts = ("description", "network", "dataset", "checkpoint")
+    texts = ("description", "model", "network", "dataset", "checkpoint")
     properties = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
     return {name: value if name in texts else json.loads(value) for name, value in properties.items()}
 
@@ -347,7 +348,7 @@ REQUESTS = {
     "no extension": Request(f"{BEST} --output model", ("--output model:", ".onnx", ".pt2")),
     "a missing folder": Request(f"{BEST} --output a/b/model.onnx", ("--output a/b/model.onnx", "no folder a/b;")),
     "a file as the folder": Request(f"{BEST} --output digits/{TEST_IMAGES}/m.pt2", ("no folder digits/",)),
-    "a folder": Request(f"{BEST} --output digits", ("--output digits is a folder", "digits/digits.onnx")),
+    "a folder": Request(f"{BEST} --output digits", ("--output digits is there", "digits/digits.onnx")),
     "a folder with the extension": Request(f"{BEST} --output model.onnx", ("model.onnx is a folder",), onnx_folder),
     "a long name": Request(f"{BEST} --output {'m' * 300}.pt2", ("m.pt2: File name too long", "shorter")),
     "a name that is too long as a temporary one": Request(f"{BEST} --output {'m' * 250}.pt2", ("mm.pt2", "shorter")),
@@ -387,6 +388,7 @@ def test_a_bad_request_gets_one_sentence_and_writes_nothing(
     assert files(tmp_path) == before
 
 
+@pytest.mark.parametrize("output", [".onnx", ".pt2", ".html"], indirect=True)
 def test_a_place_that_may_not_be_written_is_named(
     output: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,21 @@ from types import ModuleType
 import pytest
 import torch
 
-from benchmarks import accuracy, chaos, data, devices, digits, fuzz, gpu, parity, serve, speed, sweep, threads
+from benchmarks import (
+    accuracy,
+    chaos,
+    data,
+    devices,
+    digits,
+    fuzz,
+    gpu,
+    page_file,
+    parity,
+    serve,
+    speed,
+    sweep,
+    threads,
+)
 from benchmarks.documents import documents, shown
 from tests.conftest import REPOSITORY, Cli, run_as_written
 
@@ -26,7 +40,7 @@ README = DOCUMENTS[READMES[0]]
 WALK = Path("docs/make_it_yours.md")  # which has a test of its own, as it changes the code
 BY_CI = {"make test", "make lint"}
 RUN: set[str] = set()
-STUDIES = (accuracy, chaos, data, devices, digits, fuzz, gpu, parity, serve, speed, sweep, threads)
+STUDIES = (accuracy, chaos, data, devices, digits, fuzz, gpu, page_file, parity, serve, speed, sweep, threads)
 
 
 def blocks(path: Path, language: str) -> list[str]:

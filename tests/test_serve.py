@@ -137,7 +137,7 @@ def test_heic_is_read_in_the_size_of_a_camera(client: TestClient) -> None:
 def test_a_checkpoint_outside_of_a_run_does_not_tell_its_folder(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "my.ckpt").write_bytes((trained / "checkpoints" / "best.ckpt").read_bytes())
 
-    assert app.name_of(Trained.load(str(tmp_path / "my.ckpt"))) == "MLP 784-256-10, my"
+    assert Trained.load(str(tmp_path / "my.ckpt")).name == "MLP 784-256-10, my"
 
 
 def test_health_names_the_model(client: TestClient) -> None:

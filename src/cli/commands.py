@@ -6,7 +6,7 @@ from inspect import signature
 
 COMMANDS = {
     "predict": "reads pictures of digits",
-    "export": "writes a network as ONNX or torch.export program",
+    "export": "writes a network for other programs, or as a page for any browser",
     "serve": "a page to draw digits on",
     "sweep": "compares many fits",
     "data": "describes a data set and draws samples of it",

@@ -21,18 +21,18 @@ def deskew(images: Tensor) -> Tensor:
     Returns:
         The same, ``(B, H, W)`` uint8; an image without ink as it is.
     """
-    pixels = images.float()
-    y, x = (torch.arange(size, dtype=torch.float32, device=images.device) for size in images.shape[1:])
-    rows, columns = pixels.sum(dim=2), pixels.sum(dim=1)
-    mass = rows.sum(dim=1, keepdim=True).clamp(min=1)
-    down = y - (rows * y).sum(dim=1, keepdim=True) / mass  # (B, H)
-    across = x - (columns * x).sum(dim=1, keepdim=True) / mass  # (B, W)
-    leaning = ((pixels * across[:, None]).sum(dim=2) * down).sum(dim=1)
-    slope = (leaning / (rows * down**2).sum(dim=1).clamp(min=1)).clamp(-STEEPEST, STEEPEST)
+    pixels = images.double()  # in which the sums are exact, so that other programs come to the same pixels
+    y, x = (torch.arange(size, dtype=torch.float64) for size in images.shape[1:])
+    rows = pixels.sum(dim=2)  # (B, H)
+    mass, by_y, by_x = rows.sum(dim=1).clamp(min=1), rows @ y, pixels.sum(dim=1) @ x
+    leaning = ((pixels @ x) * y).sum(dim=1) - by_x * by_y / mass
+    height = rows @ y**2 - by_y**2 / mass
+    slope = (leaning / height.clamp(min=1)).clamp(-STEEPEST, STEEPEST)
+    down = y - (by_y / mass)[:, None]
     source = x + (slope[:, None] * down)[:, :, None]  # (B, H, W), where each pixel comes from
     left = source.floor()
     near, far = (taken(pixels, column) for column in (left, left + 1))
-    return (near + (far - near) * (source - left)).round().to(torch.uint8)
+    return (near + (far - near) * (source - left)).round().to(torch.uint8)  # half to even
 
 
 def taken(pixels: Tensor, columns: Tensor) -> Tensor:

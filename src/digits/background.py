@@ -41,9 +41,9 @@ def background(levels: Levels) -> Levels:
 
 
 @lru_cache(maxsize=64)
-def _surface(shape: tuple[int, int]) -> tuple[Levels, Levels, Levels, Mask]:
+def _surface(shape: tuple[int, int]) -> tuple[Any, Any, Any, Mask]:
     """Return coordinates from -1 to 1, and of the sample the terms of the surface and whether they begin the fit."""
-    y, x = (np.linspace(-1, 1, length, dtype=np.float32) for length in shape)
+    y, x = (np.linspace(-1, 1, length) for length in shape)
     every = sample(shape, FITTED_SIDE)
     some_y, some_x = (some.ravel() for some in np.meshgrid(y[every[0]], x[every[1]], indexing="ij"))
     terms = np.stack([np.ones_like(some_x), some_x, some_y, some_x * some_y, some_x**2, some_y**2], axis=-1)
@@ -135,7 +135,7 @@ def _fit(terms: Levels, values: Levels, first: npt.NDArray[np.bool_]) -> tuple[L
         spread = max(1.4826 * float(median(np.abs(apart[considered]))), 1)
         weights = considered * np.clip(1 - (apart / (4 * spread)) ** 2, 0, 1) ** 2
         weighted = terms * weights[:, None]
-        fit = np.linalg.solve(weighted.T @ terms + 1e-3 * np.eye(6, dtype=np.float32), weighted.T @ values)
+        fit = np.linalg.solve(weighted.T @ terms + 1e-3 * np.eye(6), weighted.T @ values)
         before, apart = apart, values - terms @ fit
         if np.abs(apart - before).max() < CLOSE:
             break

@@ -59,7 +59,7 @@ def _reduce_colours(image: Image.Image) -> Image.Image:
     """Project the colours on the line along which they differ most: red ink on blue may be equally bright."""
     colours = np.asarray(shrink(image, WORKING_SIDE), np.float32).reshape(-1, 3)
     line = np.linalg.eigh(np.cov(colours, rowvar=False, bias=True))[1][:, -1]
-    line = line / np.abs(line).sum()
+    line = line / np.copysign(np.abs(line).sum(), line.sum())  # else LAPACK says which of its ends is light
     offset = -255 * line[line < 0].sum()
     return image.convert("L", (*map(float, line), float(offset)))
 

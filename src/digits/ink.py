@@ -91,7 +91,7 @@ def separate(levels: Levels) -> Levels:
     noise = 1.4826 * float(median(np.abs(some[some <= highest / 2])))
     if highest < max(LEAST_CONTRAST, LEAST_SIGNAL * noise):
         raise PictureError("no ink found")
-    full, floor = float(ink[ink > highest / 2].mean()), NOISE_FLOOR * noise
+    full, floor = float(ink[ink > highest / 2].mean(dtype=np.float64)), NOISE_FLOOR * noise
     return np.asarray(np.clip((ink - floor) / (full - floor), 0, 1), np.float32)
 
 

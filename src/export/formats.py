@@ -78,6 +78,3 @@ def open_pt2(content: bytes) -> Network:
     """Return a torch.export file's network."""
     network: Network = torch.export.load(io.BytesIO(content)).module()
     return network
-
-
-FORMATS = {".onnx": (to_onnx, open_onnx), ".pt2": (to_pt2, open_pt2)}

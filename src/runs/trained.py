@@ -70,6 +70,17 @@ class Trained:
     recipe: dict[str, Any]
     sha256: str
 
+    @property
+    def name(self) -> str:
+        """The network, its run and its checkpoint, without where the file lies."""
+        layers = [layer for layer in self.network.modules() if isinstance(layer, nn.Linear)]
+        sizes = [*(layer.in_features for layer in layers[:1]), *(layer.out_features for layer in layers)]
+        network = self.recipe["model"]["network"]
+        kind = network.upper() if isinstance(network, str) else network["class_path"].rpartition(".")[2]
+        in_run = self.checkpoint.parent.name == "checkpoints"
+        run = [Run.of_checkpoint(self.checkpoint).path.name] if in_run else []
+        return ", ".join([f"{kind} {'-'.join(map(str, sizes))}".rstrip(), *run, self.checkpoint.stem])
+
     @classmethod
     def load(cls, ckpt_path: str, root: Path = Path(), network: nn.Module | None = None) -> "Trained":
         """Load the network of a checkpoint.

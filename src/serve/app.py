@@ -15,14 +15,13 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from src.common.drawing import to_png
 from src.common.errors import RunError
 from src.common.pictures import PictureError
 from src.digits.number import read_number
 from src.digits.reading import Reading
-from src.runs.folder import Run
 from src.runs.trained import Trained
 from src.serve.limits import HEADERS, TYPES, Bodies, Door, check_picture
 
@@ -88,7 +87,7 @@ def create_app(trained: Trained, names: Collection[str] = ()) -> FastAPI:
         trained: The network, for the ten digits.
         names: By which the server may be called, beside addresses, localhost and this machine's name.
     """
-    model = name_of(trained)
+    model = trained.name
     threads = CapacityLimiter(os.cpu_count() or 1)  # more would only hold more decoded pictures at once
     bodies = Bodies()
     machine = socket.gethostname()
@@ -153,13 +152,3 @@ def answer(trained: Trained, model: str, body: bytes) -> Answer:
 def data_url(pixels: Tensor) -> str:
     """Return a picture as text that a browser shows."""
     return f"data:image/png;base64,{base64.b64encode(to_png(pixels.numpy())).decode()}"
-
-
-def name_of(trained: Trained) -> str:
-    """Name a network without saying where its file lies."""
-    layers = [layer for layer in trained.network.modules() if isinstance(layer, nn.Linear)]
-    sizes = "-".join(map(str, [*(layer.in_features for layer in layers[:1]), *(each.out_features for each in layers)]))
-    in_run = trained.checkpoint.parent.name == "checkpoints"
-    run = [Run.of_checkpoint(trained.checkpoint).path.name] if in_run else []
-    network = trained.recipe["model"]["network"].upper()
-    return ", ".join([f"{network} {sizes}", *run, trained.checkpoint.stem])

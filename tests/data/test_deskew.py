@@ -14,6 +14,8 @@ from src.data.deskew import deskew
 from src.data.idx import read_idx
 from src.digits.frame import read_digit
 from src.export.formats import open_onnx, open_pt2
+from src.export.html import open_html
+from src.export.hub import load_folder
 from src.predict import read
 from src.runs.trained import Trained
 from tests.conftest import Cli
@@ -69,13 +71,21 @@ def test_it_trains_resumes_and_reads_the_same_way(cli: Cli, tmp_path: Path, digi
     assert cli("test", "--ckpt_path", str(whole)).code == 0
 
 
-def test_it_is_inside_every_export_and_every_reading(cli: Cli, tmp_path: Path, digits: Path) -> None:
+def test_it_is_inside_every_export_and_every_reading(
+    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli("fit", *EPOCHS, *ON).code == 0
     trained, images = Trained.load(str(run_folder(tmp_path))), torch.stack([bar(0.5), bar(-0.3)])
     expected = trained.answer(images)[1]
-    for path, opened in ((tmp_path / "a.onnx", open_onnx), (tmp_path / "a.pt2", open_pt2)):
-        assert main(["export", "--ckpt_path", str(run_folder(tmp_path)), "--output", str(path)]) == 0
-        assert torch.allclose(opened(path.read_bytes())(images)[1], expected, atol=1e-5)
+    opened = {"a.onnx": open_onnx, "a.pt2": open_pt2, "a.html": open_html}
+    for name in (*opened, "folder/"):
+        words = ["--precision", "float32"] if name == "a.html" else []
+        output = f"{tmp_path / name}{'/' * name.endswith('/')}"
+        capsys.readouterr()
+        assert main(["export", "--ckpt_path", str(run_folder(tmp_path)), "--output", output, *words]) == 0
+        assert "Checked: all 70 test images" in capsys.readouterr().out, name
+        network = opened[name](Path(output).read_bytes()) if name in opened else load_folder(output)
+        assert torch.allclose(network(images)[1], expected, atol=1e-5), name
     picture = tmp_path / "bar.png"
     Image.fromarray(255 - bar(0.5).numpy()).resize((280, 280)).save(picture)
     (reading,) = read([picture], trained)

@@ -1,12 +1,12 @@
 "use strict";
 
 const PEN = 0.08; // the pen's width as a part of the paper's side
-const SENT = 280; // pixels of a side of the picture that is sent
+const SENT = 280; // pixels of a side of the picture that is read
 
 const canvas = document.querySelector("canvas");
 const [undoButton, clearButton] = document.querySelectorAll("button");
-const [digit, sure, pictures, bars, spoken, model] = ["digit", "sure", "pictures", "bars", "spoken", "model"].map(
-  (id) => document.getElementById(id),
+const [digit, sure, pictures, bars, spoken] = ["digit", "sure", "pictures", "bars", "spoken"].map((id) =>
+  document.getElementById(id),
 );
 const sent = document.createElement("canvas");
 sent.width = sent.height = SENT;
@@ -14,11 +14,12 @@ sent.width = sent.height = SENT;
 const strokes = []; // lists of points, each from 0 to 1
 let stroke = null; // the one being drawn
 let asking = false;
-let changed = false; // since the server was asked
+let changed = false; // since an answer was asked for
 
-for (let number = 0; number < 10; number++) {
+for (const name of classes) {
   const item = document.createElement("li");
-  item.innerHTML = `<span class="value"></span><span class="track"><span class="bar"></span></span>${number}`;
+  item.innerHTML = '<span class="value"></span><span class="track"><span class="bar"></span></span>';
+  item.append(name);
   bars.append(item);
 }
 
@@ -58,11 +59,11 @@ function isEmpty() {
 }
 
 function photograph() {
-  const context = sent.getContext("2d");
+  const context = sent.getContext("2d", { willReadFrequently: true });
   context.fillStyle = "white";
   context.fillRect(0, 0, SENT, SENT);
   paint(context, SENT, "black");
-  return new Promise((resolve) => sent.toBlob(resolve, "image/png"));
+  return sent;
 }
 
 function percent(share) {
@@ -72,11 +73,11 @@ function percent(share) {
 function show(answer, message) {
   const digits = answer?.digits ?? [];
   const least = digits.reduce((least, other) => (other.confidence < least.confidence ? other : least), digits[0]);
-  const share = least?.probabilities ?? Array(10).fill(0);
+  const share = least?.probabilities ?? classes.map(() => 0);
   [...bars.children].forEach((item, number) => {
     item.querySelector(".bar").style.setProperty("--share", share[number]);
     item.querySelector(".value").textContent = share[number] < 0.005 ? "" : percent(share[number]);
-    item.setAttribute("aria-label", `${number}: ${percent(share[number])} %`);
+    item.setAttribute("aria-label", `${classes[number]}: ${percent(share[number])} %`);
     item.classList.toggle("best", number === least?.digit);
   });
   digit.textContent = answer?.number ?? "–";
@@ -85,7 +86,7 @@ function show(answer, message) {
   pictures.style.setProperty("--columns", Math.ceil(Math.sqrt(digits.length)));
   pictures.replaceChildren(
     ...digits.map(({ picture, digit }) =>
-      Object.assign(new Image(), { src: picture, alt: `The 28x28 pixels that the network reads as ${digit}` }),
+      Object.assign(new Image(), { src: picture, alt: `The 28x28 pixels that the network reads as ${classes[digit]}` }),
     ),
   );
   // only the last word: an answer to an earlier state of the paper is soon followed by another
@@ -93,24 +94,21 @@ function show(answer, message) {
 }
 
 function describe({ digits, unsure }, { digit, confidence }) {
-  const which = digits.length > 1 ? ` of\u00a0the\u00a0${digit}` : "";
+  const which = digits.length > 1 ? ` of\u00a0the\u00a0${classes[digit]}` : "";
   const share = `${percent(confidence)}\u00a0%`;
   return unsure ? `unsure${which}, ${share}` : which ? `least sure${which}, ${share}` : `${share}\u00a0sure`;
 }
 
 async function ask() {
   const asked = photo;
-  const signal = AbortSignal.timeout(asked ? 60_000 : 10_000);
-  const [body, type] = asked ? [asked.body, asked.type] : [await photograph(), "image/png"];
-  const response = await fetch("predict", { method: "POST", body, headers: { "Content-Type": type }, signal });
-  const answer = await response.json();
+  const answer = await predict(asked ? asked.image : photograph(), asked);
   if (isEmpty() || asked !== photo) return;
   if (asked) asked.digits = answer.digits ?? [];
-  response.ok ? show(answer) : show(null, answer.detail);
+  answer.digits ? show(answer) : show(null, answer.detail);
   refresh();
 }
 
-// one request at a time, the next one with whatever has been drawn by then
+// one question at a time, the next one with whatever has been drawn by then
 async function change() {
   refresh();
   changed = true;
@@ -119,7 +117,7 @@ async function change() {
   while (changed) {
     changed = false;
     if (isEmpty()) show(null, "Nothing drawn yet");
-    else await ask().catch(() => show(null, "The server does not answer"));
+    else await ask();
   }
   asking = false;
 }
@@ -179,5 +177,3 @@ new ResizeObserver(() => {
   refresh();
 }).observe(canvas);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
-
-fetch("health").then((response) => response.json()).then((health) => (model.textContent = health.model)).catch(() => {});

@@ -1,0 +1,71 @@
+"""Whether an exported network answers as its checkpoint does."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.common.errors import RunError
+from src.data.batches import Split
+from src.export.formats import Network
+
+AT_ONCE = 4_000  # images
+LARGEST_DIFFERENCE = 1e-4  # of the file's logits and probabilities from the checkpoint's
+LARGEST_OF_HALVES = 1e-2  # of those with weights in float16
+
+
+def answers(network: Network, test: Split) -> tuple[Tensor, Tensor]:
+    """Return a network's logits and probabilities for the test images, each ``(N, classes)`` float32."""
+    starts = range(0, len(test.labels), AT_ONCE)
+    logits, probabilities = zip(
+        *(network(test.upright(slice(start, start + AT_ONCE))) for start in starts), strict=True
+    )
+    return torch.cat(logits), torch.cat(probabilities)
+
+
+def proof(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], path: Path, about: dict[str, Any]) -> str:
+    """Compare an exported network with its checkpoint, and return what that shows, for people.
+
+    Raises:
+        RunError: As ``compare`` does.
+    """
+    halves = about.get("precision") == "float16"
+    difference = compare(found, expected, path, LARGEST_OF_HALVES if halves else LARGEST_DIFFERENCE)
+    same = int((found[0].argmax(dim=1) == expected[0].argmax(dim=1)).sum())
+    count = "all" if same == about["samples"] else f"{same:,} of"
+    return (
+        f"Checked: {count} {about['samples']:,} test images of {about['dataset']} get the answers of "
+        f"{about['checkpoint']} (test/acc {about['test/acc']:.4f}), the logits differ by at most {difference:.2g}"
+    )
+
+
+def compare(
+    found: tuple[Tensor, Tensor],
+    expected: tuple[Tensor, Tensor],
+    path: Path,
+    allowed: float = LARGEST_DIFFERENCE,
+) -> float:
+    """Return the largest difference of logits.
+
+    Args:
+        found: Logits and probabilities of the exported network.
+        expected: Those of the checkpoint.
+        path: The file, for the message.
+        allowed: How much a logit or a probability may differ; with weights in float16, an answer may differ too where
+            the checkpoint's two highest logits are closer than that.
+
+    Raises:
+        RunError: If an answer differs, or a logit or a probability by more than is allowed.
+    """
+    first, second = expected[0].topk(2).values.T
+    has_answer = first - second > (allowed if allowed > LARGEST_DIFFERENCE else -1)
+    others = int(((found[0].argmax(dim=1) != expected[0].argmax(dim=1)) & has_answer).sum())
+    differences = [float((ours - theirs).abs().max()) for ours, theirs in zip(found, expected, strict=True)]
+    if others or not all(difference <= allowed for difference in differences):  # NaN is not
+        raise RunError(
+            f"{path} was not written: {others:,} of {len(found[0]):,} test images get another answer from it than from "
+            f"the checkpoint, logits differ by up to {differences[0]:.2g}, probabilities by {differences[1]:.2g} "
+            f"(allowed: {allowed:g}); try another format (.onnx, .pt2, .html) or, for a page, --precision float32."
+        )
+    return differences[0]

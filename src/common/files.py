@@ -83,7 +83,7 @@ def read_note(path: Path, **kinds: type) -> dict[str, Any]:
     """Return what a run folder has noted, nothing if it has not; a damaged note is named and kept aside.
 
     Raises:
-        UsageError: If it cannot be read now, as without permission or on a disk that fails, and may be sound.
+        RunError: If it cannot be read now, as without permission or on a disk that fails, and may be sound.
     """
     try:
         return read_object(path, **kinds)
@@ -91,8 +91,7 @@ def read_note(path: Path, **kinds: type) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno not in NO_FILE:
-            with reading(path):
-                raise
+            raise RunError(f"{path} cannot be read ({error.strerror}): make it readable, then go on.") from error
         aside = path.with_name(f"{path.name}.damaged")
         replace(path, aside)
         warn(f"{path} is damaged: kept as {aside.name}, and made anew.")

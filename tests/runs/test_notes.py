@@ -11,12 +11,13 @@ from typing import Any, cast
 
 import pytest
 
-from src.common.errors import UsageError
+from src.common.errors import RunError
 from src.common.files import read_note
 from src.data.checks import read_record
 from src.launch.job import Job
 from src.sweep.trial import run_before
 from tests.conftest import Cli
+from tests.faults.calls import Fault, always
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "nothing": lambda path: path.write_bytes(b""),
@@ -69,18 +70,16 @@ def test_a_sound_note_that_cannot_be_read_now_stays_where_it_is(
     path = tmp_path / "result.json"
     path.write_text('{"epochs": []}')
 
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(number, os.strerror(number), *([str(path)] if place == "open" else []))
-
     with monkeypatch.context() as patch:
+        fault = Fault(os.open, number, always)
         if place == "open":
-            patch.setattr(os, "open", fail)
+            patch.setattr(os, "open", fault)
         else:
-            patch.setattr(os, "fdopen", lambda descriptor, mode: os.close(descriptor) or Unreadable(fail))
-        with pytest.raises(UsageError, match=f"^{path} cannot be read .{os.strerror(number)}"):
+            patch.setattr(os, "fdopen", lambda descriptor, mode: os.close(descriptor) or Unreadable(fault))
+        with pytest.raises(RunError, match=f"^{path} cannot be read .{os.strerror(number)}"):
             read_note(path, epochs=list)
 
-    assert os.listdir(tmp_path) == ["result.json"]
+    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
     assert read_note(path, epochs=list) == {"epochs": []}
 
 

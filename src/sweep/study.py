@@ -78,15 +78,17 @@ class SharedStudy:
         saved: Any = attributes.get(COMPARISON, None if is_begun or attributes else comparison)
         way_out = "give this one another name with --study."
         is_ours = isinstance(saved, dict) and saved.keys() == comparison.keys() and isinstance(saved["recipe"], dict)
-        is_noted = COMPARISON in attributes  # with the direction, which the recipe's monitor has
-        if not is_ours or not (is_noted or self.study.directions == [self._direction]):
-            raise UsageError(f"--study {self.name}: {storage} has a study of this name by another program; {way_out}")
+        foreign = f"--study {self.name}: {storage} has a study of this name by another program; {way_out}"
+        if not is_ours:
+            raise UsageError(foreign)
         if saved["space"] != comparison["space"]:
             raise UsageError(f"--study {self.name} has another space than {self.space.path}: {way_out}")
         for key, value in fixed.items():
             if saved["recipe"].get(key, value) != comparison["recipe"][key]:
                 raise UsageError(f"--study {self.name} was begun with --{key} {saved['recipe'][key]}: {way_out}")
-        if not is_noted:
+        if self.study.directions != [self._direction]:
+            raise UsageError(foreign)
+        if COMPARISON not in attributes:
             self.study.set_user_attr(COMPARISON, comparison)
 
     def _trials(self) -> list[FrozenTrial]:

@@ -105,7 +105,7 @@ def test_images_are_not_unpacked_for_labels_that_are_cut_off(tmp_path: Path) -> 
     images, labels = bomb(tmp_path / "images.gz", 80_000, 28, 28), tmp_path / "labels.gz"
     labels.write_bytes(gzip.compress(bytes([0, 0, 8, 1]) + struct.pack(">I", 80_000) + bytes(3)))
     tracemalloc.start()
-    with pytest.raises(UsageError, match=f"{labels} is truncated: its header promises 80,000 bytes of values, it has 3"):
+    with pytest.raises(UsageError, match=f"{labels} is truncated: .* promises 80,000 bytes of values, it has 3"):
         read_pair(images, labels, "MNIST")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

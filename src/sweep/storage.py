@@ -20,6 +20,11 @@ POSTGRESQL = "postgresql+psycopg://USER@HOST/NAME"
 STORAGES = f"name a file or a database, such as sqlite:///study.db or {POSTGRESQL}."
 PROGRAMS = "SELECT type FROM sqlite_master WHERE type IN ('view', 'trigger')"
 COLUMNS = "SELECT t.name, c.name, c.type FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+TYPES = {
+    "INTEGER": "'integer'",
+    "FLOAT": "'integer', 'real'",
+    **dict.fromkeys(("VARCHAR", "TEXT", "DATETIME"), "'text'"),
+}
 MOUNTS = Path("/proc/self/mountinfo")  # Linux's; elsewhere no file system is refused
 NETWORK_FILE_SYSTEMS = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "pvfs2"),
@@ -120,9 +125,9 @@ def refuse_file(path: Path) -> None:
 def refuse_types(connection: sqlite3.Connection) -> None:
     """Refuse values of another type than their column's, which SQLite keeps and Optuna stumbles over later."""
     for table, column, kind in connection.execute(COLUMNS).fetchall():
-        types = {"INTEGER": "'integer'", "FLOAT": "'integer', 'real'"}.get(kind, "'text'")
+        types = TYPES.get(kind.partition("(")[0])
         others = f'SELECT 1 FROM "{table}" WHERE typeof("{column}") NOT IN ({types}, \'null\')'
-        if connection.execute(others).fetchone():
+        if types and connection.execute(others).fetchone():
             raise sqlite3.DatabaseError(f"{table}.{column} has values of another type")
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.fuzz_inputs import laughs
 from src.cli.main import main
 from src.cli.messages import explain
 from src.data.checks import TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import write_idx
 from tests.conftest import REPOSITORY, Answer, Cli, run_process
+from tests.faults.configs import laughs
 
 Prepare = Callable[[Path], None]
 

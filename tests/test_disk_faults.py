@@ -4,8 +4,6 @@ import errno
 import fcntl
 import json
 import os
-import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +11,10 @@ import pytest
 import torch
 
 from tests.conftest import Cli
+from tests.faults.calls import Broken, Fault, always, is_folder
 from tests.test_cli import run_folder
 
 EPOCHS = ["--trainer.max_epochs", "2", "--inspection.enabled", "false", "--model.hidden_units", "[4]"]
-
-
-class Fault:
-    """Fails in the place of a call, the first so many times that a condition holds excepted; then once or always."""
-
-    def __init__(self, call: Callable[..., Any], number: int, holds: Callable[..., bool], after: int = 0) -> None:
-        self.call, self.number, self.holds, self.after = call, number, holds, after
-        self.times = 0
-
-    def __call__(self, *words: Any, **options: Any) -> Any:
-        if self.holds(*words):
-            self.times += 1
-            if self.times > self.after:
-                raise OSError(self.number, os.strerror(self.number))
-        return self.call(*words, **options)
-
-
-def always(*_: object) -> bool:
-    return True
-
-
-def is_folder(descriptor: int) -> bool:
-    return stat.S_ISDIR(os.fstat(descriptor).st_mode)
 
 
 @pytest.mark.parametrize(
@@ -123,22 +99,6 @@ def test_a_write_that_fails_leaves_no_half_file(
         assert line.startswith(f"error: {tmp_path}")
     for run in (tmp_path / "lightning_logs").glob("version_0"):
         check_whole(run)
-
-
-class Broken:
-    """A file that cannot be written to."""
-
-    def __init__(self, file: Any, write: Any) -> None:
-        self.file, self.write = file, write
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.file, name)
-
-    def __enter__(self) -> "Broken":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
 
 
 def test_a_place_without_locks_is_named(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,26 +1,36 @@
-"""A few of the files of benchmarks/fuzz.py, others in each run."""
+"""A few of the files of benchmarks/fuzz, others in each run."""
 
 import random
 from pathlib import Path
 
 import pytest
 
-from benchmarks import fuzz
+from benchmarks.fuzz import limits, study
 from src.common.errors import RunError, UsageError
+from tests.faults.pickles import MARK
+
+INPUTS = {
+    "IDX file": 300,
+    "config": 40,
+    "checkpoint": 25,
+    "note": 80,
+    "picture": 100,
+    "pair of compressed IDX files": 60,
+    "set of names": 20,
+    "database of a study": 10,
+}
 
 
-@pytest.mark.parametrize(
-    ("reader", "inputs"), [("IDX file", 1_000), ("config", 60), ("checkpoint", 40), ("note", 150), ("picture", 150)]
-)
+@pytest.mark.parametrize("reader", study.READERS)
 def test_every_file_is_accepted_or_refused_in_a_sentence(
-    reader: str, inputs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = random.SystemRandom().randrange(10**6)
     monkeypatch.chdir(tmp_path)
-    found = fuzz.study(reader, inputs, number)
+    found = study.study(reader, INPUTS[reader], number)
 
     assert found["failures"] == [], f"seed {number}"
-    assert found["inputs"] >= inputs
+    assert found["inputs"] >= INPUTS[reader]
     assert found["refused"] > 0
     assert found.get("accepted", 0) + found.get("used", 0) > 0
 
@@ -31,11 +41,18 @@ def takes_for_ever() -> None:
 
 
 def takes_all_memory() -> None:
-    bytearray(2 * fuzz.BYTES)
+    bytearray(2 * limits.BYTES)
+
+
+def hides_that_memory_was_refused() -> None:
+    try:
+        bytearray(2 * limits.BYTES)
+    except MemoryError as error:
+        raise UsageError("the file is damaged.") from error
 
 
 def runs() -> None:
-    fuzz.MARK.mkdir()
+    MARK.mkdir()
 
 
 def says_nothing() -> None:
@@ -51,6 +68,7 @@ def says_too_much() -> None:
     [
         (takes_for_ever, TimeoutError),
         (takes_all_memory, MemoryError),
+        (hides_that_memory_was_refused, UsageError),
         (runs, AssertionError),
         (says_nothing, AssertionError),
         (says_too_much, RunError),
@@ -60,6 +78,6 @@ def test_anything_else_is_found(
     read: object, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(fuzz, "SECONDS", 0.1)
+    monkeypatch.setattr(limits, "SECONDS", 0.1)
     with pytest.raises(error):
-        fuzz.outcome(read)
+        limits.outcome(read)

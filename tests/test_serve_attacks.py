@@ -41,7 +41,8 @@ def client(trained: Path) -> Iterator[TestClient]:
 def serving(checkpoint: Path, before: str = "", files: int = 0) -> Iterator[tuple[subprocess.Popen[str], Address]]:
     """Run the server after some Python, with so many open files; give its process and its address."""
     words = ["serve", "--ckpt_path", str(checkpoint), "--port", "0"]
-    code = f"from src.serve import app, connections, limits\n{before}\nfrom src.cli.main import main\nmain({words})"
+    code = f"from src.serve import app, connections, limits\n{before}\nimport runpy, sys\nsys.argv[1:] = {words}\n"
+    code += "runpy.run_module('src.cli', run_name='__main__')"
     if files:
         code = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))\n{code}"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -273,6 +274,23 @@ def test_many_bodies_do_not_fill_the_memory() -> None:
 
     assert asyncio.run(hold_many()) == [503] * 20
     assert bodies.held == 0
+
+
+def test_a_program_goes_on_after_it_has_served(trained: Path) -> None:
+    code = f"""import time
+from src.serve import connections, serve
+connections.GRACE_SECONDS = 1
+serve({str(trained)!r}, port=0)
+time.sleep(3)
+print("goes on")"""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, text=True, **pipes) as program:
+        next(line for line in program.stdout if line.startswith("Draw on"))
+        time.sleep(0.5)
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=20)
+
+    assert (out, err, program.returncode) == ("goes on\n", "", 0)
 
 
 def test_a_reader_that_does_not_end_does_not_keep_the_server_from_ending(trained: Path) -> None:

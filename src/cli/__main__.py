@@ -51,4 +51,6 @@ try:
     exit_code = main()
 except SystemExit as end:  # --help
     exit_code = int(end.code or 0)
+if sys.argv[1:2] == ["serve"]:  # which a picture that is still being read does not keep from ending
+    leave()
 sys.exit(exit_code)

@@ -18,6 +18,7 @@ from src.common.system import WINDOWS, flush_folder, replace
 
 # EINVAL is what Windows says on a memory stick
 NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EXDEV)
+NO_FILE = (errno.EISDIR, errno.ENXIO)  # as open_regular says it
 
 
 def refuse_place(flag: str, path: Path, *endings: str) -> None:
@@ -79,12 +80,18 @@ def read_object(path: Path, **kinds: type) -> dict[str, Any]:
 
 
 def read_note(path: Path, **kinds: type) -> dict[str, Any]:
-    """Return what a run folder has noted, nothing if it has not; a damaged note is named and kept aside."""
+    """Return what a run folder has noted, nothing if it has not; a damaged note is named and kept aside.
+
+    Raises:
+        RunError: If it cannot be read now, as without permission or on a disk that fails, and may be sound.
+    """
     try:
         return read_object(path, **kinds)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno not in NO_FILE:
+            raise RunError(f"{path} cannot be read ({error.strerror}): make it readable, then go on.") from error
         aside = path.with_name(f"{path.name}.damaged")
         replace(path, aside)
         warn(f"{path} is damaged: kept as {aside.name}, and made anew.")

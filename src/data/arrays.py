@@ -9,6 +9,7 @@ from torch import Tensor
 
 from src.common.errors import UsageError, cause_of
 from src.common.files import open_regular, read_regular, reading
+from src.data.datasets import is_class_name
 from src.data.idx import MAP_FROM_BYTES
 
 NAMES = ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
@@ -41,7 +42,7 @@ def classes_of(folder: Path) -> tuple[str, ...]:
     with reading(path):
         names = tuple(read_regular(path).decode(errors="replace").split("\n"))
     names = names[:-1] if names[-1:] == ("",) else names
-    if not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names) or not all(map(str.isprintable, names)):
+    if not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names) or not all(map(is_class_name, names)):
         raise UsageError(f"{path} needs one name in each line, 2 to {MOST_CLASSES} different ones.")
     return names
 

@@ -27,12 +27,14 @@ def read_records(paths: Sequence[Path], memory_map: bool | None = None) -> tuple
         Images ``(N, 32, 32, 3)`` and class numbers ``(N,)``, both uint8.
 
     Raises:
-        UsageError: If a file is damaged or has labels of other classes, or is to be mapped.
+        UsageError: If a file is damaged, compressed or has labels of other classes, or is to be mapped.
     """
     if memory_map:
         raise UsageError("`memory_map` is not for CIFAR10, whose colours lie apart in its files: leave it out.")
     images, labels = [], []
     for path in paths:
+        if path.suffix == ".gz":
+            raise UsageError(f"{path} is compressed, and CIFAR10's files are read as they are: unpack it with gunzip.")
         with reading(path):
             content = np.frombuffer(read_regular(path), np.uint8)
         if not len(content) or len(content) % RECORD_BYTES:

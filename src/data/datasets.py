@@ -22,6 +22,7 @@ DatasetName = Literal[
 MERGED_LETTERS = set("cijklmopsuvwxyz")  # EMNIST: small letters that look like their capitals
 ALL_CHARACTERS = tuple(string.digits + string.ascii_uppercase + string.ascii_lowercase)
 DISTINCT_CHARACTERS = tuple(character for character in ALL_CHARACTERS if character not in MERGED_LETTERS)
+LONGEST_NAME = 255  # of a class
 DIGITS = tuple(string.digits)
 
 
@@ -44,6 +45,11 @@ class Dataset:
     first_label: int = 0
     transposed: bool = False
     image_shape: tuple[int, ...] = (28, 28)
+
+
+def is_class_name(name: object) -> bool:
+    """Say whether a class may be called that: text that can be printed in a line, no longer than a file's name."""
+    return isinstance(name, str) and name.isprintable() and len(name) <= LONGEST_NAME
 
 
 def _named(prefix: str = "", test: str = "t10k", labels: str = "labels-idx1-ubyte") -> tuple[str, str, str, str]:

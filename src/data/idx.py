@@ -180,7 +180,7 @@ def read_pair(
             f"{images_path} has {images_shape[0]:,} images but {labels_path} {shape[0]:,} labels: "
             "replace the one that does not belong."
         )
-    images, labels = read_idx(images_path, memory_map), read_idx(labels_path)
+    labels = read_idx(labels_path)  # first, as they are the smaller file, which says that the other one is not needed
     if is_qmnist:
         labels = labels[:, 0]
     first = DATASETS[dataset].first_label
@@ -192,7 +192,7 @@ def read_pair(
             f"{labels_path} has the label {wrong}: the classes of {dataset} go from {first} to {last}; "
             "name the data set that the labels belong to with `dataset`."
         )
-    return images, (labels - first).to(torch.uint8)
+    return read_idx(images_path, memory_map), (labels - first).to(torch.uint8)
 
 
 def _describe(kind: int, shape: tuple[int, ...]) -> str:

@@ -26,6 +26,7 @@ from src.common.output import say
 from src.common.pictures import PictureError, Pixels, header, is_called_picture, opened, read_picture
 from src.common.system import cores
 from src.data.arrays import CLASSES, MOST_CLASSES, NAMES
+from src.data.datasets import is_class_name
 from src.data.splits import split_positions
 
 CACHE = ".arrays"
@@ -94,6 +95,8 @@ def find_samples(folder: Path) -> tuple[list[str], list[list[Sample]]]:
     folded = Counter(name.casefold() for name in classes)
     if twins := [name for name in classes if folded[name.casefold()] > 1]:
         raise UsageError(f"{train} has classes that differ by case alone: {', '.join(twins)}; rename all but one.")
+    if odd := [name for name in classes if not is_class_name(name)]:
+        raise UsageError(f"{train / odd[0]} is a class whose name has signs that cannot be printed: rename it.")
     parts = []
     for place in (train, folder / "test"):
         samples: list[Sample] = []

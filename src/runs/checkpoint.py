@@ -11,6 +11,7 @@ from torch import Tensor
 from src.common.errors import UsageError
 from src.common.output import warn
 from src.common.yaml_text import LARGEST_CONFIG, LONGEST_VALUE
+from src.data.datasets import is_class_name
 from src.runs.archive import DamagedCheckpointError, load_safely, shown, values
 from src.runs.folder import find_checkpoint
 
@@ -132,7 +133,7 @@ class Checkpoint:
     def classes(self) -> tuple[str, ...]:
         """The classes' names, in the order of the logits."""
         names = self._at(DATA, "classes", kind=list)
-        if not names or not all(isinstance(name, str) and name.isprintable() for name in names):
+        if not names or not all(map(is_class_name, names)):
             self.refuse(f"its {DATA}.classes are no names")
         return tuple(names)
 

@@ -69,6 +69,8 @@ def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000, allowed_hos
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        for end in server.ends:  # a program that called this goes on
+            end.cancel()
     return 0
 
 

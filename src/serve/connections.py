@@ -62,7 +62,11 @@ def say_full() -> None:
 
 
 class Server(uvicorn.Server):
-    """Lets many connections wait, and ends after its grace, whatever its threads do."""
+    """Lets many connections wait, and ends the process after its grace, whatever its threads do."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ends: list[threading.Timer] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and let more connections wait than AT_ONCE."""
@@ -75,4 +79,5 @@ class Server(uvicorn.Server):
         timer = threading.Timer(1 if self.should_exit else GRACE_SECONDS + 1, os._exit, (0,))
         timer.daemon = True
         timer.start()
+        self.ends.append(timer)
         super().handle_exit(sig, frame)

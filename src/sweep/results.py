@@ -41,7 +41,7 @@ def finish(shared: SharedStudy, request: FitRequest, fit: list[str], folder: Pat
     complete = [
         trial
         for trial in trials
-        if trial.state == TrialState.COMPLETE and trial.params.keys() == shared.space.keys.keys()
+        if trial.state == TrialState.COMPLETE and trial.values and trial.params.keys() == shared.space.keys.keys()
     ]
     if not complete:
         reason = next((trial.user_attrs[ERROR] for trial in trials if ERROR in trial.user_attrs), "")
@@ -134,7 +134,7 @@ def draw(study: Study, metric: str, folder: Path) -> None:
                 figure = pyplot.gcf()
                 figure.set_size_inches(INCHES)
                 figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight")
-            except (ValueError, RuntimeError) as error:  # too few trials, or all alike
+            except Exception as error:  # too few trials, all alike, or what another program wrote
                 say(f"No picture of the {name.replace('_', ' ')}: {' '.join(str(error).split())}")
                 continue
             finally:

@@ -18,6 +18,13 @@ LOCK_SECONDS = 60  # for the other workers to finish writing to an SQLite file
 RETRY_SECONDS = 0.2
 POSTGRESQL = "postgresql+psycopg://USER@HOST/NAME"
 STORAGES = f"name a file or a database, such as sqlite:///study.db or {POSTGRESQL}."
+PROGRAMS = "SELECT type FROM sqlite_master WHERE type IN ('view', 'trigger')"
+COLUMNS = "SELECT t.name, c.name, c.type FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+TYPES = {
+    "INTEGER": "'integer'",
+    "FLOAT": "'integer', 'real'",
+    **dict.fromkeys(("VARCHAR", "TEXT", "DATETIME"), "'text'"),
+}
 MOUNTS = Path("/proc/self/mountinfo")  # Linux's; elsewhere no file system is refused
 NETWORK_FILE_SYSTEMS = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "pvfs2"),
@@ -101,12 +108,27 @@ def refuse_file(path: Path) -> None:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
+            # they may do anything, or go on without end, and Optuna makes none
+            if made := connection.execute(PROGRAMS).fetchone():
+                raise sqlite3.DatabaseError(f"it has a {made[0]}")
+            if connection.execute("PRAGMA foreign_key_check").fetchone():
+                raise sqlite3.DatabaseError("it has values of trials that are not there")
+            refuse_types(connection)
             connection.execute("SELECT study_id, study_name FROM studies")  # the first table that Optuna makes
     except sqlite3.Error as error:
         raise UsageError(
             f"--storage {path} is damaged or not the database of a study ({' '.join(str(error).split())}): "
             "name another file, or leave --storage out and give another --study."
         ) from error
+
+
+def refuse_types(connection: sqlite3.Connection) -> None:
+    """Refuse values of another type than their column's, which SQLite keeps and Optuna stumbles over later."""
+    for table, column, kind in connection.execute(COLUMNS).fetchall():
+        types = TYPES.get(kind.partition("(")[0])
+        others = f'SELECT 1 FROM "{table}" WHERE typeof("{column}") NOT IN ({types}, \'null\')'
+        if types and connection.execute(others).fetchone():
+            raise sqlite3.DatabaseError(f"{table}.{column} has values of another type")
 
 
 def file_system(path: Path) -> str:

@@ -53,6 +53,14 @@ def test_the_classes_names_are_lines(tmp_path: Path) -> None:
     assert ready(tmp_path).classes == ("cat", "dog", "bird", "fish")
 
 
+@pytest.mark.parametrize("name", ["", "dog\ndog", "dog\x1b[2J", "\u202egod", "x" * 300])
+def test_names_that_cannot_be_shown_are_refused(name: str, tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "classes.txt").write_text(f"{name}\n" if not name else f"cat\n{name}\n")
+    with pytest.raises(UsageError, match=r"classes.txt needs one name in each line, 2 to 256 different ones\.$"):
+        ready(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("others", "says"),
     [

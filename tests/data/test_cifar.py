@@ -1,6 +1,7 @@
 """CIFAR-10's binary files, made here in their format: downloaded, read, refused, and through every command."""
 
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -154,6 +155,14 @@ def test_a_damaged_file_is_one_sentence(name: str, spoil: Callable[[Path], None]
     with pytest.raises(UsageError) as refused:
         ready(tmp_path)
     assert str(tmp_path / name) in str(refused.value) and says in str(refused.value)
+
+
+def test_a_compressed_file_is_called_that(tmp_path: Path) -> None:
+    path = write(tmp_path) / FILES[2]
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    with pytest.raises(UsageError, match=rf"^{path}.gz is compressed, .*: unpack it with gunzip.$"):
+        ready(tmp_path)
 
 
 def test_they_are_not_mapped(folder: Path) -> None:

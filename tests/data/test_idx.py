@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.fuzz import read_idx_file
 from src.common.errors import UsageError
 from src.data.idx import CHUNK_BYTES, read_idx, read_pair, write_idx
+from tests.faults.idx import read_idx_file
 
 HEADER = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3])
 VALUES = bytes([1, 2, 3, 4, 5, 6])
@@ -99,6 +99,18 @@ def test_headers_are_compared_before_anything_is_unpacked(tmp_path: Path, sizes:
     tracemalloc.stop()
 
     assert peak < CHUNK_BYTES
+
+
+def test_images_are_not_unpacked_for_labels_that_are_cut_off(tmp_path: Path) -> None:
+    images, labels = bomb(tmp_path / "images.gz", 80_000, 28, 28), tmp_path / "labels.gz"
+    labels.write_bytes(gzip.compress(bytes([0, 0, 8, 1]) + struct.pack(">I", 80_000) + bytes(3)))
+    tracemalloc.start()
+    with pytest.raises(UsageError, match=f"{labels} is truncated: .* promises 80,000 bytes of values, it has 3"):
+        read_pair(images, labels, "MNIST")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 4 * CHUNK_BYTES
 
 
 def test_what_no_memory_holds_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

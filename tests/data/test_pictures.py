@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.common.errors import UsageError
+from src.common.errors import UsageError, one_line
 from src.data import pictures
 from src.data.datamodule import MNISTDataModule
 from src.data.pictures import CACHE, packed
@@ -170,8 +170,15 @@ def damage(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-60])
 
 
+ODD = ["a\nb", "a\x1b[2Jb", "gnp\u202e", "a\udcff"]
+
+
 def add_twin(folder: Path) -> None:
     shutil.copytree(folder / "train" / CLASSES[0], folder / "train" / CLASSES[0].upper())
+
+
+def add_odd_class(name: str) -> Callable[[Path], Path]:
+    return lambda folder: Path(shutil.copytree(folder / "train" / CLASSES[0], folder / "train" / name))
 
 
 def add_test_class(folder: Path) -> None:
@@ -195,6 +202,7 @@ def add_pipe(folder: Path) -> None:
         (damage, "green disc/001.png: a damaged picture; mend or remove it."),
         (add_twin, "has classes that differ by case alone: BLUE DISC, blue disc; rename all but one."),
         (add_test_class, "yellow disc is a class that"),
+        *((add_odd_class(name), "is a class whose name has signs that cannot be printed: rename it.") for name in ODD),
         (add_fake, "fake.png: not a picture that Pillow reads; mend or remove it."),
         (add_pipe, "pipe.png: cannot be read (a pipe or a device, not a file); mend or remove it."),
     ],
@@ -204,4 +212,4 @@ def test_a_mistake_is_one_sentence(spoil: Callable[[Path], None], says: str, fol
     with pytest.raises(UsageError) as refused:
         packed(folder, None, 0.2)
     assert says in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert "\n" not in one_line(str(refused.value))

@@ -30,10 +30,10 @@ def saved(content: Any) -> bytes:
     return file.getvalue()
 
 
-def with_pickle(whole: bytes, change: Callable[[bytes], bytes]) -> bytes:
+def with_pickle(whole: bytes, change: Callable[[bytes], bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
     """Change the pickle in a checkpoint and make the checksums right again."""
     content = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(whole)) as before, zipfile.ZipFile(content, "w") as after:
+    with zipfile.ZipFile(io.BytesIO(whole)) as before, zipfile.ZipFile(content, "w", compression) as after:
         for part in before.infolist():
             data = before.read(part)
             after.writestr(part.filename, change(data) if part.filename.endswith("data.pkl") else data)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.fuzz_inputs import deep, endless
 from src.common.errors import UsageError
 from src.runs.checkpoint import Checkpoint
 from tests.conftest import Cli
+from tests.faults.pickles import deep, endless
 
 GONE = object()
 WEIGHT = "state_dict/net.linear1.weight"
@@ -117,6 +117,7 @@ FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "no normalization": ("MNISTDataModule", {}, ("MNISTDataModule.classes is missing",)),
     "broken statistics": ("MNISTDataModule/mean_std", [0.1, 0.0], ("mean_std is a list",)),
     "classes that are none": ("MNISTDataModule/classes/3", 3, ("MNISTDataModule.classes are no names",)),
+    "a class of a very long name": ("MNISTDataModule/classes/3", "x" * 300, ("MNISTDataModule.classes are no names",)),
     "no units": ("config/model/hidden_units", [], ("hidden_units",)),
     "units of another kind": ("config/model/hidden_units", "many", ("does not fit the network of its settings",)),
     "a network that is none": ("config/model/network", "rnn", ("does not fit the network of its settings", "rnn")),

@@ -1,5 +1,7 @@
 """What a run folder holds is input like any other: damage to it loses nothing that was trained."""
 
+import errno
+import io
 import json
 import os
 from collections.abc import Callable
@@ -9,10 +11,13 @@ from typing import Any, cast
 
 import pytest
 
+from src.common.errors import RunError
+from src.common.files import read_note
 from src.data.checks import read_record
 from src.launch.job import Job
 from src.sweep.trial import run_before
 from tests.conftest import Cli
+from tests.faults.calls import Fault, always
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "nothing": lambda path: path.write_bytes(b""),
@@ -55,6 +60,34 @@ def test_a_damaged_result_is_named_and_kept_aside(damage: str, cli: Cli, own_run
     aside = own_run / "result.json.damaged"
     assert answer.err == f"warning: {own_run / 'result.json'} is damaged: kept as {aside.name}, and made anew.\n"
     assert os.path.lexists(aside)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.EMFILE])
+@pytest.mark.parametrize("place", ["open", "read"])
+def test_a_sound_note_that_cannot_be_read_now_stays_where_it_is(
+    place: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "result.json"
+    path.write_text('{"epochs": []}')
+
+    with monkeypatch.context() as patch:
+        fault = Fault(os.open, number, always)
+        if place == "open":
+            patch.setattr(os, "open", fault)
+        else:
+            patch.setattr(os, "fdopen", lambda descriptor, mode: os.close(descriptor) or Unreadable(fault))
+        with pytest.raises(RunError, match=f"^{path} cannot be read .{os.strerror(number)}"):
+            read_note(path, epochs=list)
+
+    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
+    assert read_note(path, epochs=list) == {"epochs": []}
+
+
+class Unreadable(io.BytesIO):
+    """A file on a disk that fails."""
+
+    def __init__(self, fail: Callable[..., Any]) -> None:
+        self.read = fail
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

@@ -69,6 +69,30 @@ def other_columns(path: Path) -> None:
         connection.execute("INSERT INTO studies VALUES ('a', X'00', 'b')")
 
 
+def statements(*lines: str) -> Callable[[Path], None]:
+    def run(path: Path) -> None:
+        with sqlite3.connect(path) as connection:
+            connection.executescript(";".join(lines))
+
+    return run
+
+
+STATEMENTS = {
+    "a view without end": statements(
+        "ALTER TABLE trials RENAME TO another",
+        "CREATE VIEW trials AS WITH RECURSIVE r AS (SELECT * FROM another UNION ALL SELECT * FROM r) SELECT * FROM r",
+    ),
+    "a trigger": statements("CREATE TRIGGER t BEFORE INSERT ON trials BEGIN DELETE FROM trial_params; END"),
+    "a value of a trial to come": statements("INSERT INTO trial_values VALUES (9, 2, 'x', 1, 'FINITE')"),
+    "numbers that are words": statements("UPDATE trials SET number = 'x'"),
+    "a result that is a word": statements("UPDATE trial_values SET value = 'x'"),
+    "no result": statements("DELETE FROM trial_values"),
+    "two directions": statements("INSERT INTO study_directions VALUES (9, 'MINIMIZE', 1, 1)"),
+    "a day that is none": statements("UPDATE trials SET datetime_start = '2026-13-99'"),
+    "lists in lists": statements(f"UPDATE trial_user_attributes SET value_json = '{'[' * 5_000}'"),
+}
+
+
 def other_trials(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("DROP TABLE trials")
@@ -91,6 +115,7 @@ def wrong_states(path: Path) -> None:
         other_columns,
         other_trials,
         wrong_states,
+        *(pytest.param(damage, id=name) for name, damage in STATEMENTS.items()),
     ],
 )
 def test_what_others_wrote_is_refused_or_passed_over_in_a_sentence(

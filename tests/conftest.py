@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from src.cli.main import main
 from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import write_idx
 from src.data.sources import place_files
+from tests.forks import Parent
 
 CHROMIUM = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -116,7 +118,9 @@ def cli(tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]) -> Cli
 
 
 def run_process(*words: str, cwd: Path = REPOSITORY, timeout: int = 300, **environment: str) -> Answer:
-    """Run ``python -m src.cli`` as a user does."""
+    """Run ``python -m src.cli`` as a user does: in a fork, or as a start of Python where variables are given."""
+    if not environment and words and words[0] in ("fit", "validate", "test", "sweep"):
+        return Answer(*forks().run([*words], cwd, {**os.environ, "OMP_NUM_THREADS": "1"}, timeout))
     done = subprocess.run(
         [sys.executable, "-m", "src.cli", *words],
         cwd=cwd,
@@ -126,6 +130,16 @@ def run_process(*words: str, cwd: Path = REPOSITORY, timeout: int = 300, **envir
         timeout=timeout,
     )
     return Answer(done.returncode, done.stdout, done.stderr)
+
+
+@cache
+def forks() -> Parent:
+    return Parent()
+
+
+def pytest_unconfigure() -> None:
+    if forks.cache_info().currsize:
+        forks().end()
 
 
 @pytest.fixture(scope="session")

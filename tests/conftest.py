@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -118,8 +119,11 @@ def cli(tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]) -> Cli
 
 
 def run_process(*words: str, cwd: Path = REPOSITORY, timeout: int = 300, **environment: str) -> Answer:
-    """Run ``python -m src.cli`` as a user does: in a fork, or as a start of Python where variables are given."""
-    if not environment and words and words[0] in ("fit", "validate", "test", "sweep"):
+    """Run ``python -m src.cli`` as a user does: in a fork, or as a start of Python where variables are given.
+
+    In a fork it may be Python too: ``-c`` and code.
+    """
+    if not environment and words and words[0] in ("fit", "validate", "test", "sweep", "-c"):
         return Answer(*forks().run([*words], cwd, {**os.environ, "OMP_NUM_THREADS": "1"}, timeout))
     done = subprocess.run(
         [sys.executable, "-m", "src.cli", *words],
@@ -173,10 +177,20 @@ def clone(tmp_path_factory: pytest.TempPathFactory, mnist: Path) -> Path:
 
 
 def run_as_written(command: str, folder: Path) -> str:
-    """Run a command of a page in a shell, and return what it prints; it must succeed without a word of complaint."""
-    done = subprocess.run(["bash", "-ec", command], cwd=folder, capture_output=True, text=True, timeout=300)
-    assert (done.returncode, done.stderr) == (0, ""), f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    """Run a command of a page as a shell does, and return what it prints; it must succeed without a complaint."""
+    if re.fullmatch(r"python -m src\.cli (fit|validate|test|sweep) [^|&;<>]+", command):
+        words = in_shell(f"printf '%s\\0' {command}", folder).out.split("\0")
+        answer = run_process(*words[3:-1], cwd=folder)
+    else:
+        answer = in_shell(command, folder)
+    assert (answer.code, answer.err) == (0, ""), f"{command}\n{answer.out}\n{answer.err}"
+    return answer.out
+
+
+def in_shell(command: str, folder: Path) -> Answer:
+    activated = command if command.startswith("make ") else f"source .venv/bin/activate; {command}"
+    done = subprocess.run(["bash", "-ec", activated], cwd=folder, capture_output=True, text=True, timeout=300)
+    return Answer(done.returncode, done.stdout, done.stderr)
 
 
 @contextmanager

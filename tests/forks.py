@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -78,12 +79,21 @@ def fork_for_each(requests: socket.socket) -> int:
         os.dup2(file, number)
         os.close(file)
     words, folder, environment = json.loads(request)
-    os.chdir(folder)
-    sys.path.insert(0, folder)
     os.environ.clear()
     os.environ.update(environment)
+    os.chdir(folder)
+    sys.path[0] = folder
     sys.argv[1:] = words
-    return main()
+    src.cli.main.main = main
+    if (Path(folder) / "src").is_dir():  # a copy, perhaps with changes; importing that takes 0.1 s
+        for name in [name for name in sys.modules if name.partition(".")[0] == "src"]:
+            del sys.modules[name]
+    else:
+        sys.path.insert(1, str(REPOSITORY))
+    if words[0] == "-c":
+        exec(words[1], {"__name__": "__main__"})
+        return 0
+    return int(import_module("src.cli.main").main())
 
 
 if __name__ == "__main__":

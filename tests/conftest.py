@@ -1,5 +1,6 @@
 """Small synthetic data sets, and ways to run the command line."""
 
+import atexit
 import gc
 import logging
 import os
@@ -39,6 +40,9 @@ FIRST = (
     "test_exact.py",
     "test_menu.py",
 )
+
+
+TRAINS = {"digits", "mnist", "clone", "browser"}  # fixtures of tests that train or start something
 
 
 def synthetic_digits(size: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -90,7 +94,10 @@ def own_run(tmp_path: Path, trained: Path) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take minutes, so that none of them is left to one process at the end."""
+    """Begin with the files that take minutes, so that none of them is left to one process at the end; mark the slow."""
+    for item in items:
+        if isinstance(item, pytest.Function) and TRAINS & {*item.fixturenames}:
+            item.add_marker("slow")
     items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
@@ -146,6 +153,11 @@ def run_process(*words: str, cwd: Path = REPOSITORY, timeout: int = 300, **envir
 @cache
 def forks() -> Parent:
     return Parent()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workerinput"):
+        atexit.register(os._exit, 0)  # without 60 lines on what triton leaks, among the results
 
 
 def pytest_unconfigure() -> None:

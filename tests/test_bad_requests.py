@@ -21,6 +21,8 @@ from src.data.checks import TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import write_idx
 from tests.conftest import REPOSITORY, Answer, Cli, run_process
 
+pytestmark = pytest.mark.slow
+
 Prepare = Callable[[Path], None]
 
 

@@ -8,6 +8,8 @@ import pytest
 from benchmarks import fuzz
 from src.common.errors import RunError, UsageError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("reader", "inputs"), [("IDX file", 1_000), ("config", 60), ("checkpoint", 40), ("note", 150), ("picture", 150)]

@@ -4,7 +4,7 @@ TESTERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)  # more than cores, a
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint tensorboard bench bench-scaling bench-serve clean
+.PHONY: help install train check test lint tensorboard bench bench-scaling bench-serve clean
 
 help:  ## Show these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ install: .venv/installed  ## Install into .venv what training and using it need 
 
 train: .venv/installed  ## Train the main job on the real MNIST
 	$(BIN)/python -m src.cli fit --config configs/mlp.yaml
+
+check: .venv/dev-installed lint  ## Check format, style and types, and run the tests that train nothing (a minute)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m 'not slow'
 
 test: .venv/dev-installed  ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder

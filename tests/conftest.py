@@ -1,7 +1,10 @@
 """Small synthetic data sets, and ways to run the command line."""
 
+import atexit
+import gc
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,7 @@ from src.cli.main import main
 from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import write_idx
 from src.data.sources import place_files
+from tests.forks import Parent
 
 CHROMIUM = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -35,6 +40,9 @@ FIRST = (
     "test_exact.py",
     "test_menu.py",
 )
+
+
+TRAINS = {"digits", "mnist", "clone", "browser"}  # fixtures of tests that train or start something
 
 
 def synthetic_digits(size: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -86,8 +94,17 @@ def own_run(tmp_path: Path, trained: Path) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take minutes, so that none of them is left to one process at the end."""
+    """Begin with the files that take minutes, so that none of them is left to one process at the end; mark the slow."""
+    for item in items:
+        if isinstance(item, pytest.Function) and TRAINS & {*item.fixturenames}:
+            item.add_marker("slow")
     items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the search for garbage what was imported, which takes a fifth of a test's time."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass
@@ -116,7 +133,12 @@ def cli(tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]) -> Cli
 
 
 def run_process(*words: str, cwd: Path = REPOSITORY, timeout: int = 300, **environment: str) -> Answer:
-    """Run ``python -m src.cli`` as a user does."""
+    """Run ``python -m src.cli`` as a user does: in a fork, or as a start of Python where variables are given.
+
+    In a fork it may be Python too: ``-c`` and code.
+    """
+    if not environment and words and words[0] in ("fit", "validate", "test", "sweep", "-c"):
+        return Answer(*forks().run([*words], cwd, {**os.environ, "OMP_NUM_THREADS": "1"}, timeout))
     done = subprocess.run(
         [sys.executable, "-m", "src.cli", *words],
         cwd=cwd,
@@ -126,6 +148,21 @@ def run_process(*words: str, cwd: Path = REPOSITORY, timeout: int = 300, **envir
         timeout=timeout,
     )
     return Answer(done.returncode, done.stdout, done.stderr)
+
+
+@cache
+def forks() -> Parent:
+    return Parent()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workerinput"):
+        atexit.register(os._exit, 0)  # without 60 lines on what triton leaks, among the results
+
+
+def pytest_unconfigure() -> None:
+    if forks.cache_info().currsize:
+        forks().end()
 
 
 @pytest.fixture(scope="session")
@@ -159,10 +196,20 @@ def clone(tmp_path_factory: pytest.TempPathFactory, mnist: Path) -> Path:
 
 
 def run_as_written(command: str, folder: Path) -> str:
-    """Run a command of a page in a shell, and return what it prints; it must succeed without a word of complaint."""
-    done = subprocess.run(["bash", "-ec", command], cwd=folder, capture_output=True, text=True, timeout=300)
-    assert (done.returncode, done.stderr) == (0, ""), f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    """Run a command of a page as a shell does, and return what it prints; it must succeed without a complaint."""
+    if re.fullmatch(r"python -m src\.cli (fit|validate|test|sweep) [^|&;<>]+", command):
+        words = in_shell(f"printf '%s\\0' {command}", folder).out.split("\0")
+        answer = run_process(*words[3:-1], cwd=folder)
+    else:
+        answer = in_shell(command, folder)
+    assert (answer.code, answer.err) == (0, ""), f"{command}\n{answer.out}\n{answer.err}"
+    return answer.out
+
+
+def in_shell(command: str, folder: Path) -> Answer:
+    activated = command if command.startswith("make ") else f"source .venv/bin/activate; {command}"
+    done = subprocess.run(["bash", "-ec", activated], cwd=folder, capture_output=True, text=True, timeout=300)
+    return Answer(done.returncode, done.stdout, done.stderr)
 
 
 @contextmanager

@@ -21,6 +21,8 @@ from src.data.idx import write_idx
 from tests.conftest import REPOSITORY, Answer, Cli, run_process
 from tests.faults.configs import laughs
 
+pytestmark = pytest.mark.slow
+
 Prepare = Callable[[Path], None]
 
 
@@ -373,8 +375,9 @@ def test_a_wrong_start_is_told_how_to_start(words: tuple[str, ...], way_out: str
     assert len(answer.stderr.splitlines()) == 1
 
 
-def test_the_traceback_of_a_refusal_is_shown_on_demand() -> None:
-    answer = run_process(*FIT.split(), "--model.lr", "0", MNIST_TRACEBACK="1")
+def test_the_traceback_of_a_refusal_is_shown_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MNIST_TRACEBACK", "1")
+    answer = run_process(*FIT.split(), "--model.lr", "0")
 
     assert answer.code == 2
     assert "Traceback (most recent call last)" in answer.err

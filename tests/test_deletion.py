@@ -3,12 +3,11 @@
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, run_process
 
 PAGE = (REPOSITORY / "docs" / "make_it_yours.md").read_text()
 PART = PAGE[PAGE.index("## Start by deleting") : PAGE.index("## 1. ")]
@@ -49,11 +48,11 @@ for name in {NAMES[name]}:
     assert main([name]) == 2
 main(["--help"])
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    done = run_process("-c", code, cwd=tmp_path)
 
-    assert done.returncode == 0, done.stderr
-    refused = done.stderr.splitlines()
+    assert done.code == 0, done.err
+    refused = done.err.splitlines()
     assert [line.split(" is not a command")[0] for line in refused] == [f"error: {removed}" for removed in NAMES[name]]
     for removed in NAMES[name]:
-        assert f"{removed} (" not in done.stdout
-    assert "validate" in done.stdout.partition("usage: ")[2]
+        assert f"{removed} (" not in done.out
+    assert "validate" in done.out.partition("usage: ")[2]

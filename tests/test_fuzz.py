@@ -20,6 +20,8 @@ INPUTS = {
     "database of a study": 10,
 }
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("reader", study.READERS)
 def test_every_file_is_accepted_or_refused_in_a_sentence(

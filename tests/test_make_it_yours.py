@@ -48,16 +48,12 @@ class Walk:
 @pytest.fixture(scope="module")
 def walk(clone: Path) -> Walk:
     printed: dict[str, str] = {}
-    environment = ""
     for kind, text in BLOCKS:
         if kind in ("python", "yaml"):
             (clone / text.split("\n")[0].removeprefix("# ")).write_text(text)
         elif kind == "bash":
             for command in text.splitlines():
-                if command.startswith("source "):
-                    environment = f"{command}; "
-                else:
-                    printed[command] = run_as_written(environment + command, clone)
+                printed[command] = run_as_written(command, clone)
     return Walk(clone, printed)
 
 
@@ -113,9 +109,7 @@ def test_trained_weights_are_where_another_training_starts(walk: Walk) -> None:
 
 
 def test_what_it_adds_is_in_the_style_of_the_project(walk: Walk) -> None:
-    run_as_written(
-        "source .venv/bin/activate; ruff format --check src scripts residual.py && ruff check src scripts", walk.folder
-    )
+    run_as_written("ruff format --check src scripts residual.py && ruff check src scripts", walk.folder)
 
 
 def test_pictures_that_cannot_be_read_are_named(tmp_path: Path) -> None:

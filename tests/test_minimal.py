@@ -23,13 +23,12 @@ torch.save(main(int(sys.argv[1])).state_dict(), sys.argv[2])
 
 
 def test_it_ends_with_the_weights_of_fit_bit_for_bit(mnist: Path, tmp_path: Path) -> None:
-    one_thread = {"OMP_NUM_THREADS": "1"}
     words = ["--config", "configs/mlp.yaml", "--model.steps_per_execution", "1", "--inspection.enabled", "false"]
     limits = ["--trainer.max_epochs", str(EPOCHS), "--trainer.accelerator", "cpu"]
     place = ["--trainer.default_root_dir", str(tmp_path)]
-    assert run_process("fit", *words, *limits, *place, **one_thread).code == 0
+    assert run_process("fit", *words, *limits, *place).code == 0
     command = [sys.executable, "-c", MINIMAL, str(EPOCHS), str(tmp_path / "minimal.pt")]
-    environment = {**os.environ, **one_thread, "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True)
 
     checkpoints = tmp_path / "lightning_logs" / "version_0" / "checkpoints"

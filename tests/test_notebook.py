@@ -22,6 +22,8 @@ from src.inspection.findings import predict
 from src.model.classifier import Classifier
 from tests.conftest import REPOSITORY, run_process
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = REPOSITORY / "notebooks" / "mnist_mlp.ipynb"
 COMMITTED = nbformat.read(NOTEBOOK, as_version=4)
 CHINESE = nbformat.read(REPOSITORY / "notebooks" / "mnist_mlp.zh-TW.ipynb", as_version=4)

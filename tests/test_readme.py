@@ -99,11 +99,10 @@ def test_every_command_and_example_runs_as_written(path: Path, clone: Path) -> N
             if command in RUN and " src.cli serve " not in command:  # it stands in another document too
                 continue
             RUN.add(command)
-            activated = command if command.startswith("make ") else f"source .venv/bin/activate; {command}"
             if " src.cli serve " in command:  # the commands after it talk to it
-                servers.enter_context(serving_as_written(activated, clone))
+                servers.enter_context(serving_as_written(f"source .venv/bin/activate; {command}", clone))
             else:
-                run(activated, clone)
+                run(command, clone)
     for example in blocks(path, "python"):
         python = clone / ".venv" / "bin" / "python"
         done = subprocess.run([python, "-c", example], cwd=clone, capture_output=True, text=True, timeout=300)

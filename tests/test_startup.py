@@ -10,6 +10,8 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.test_predict import draw
 
+pytestmark = pytest.mark.slow
+
 TRAINING = ("lightning", "torchmetrics", "torchvision", "tensorboard", "src.cli.fit", "src.data.datamodule")
 FIT = """
 import sys

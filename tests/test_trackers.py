@@ -149,11 +149,14 @@ def test_a_resumed_run_goes_on_in_the_same_run_of_mlflow(cli: Cli, tmp_path: Pat
     assert [point.step for point in client.get_metric_history(run.info.run_id, "val/acc")] == [1, 2, 3]
 
 
-def test_a_resumed_run_goes_on_in_the_same_run_of_wandb_and_a_branch_gets_its_own(digits: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_goes_on_in_the_same_run_of_wandb_and_a_branch_gets_its_own(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Offline, W&B keeps a folder for each process, named after the time and the run's id."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
 
     def ids(*words: str) -> set[str]:
-        answer = run_process("fit", *overlay("wandb"), *EPOCHS[2:], *words, cwd=tmp_path, WANDB_MODE="offline")
+        answer = run_process("fit", *overlay("wandb"), *EPOCHS[2:], *words, cwd=tmp_path)
         assert answer.code == 0, answer
         return {path.name.rpartition("-")[2] for path in (tmp_path / "wandb").glob("offline-run-*")}
 

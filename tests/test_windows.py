@@ -21,6 +21,8 @@ from src.launch import store as store_module
 from src.runs.folder import Run
 from tests.conftest import REPOSITORY, Answer
 
+pytestmark = pytest.mark.slow
+
 IMITATION = {
     "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "tests" / "faults" / "windows"), str(REPOSITORY)]),
     "PYTHONIOENCODING": "cp950",

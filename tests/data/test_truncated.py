@@ -7,10 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 
 from src.data.checks import TRAIN_IMAGES
 from tests.conftest import REPOSITORY, run_process
+
+pytestmark = pytest.mark.slow
 
 SMALL = [
     "--data.val_size",

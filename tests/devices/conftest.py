@@ -45,7 +45,7 @@ def study(scenarios: Path) -> Study:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """The run of two processes that Lightning started."""
     root = tmp_path_factory.mktemp("undisturbed")
-    answer = run_process(*fit(root, digits, "--trainer.devices", "2"), OMP_NUM_THREADS="1")
+    answer = run_process(*fit(root, digits, "--trainer.devices", "2"))
 
     assert (answer.code, answer.err) == (0, "")
     assert "Device   2 x cpu" in answer.out

@@ -54,7 +54,7 @@ def test_the_end_of_the_time_saves_and_no_step_is_done_twice(
 
 def go_on(run: Path) -> None:
     words = ["--config", str(run / "config.yaml"), "--ckpt_path", str(run), "--trainer.devices", "2"]
-    answer = run_process("fit", *words, "--trainer.callbacks", "null", OMP_NUM_THREADS="1")
+    answer = run_process("fit", *words, "--trainer.callbacks", "null")
     assert (answer.code, answer.err) == (0, "")
 
 
@@ -130,7 +130,7 @@ def test_one_of_an_array_does_not_disturb_the_other(slurm: Slurm, tmp_path: Path
 
     alone = tmp_path / "alone"
     words = fit(alone, digits, "--seed_everything", "1", "--trainer.devices", "1")
-    assert run_process(*words, OMP_NUM_THREADS="1").code == 0
+    assert run_process(*words).code == 0
     found = [checkpoint(run_folder(tmp_path, number)) for number in (0, 1)]
     same = [same_training(state, checkpoint(run_folder(alone))) for state in found]
     assert sorted(same) == [False, True], array.output

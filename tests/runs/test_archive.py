@@ -1,15 +1,11 @@
 """What a file can do to the program that reads it, measured in a process of its own: time, memory, and what it says."""
 
-import os
-import resource
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.conftest import run_process
 from tests.faults.checkpoints import CHANGES, FILES, PICKLES, hostile
 
 SECONDS = 60  # of the processor: none of the good ones takes a tenth of it
@@ -23,24 +19,24 @@ class Usage:
     megabytes: float
 
 
-def measure(folder: Path, *words: str) -> Usage:
+def measure(*words: str) -> Usage:
     """Run a command with a limit of the processor's time, and return what it took."""
-    with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "src.cli", *words],
-            cwd=REPOSITORY,
-            stdout=out,
-            stderr=err,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS)),
-        )
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    return Usage(child.returncode, (folder / "err").read_text(), usage.ru_maxrss / 1024)
+    code = f"""
+import resource
+import sys
+from src.cli.main import main
+resource.setrlimit(resource.RLIMIT_CPU, ({SECONDS}, {SECONDS}))
+exit_code = main({words})
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+sys.exit(exit_code)
+"""
+    answer = run_process("-c", code)
+    return Usage(answer.code, answer.err, int((answer.out.split() or ["0"])[-1]) / 1024)
 
 
 def read_with(run: Path, folder: Path) -> Usage:
     words = ["--ckpt_path", str(run), "--images", "images/digits/small.png", "--output", str(folder / "table.csv")]
-    return measure(folder, "predict", *words)
+    return measure("predict", *words)
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +66,12 @@ def test_a_bad_best_checkpoint_does_not_harm_a_training_that_goes_on_from_the_la
     own_run: Path, digits: Path, tmp_path: Path
 ) -> None:
     words = ["--ckpt_path", str(own_run), "--trainer.default_root_dir", str(tmp_path), "--inspection.enabled", "false"]
-    usual = measure(tmp_path, "fit", *words, "--trainer.max_epochs", "3")
+    usual = measure("fit", *words, "--trainer.max_epochs", "3")
     best = own_run / "checkpoints" / "best.ckpt"
     content = hostile("an array of 2 GB", best.read_bytes())
     best.unlink()  # last.ckpt may be another name for it
     best.write_bytes(content)
-    usage = measure(tmp_path, "fit", *words, "--trainer.max_epochs", "4")
+    usage = measure("fit", *words, "--trainer.max_epochs", "4")
 
     assert (usual.code, usage.code, usage.err) == (0, 0, "")
     assert usage.megabytes < usual.megabytes + MEGABYTES

@@ -4,14 +4,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from src.sweep import workers
-from tests.conftest import REPOSITORY
+from tests.conftest import run_process
 from tests.sweep.conftest import SPACE, Sweep, results, study_folder
 
 
@@ -42,59 +41,62 @@ def test_workers_share_the_cores_and_the_gpus(monkeypatch: pytest.MonkeyPatch) -
     assert all(command[-1] == "--workers=1" for command, _ in started)
 
 
-WORKER = """
+WORKERS = """
 import os, signal, sys, time
 from pathlib import Path
 from src.cli.main import main
 from src.sweep import storage
 from src.sweep.trial import Progress
 storage.HEARTBEAT_SECONDS = 3
-folder, others, number = Path(sys.argv.pop(1)), int(sys.argv.pop(1)), int(sys.argv.pop(1))
+folder, outputs, words, numbers = Path({folder!r}), Path({outputs!r}), {words!r}, {numbers!r}
 report = Progress.on_train_epoch_end
+number = 0
 
 def report_and_stop(self, trainer, pl_module):
     report(self, trainer, pl_module)
     if trainer.current_epoch == 1 and Progress.on_train_epoch_end is not report:
-        while len(list(folder.glob("version_*"))) < others + 1:  # the others are at work
-            time.sleep(0.01)
+        while len(list(folder.glob("version_*"))) < len(numbers):  # the others are at work
+            time.sleep(0.1)
         Progress.on_train_epoch_end = report
         os.kill(os.getpid(), number)
 
-if number:
-    Progress.on_train_epoch_end = report_and_stop
-sys.exit(main(sys.argv[1:]))
+children = []
+for worker, number in enumerate(numbers):
+    if not (child := os.fork()):
+        for stream in (1, 2):
+            os.dup2(os.open(outputs / f"{{worker}}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), stream)
+        if number:
+            Progress.on_train_epoch_end = report_and_stop
+        sys.exit(main(words))
+    children.append(child)
+for child in reversed(children):  # the first, if it was stopped, when the others have ended
+    os.kill(child, signal.SIGCONT)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-def start_worker(
-    tmp_path: Path, digits: Path, trials: int, *words: str, others: int = 0, number: int = 0
-) -> subprocess.Popen[str]:
-    """Start a worker on a grid of seeds; with a signal's number it gets that one in the middle of its first trial."""
+def run_workers(tmp_path: Path, digits: Path, trials: int, numbers: list[int], *words: str) -> list[str]:
+    """Let workers share a grid of seeds; return what each printed.
+
+    Args:
+        tmp_path: Where the study is made.
+        digits: The data.
+        trials: How many seeds there are.
+        numbers: For each worker, the signal that it gets in the middle of its first trial, or 0.
+        words: More flags.
+    """
     space = tmp_path / "seeds.yaml"
     space.write_text(f"seed_everything: {{grid: {list(range(trials))}}}\n")
     place = ["--trainer.default_root_dir", str(tmp_path), "--trainer.accelerator", "cpu", "--trainer.max_epochs", "3"]
     data = ["--data.data_dir", str(digits), "--data.val_size", "60", "--data.batch_size", "32"]
     command = ["sweep", "--space", str(space), *place, *data, "--model.hidden_units", "[8]", *words]
-    return subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(study_folder(tmp_path, "seeds")), str(others), str(number), *command],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def run_workers(tmp_path: Path, digits: Path, workers: int, trials: int, *words: str) -> str:
-    """Let workers share a grid of seeds, of whom the first is killed in the middle of a trial; return their output."""
-    processes = [
-        start_worker(tmp_path, digits, trials, *words, others=workers - 1, number=0 if other else signal.SIGKILL)
-        for other in range(workers)
-    ]
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    codes = [process.returncode for process in processes]
-    assert codes == [-signal.SIGKILL, *[0] * (workers - 1)], "\n".join(outputs)
-    return "".join(outputs)
+    folder = str(study_folder(tmp_path, "seeds"))
+    code = WORKERS.format(folder=folder, outputs=str(tmp_path), words=command, numbers=[int(each) for each in numbers])
+    answer = run_process("-c", code)
+    outputs = [(tmp_path / f"{worker}.out").read_text() for worker in range(len(numbers))]
+    codes = [-number if number == signal.SIGKILL else 0 for number in numbers]
+    assert answer.out.split() == [str(code) for code in reversed(codes)], "\n".join([answer.err, *outputs])
+    return outputs
 
 
 def check_that_each_ran_once(tmp_path: Path, output: str, trials: int) -> None:
@@ -109,18 +111,14 @@ def check_that_each_ran_once(tmp_path: Path, output: str, trials: int) -> None:
 
 
 def test_four_workers_on_a_file_lose_no_trial_when_one_is_killed(tmp_path: Path, digits: Path) -> None:
-    output = run_workers(tmp_path, digits, 4, 12)
+    outputs = run_workers(tmp_path, digits, 12, [signal.SIGKILL, 0, 0, 0])
 
-    check_that_each_ran_once(tmp_path, output, 12)
+    check_that_each_ran_once(tmp_path, "".join(outputs), 12)
 
 
 def test_a_worker_that_was_only_stopped_does_not_make_a_trial_count_twice(tmp_path: Path, digits: Path) -> None:
-    stopped = start_worker(tmp_path, digits, 2, others=1, number=signal.SIGSTOP)
-    output = start_worker(tmp_path, digits, 2).communicate(timeout=300)[0]
-    stopped.send_signal(signal.SIGCONT)
-    late = stopped.communicate(timeout=300)[0]
+    late, output = run_workers(tmp_path, digits, 2, [signal.SIGSTOP, 0])
 
-    assert stopped.returncode == 0
     assert re.findall(r"^Trial \d+: seed_everything \d - (was .*)$", late, re.MULTILINE) == [
         "was given to another worker after 9 s without a sign of life from this one, whose result does not count"
     ]
@@ -133,6 +131,6 @@ def test_a_worker_that_was_only_stopped_does_not_make_a_trial_count_twice(tmp_pa
 def test_two_workers_on_a_database_lose_no_trial_when_one_is_killed(
     tmp_path: Path, digits: Path, postgresql: str
 ) -> None:
-    output = run_workers(tmp_path, digits, 2, 6, "--storage", postgresql)
+    outputs = run_workers(tmp_path, digits, 6, [signal.SIGKILL, 0], "--storage", postgresql)
 
-    check_that_each_ran_once(tmp_path, output, 6)
+    check_that_each_ran_once(tmp_path, "".join(outputs), 6)

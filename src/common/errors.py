@@ -30,7 +30,7 @@ def one_line(text: str) -> str:
     return printable(text)
 
 
-def cause_of(error: Exception) -> str:
+def cause_of(error: BaseException) -> str:
     """Return what another program's exception says, as one line."""
     return one_line(" ".join(str(error).split()))
 

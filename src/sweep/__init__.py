@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.common.errors import RunError, UsageError, one_line
+from src.common.errors import RunError, UsageError, cause_of
 from src.common.output import say
 from src.common.signals import StoppedError, signal_of
 from src.common.system import command_line
@@ -89,7 +89,7 @@ def sweep(
     except (UsageError, RunError):
         raise
     except Exception as error:  # whatever Optuna makes of another program's values
-        reason = one_line(" ".join(str(error.__cause__ or error).split()))
+        reason = cause_of(error.__cause__ or error)
         raise UsageError(f"--storage {storage_name(storage)} has no study of this project ({reason}).") from error
     if is_done:
         more = "" if wanted == combinations else "; ask for more with --trials"

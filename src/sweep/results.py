@@ -15,7 +15,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
-from src.common.errors import RunError, one_line
+from src.common.errors import RunError, cause_of, one_line
 from src.common.events import event_file
 from src.common.files import write_atomic
 from src.common.output import say
@@ -135,7 +135,7 @@ def draw(study: Study, metric: str, folder: Path) -> None:
                 figure.set_size_inches(INCHES)
                 figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight")
             except Exception as error:  # too few trials, all alike, or what another program wrote
-                say(f"No picture of the {name.replace('_', ' ')}: {' '.join(str(error).split())}")
+                say(f"No picture of the {name.replace('_', ' ')}: {cause_of(error)}")
                 continue
             finally:
                 pyplot.close("all")

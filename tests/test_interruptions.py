@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src.inspection.callback import Inspection
 from src.model.classifier import Classifier
-from tests.conftest import REPOSITORY, Cli
+from tests.conftest import DRAWN, REPOSITORY, Cli
 from tests.test_cli import EPOCHS, METRICS, checkpoint, curves, results, run_folder, same_training
 
 BATCHES = 6  # in an epoch
@@ -314,8 +314,8 @@ def test_ctrl_c_while_pictures_are_drawn_says_how_to_get_them(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Inspection, "_draw_split", lambda *_: signal.raise_signal(signal.SIGINT))
-    stopped = cli("fit", *EPOCHS)
-    unsaved = cli("fit", *EPOCHS, "--trainer.enable_checkpointing", "false")
+    stopped = cli("fit", *EPOCHS, *DRAWN)
+    unsaved = cli("fit", *EPOCHS, *DRAWN, "--trainer.enable_checkpointing", "false")
     run = run_folder(tmp_path)
     monkeypatch.undo()
 

@@ -162,7 +162,7 @@ for kib in {FULL_AT}:
     print("disk", json.dumps([code, log.read_text(), halves, same]))
     subprocess.run(["rm", "-r", root], check=True)
 """
-    exit_code, log = in_process(tmp_path, code)
+    exit_code, log = in_process(code)
     found = [json.loads(line.removeprefix("disk ")) for line in log.splitlines() if line.startswith("disk ")]
 
     assert exit_code == 0, log

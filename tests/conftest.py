@@ -42,6 +42,7 @@ FIRST = (
 )
 
 
+DRAWN = ("--inspection.enabled", "true")
 TRAINS = {"digits", "mnist", "clone", "browser"}  # fixtures of tests that train or start something
 
 
@@ -123,6 +124,7 @@ def cli(tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]) -> Cli
 
     def run(command: str, *words: str) -> Answer:
         data = ["--data.data_dir", str(digits), "--data.val_size", "60", "--data.batch_size", "32"]
+        data += ["--inspection.enabled", "false"]  # which takes as long as the rest, and has tests of its own
         place = ["--trainer.default_root_dir", str(tmp_path), "--trainer.accelerator", "cpu"]
         capsys.readouterr()
         code = main([command, *place, *(data if command == "fit" and "--ckpt_path" not in words else []), *words])

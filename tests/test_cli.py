@@ -18,7 +18,7 @@ from src.data.checks import TRAIN_IMAGES, TRAIN_LABELS
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx
 from src.model.classifier import Classifier
-from tests.conftest import TEST_SIZE, Cli, run_process
+from tests.conftest import DRAWN, TEST_SIZE, Cli, run_process
 
 METRICS = ("train/loss", "train/acc", "val/loss", "val/acc")
 EPOCHS = ("--trainer.max_epochs", "3")
@@ -57,7 +57,7 @@ def same_training(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def test_fit_leaves_the_run_folder_that_is_promised(cli: Cli, tmp_path: Path) -> None:
-    answer = cli("fit", *EPOCHS)
+    answer = cli("fit", *EPOCHS, *DRAWN)
     run = run_folder(tmp_path)
     result = json.loads((run / "result.json").read_text())
 

@@ -15,7 +15,7 @@ import torch
 import yaml
 from lightning.pytorch import Callback, Trainer
 
-from tests.conftest import REPOSITORY, Answer, Cli
+from tests.conftest import DRAWN, REPOSITORY, Answer, Cli
 from tests.test_bad_requests import refusing
 from tests.test_cli import EPOCHS, checkpoint, curves, results, run_folder, same_training
 from tests.test_interruptions import in_process
@@ -78,7 +78,7 @@ MOMENTS: dict[str, tuple[str, int, int, tuple[str, ...]]] = {
 @pytest.mark.parametrize("name", MOMENTS)
 def test_a_full_disk_during_training_loses_nothing(name: str, cli: Cli, tmp_path: Path, digits: Path) -> None:
     hook, epoch, size, words = MOMENTS[name]
-    cli("fit", *EPOCHS)
+    cli("fit", *EPOCHS, *DRAWN)
     callback = ["--trainer.callbacks+=tests.test_full_disk.Limit", f"--trainer.callbacks.hook={hook}"]
     moment = [f"--trainer.callbacks.epoch={epoch}", f"--trainer.callbacks.size={size}"]
     answer = fit(tmp_path, digits, *words, *callback, *moment)
@@ -162,7 +162,7 @@ for kib in {FULL_AT}:
     print("disk", json.dumps([code, log.read_text(), halves, same]))
     subprocess.run(["rm", "-r", root], check=True)
 """
-    exit_code, log = in_process(tmp_path, code)
+    exit_code, log = in_process(code)
     found = [json.loads(line.removeprefix("disk ")) for line in log.splitlines() if line.startswith("disk ")]
 
     assert exit_code == 0, log

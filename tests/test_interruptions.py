@@ -18,19 +18,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src.inspection.callback import Inspection
 from src.model.classifier import Classifier
-from tests.conftest import REPOSITORY, Cli
+from tests.conftest import DRAWN, REPOSITORY, Cli, run_process
 from tests.test_cli import EPOCHS, METRICS, checkpoint, curves, results, run_folder, same_training
 
 BATCHES = 6  # in an epoch
 NO_CALLBACKS = ["--trainer.callbacks", "null"]  # what a test stopped by is not to stop again
 
 
-def in_process(tmp_path: Path, code: str) -> tuple[int, str]:
+def in_process(code: str) -> tuple[int, str]:
     """Run Python in a process of its own, because a kill takes all of it; return its exit code and what it printed."""
-    log = tmp_path / "log"
-    with log.open("a") as file:
-        done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, stdout=file, stderr=file, timeout=300)
-    return done.returncode, log.read_text()
+    answer = run_process("-c", code)
+    return answer.code, answer.out + answer.err
 
 
 def test_a_killed_run_becomes_the_undisturbed_one(tmp_path: Path, digits: Path) -> None:
@@ -42,7 +40,7 @@ words = ["--data.data_dir", "{digits}", "--data.val_size", "60", "--data.batch_s
          "[16]", "--trainer.max_epochs", "3", "--trainer.accelerator", "cpu", "--inspection.enabled", "false"]
 print("outcomes", chaos.study(words, Path("{tmp_path}"), 5, {seed}))
 """
-    exit_code, log = in_process(tmp_path, code)
+    exit_code, log = in_process(code)
 
     assert exit_code == 0, log
     assert log.count(": equal") == 5, f"seed {seed}\n{log}"
@@ -314,8 +312,8 @@ def test_ctrl_c_while_pictures_are_drawn_says_how_to_get_them(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Inspection, "_draw_split", lambda *_: signal.raise_signal(signal.SIGINT))
-    stopped = cli("fit", *EPOCHS)
-    unsaved = cli("fit", *EPOCHS, "--trainer.enable_checkpointing", "false")
+    stopped = cli("fit", *EPOCHS, *DRAWN)
+    unsaved = cli("fit", *EPOCHS, *DRAWN, "--trainer.enable_checkpointing", "false")
     run = run_folder(tmp_path)
     monkeypatch.undo()
 
@@ -437,7 +435,7 @@ children = [fork(lambda: main(["fit", "--seed_everything", str(seed), *{[*words,
             for seed in range(8)]
 print("codes", [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
 """
-    _, log = in_process(tmp_path, code)
+    _, log = in_process(code)
     runs = [run_folder(tmp_path, number) for number in range(8)]
 
     assert f"codes {[0] * 8}" in log, log

@@ -10,7 +10,7 @@ import yaml
 from lightning.pytorch.loggers import CSVLogger
 from lightning_utilities.core.imports import RequirementCache
 
-from tests.conftest import REPOSITORY, Cli, run_process
+from tests.conftest import DRAWN, REPOSITORY, Cli, run_process
 from tests.test_cli import curves, run_folder
 
 EPOCHS = ("--trainer.max_epochs", "2", "--model.hidden_units", "[8]")
@@ -70,7 +70,7 @@ def test_a_run_goes_on_with_its_trackers_or_says_what_is_missing(cli: Cli, tmp_p
 
 
 def test_several_trackers_and_tensorboard_in_the_run_folder(cli: Cli, tmp_path: Path) -> None:
-    answer = cli("fit", *overlay("tensorboard"), *overlay("csv"), *EPOCHS)
+    answer = cli("fit", *overlay("tensorboard"), *overlay("csv"), *EPOCHS, *DRAWN)
     run = run_folder(tmp_path)
 
     assert (answer.code, answer.err) == (0, "")

@@ -13,12 +13,22 @@ from src.common import events
 from src.inspection import dashboards
 from src.inspection.callback import Inspection, copy_of_network
 from src.model.classifier import Classifier
-from tests.conftest import TEST_SIZE, Answer, Cli
+from tests.conftest import DRAWN, TEST_SIZE, Answer, Cli
 from tests.test_cli import EPOCHS, checkpoint, run_folder, same_training
 
 OFF = ("--inspection.enabled", "false")
 EVERY = ("--inspection.every_n_epochs", "1")
 PICTURES = ("confusion", "worst_mistakes", "surest_and_least_sure", "reliability")
+
+
+@pytest.fixture
+def cli(cli: Cli) -> Cli:
+    """With pictures, which other tests leave out."""
+
+    def run(command: str, *words: str) -> Answer:
+        return cli(command, *(DRAWN if command == "fit" and "--ckpt_path" not in words else []), *words)
+
+    return run
 
 
 def shown(folder: Path) -> EventAccumulator:

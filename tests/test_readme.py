@@ -145,6 +145,7 @@ def test_every_explained_error_is_tried() -> None:
     assert set(explained) - {"has no Lightning"} == set(MISTAKES)  # that one is said before anything is imported
 
 
+@pytest.mark.slow
 def test_without_make_the_same_is_installed(tmp_path: Path) -> None:
     """The environment is made as written; installing takes minutes and a network, so that is compared with make's."""
     (written,) = {blocks(readme, "bat")[0] for readme in READMES}

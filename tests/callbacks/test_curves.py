@@ -105,6 +105,7 @@ def test_a_training_that_was_stopped_keeps_what_it_logged(tmp_path: Path) -> Non
     assert curves(tmp_path) == {"val/acc": [(1, 0.25)]}
 
 
+@pytest.mark.slow
 def test_tensorflow_is_left_alone_where_it_is_installed(tmp_path: Path) -> None:
     (tmp_path / "tensorflow.py").write_text("raise AssertionError('TensorFlow was imported')")
     code = "import sys, pathlib; from src.callbacks.curves import Curves; " + (

@@ -170,6 +170,7 @@ def test_they_are_not_mapped(folder: Path) -> None:
         ready(folder, memory_map=True)
 
 
+@pytest.mark.slow
 def test_every_command_takes_them(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -86,6 +86,7 @@ def place(root: Path) -> list[Path]:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
+@pytest.mark.slow
 def test_eight_processes_that_start_at_once_all_succeed(tmp_path: Path) -> None:
     with multiprocessing.get_context("fork").Pool(8) as pool:
         files = pool.map(place, [tmp_path] * 8, chunksize=1)

@@ -35,6 +35,7 @@ experimental = pytest.mark.filterwarnings("ignore::optuna.exceptions.Experimenta
 
 @experimental
 @pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # the filters of threads are not their own
+@pytest.mark.slow
 def test_workers_that_begin_at_once_take_each_combination_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studies, "is_alive", lambda trial: True)  # not that of this process before
     barrier = threading.Barrier(8)

@@ -53,8 +53,6 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
             kind, shape = _read_header(file, path)
             size = math.prod(shape) * ITEM_BYTES[kind]
             start = file.tell()
-            if compressed and size > memory_bytes():
-                raise UsageError(f"{path} promises {size:,} bytes, more than this machine's memory: unpack it.")
             if compressed:
                 values = _read_at_most(file, size + 1)
                 found = len(values)
@@ -115,6 +113,8 @@ def _read_header(file: BufferedIOBase, path: Path) -> tuple[int, tuple[int, ...]
     shape = struct.unpack(f">{magic[3]}I", dimensions)
     if math.prod(max(size, 1) for size in shape) > LARGEST_TENSOR:  # of no values, if one dimension is 0
         raise UsageError(f"{path} has a header with impossible dimensions: replace it with the original.")
+    if path.suffix == ".gz" and (size := math.prod(shape) * ITEM_BYTES[magic[2]]) > memory_bytes():
+        raise UsageError(f"{path} promises {size:,} bytes, more than this machine's memory: unpack it.")
     return magic[2], shape
 
 

@@ -22,10 +22,12 @@ class FusedAdam:
     @classmethod
     def of(cls, optimizer: Optimizer) -> "FusedAdam | None":
         """Return that of an optimizer, if it is such, with nothing that only its own step knows."""
+        hooks = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks  # which have no public name
+        if type(optimizer) not in (Adam, AdamW) or any(hooks):
+            return None
         groups = optimizer.param_groups
         is_plain = all(group["fused"] and not group["amsgrad"] and not group["differentiable"] for group in groups)
-        hooks = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks  # which have no public name
-        return cls(optimizer) if type(optimizer) in (Adam, AdamW) and is_plain and not any(hooks) else None
+        return cls(optimizer) if is_plain else None
 
     def step(self) -> None:
         """Take a step with the gradients that the parameters have."""

@@ -11,6 +11,7 @@ from torch.nn.utils import parametrizations
 
 from src.model import execution
 from src.model.adam import FusedAdam
+from src.model.classifier import Classifier
 from src.model.cnn import CNN
 from src.model.dense import Dense
 from src.model.mlp import MLP
@@ -51,8 +52,17 @@ def test_every_bit_is_autograds(hidden_units: list[int], dropout: float, loss: n
     assert all(map(torch.equal, *results))
 
 
-def module_of(net: nn.Module, precision: str = "32-true") -> Any:
-    return SimpleNamespace(net=net, trainer=SimpleNamespace(precision=precision))
+class Brighter(Classifier):
+    """A classifier that does something to the images first."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(2 * images)
+
+
+def module_of(net: nn.Module, precision: str = "32-true", kind: type[Classifier] = Classifier) -> Any:
+    module: Any = kind()
+    module.net, module.trainer = net, SimpleNamespace(precision=precision)
+    return module
 
 
 def hooked() -> MLP:
@@ -83,6 +93,7 @@ def normalized() -> MLP:
 def test_autograd_trains_what_somebody_looks_into(make: Callable[[], nn.Module]) -> None:
     assert Dense.of(module_of(make())) is None
     assert Dense.of(module_of(MLP(), "bf16-mixed")) is None
+    assert Dense.of(module_of(MLP(), kind=Brighter)) is None
     with torch.autograd.set_detect_anomaly(True):
         assert Dense.of(module_of(MLP())) is None
     assert Dense.of(module_of(MLP())) is not None
@@ -94,6 +105,7 @@ def test_autograd_trains_what_somebody_looks_into(make: Callable[[], nn.Module])
         lambda weights: torch.optim.Adam(weights),
         lambda weights: torch.optim.Adam(weights, amsgrad=True, fused=True),
         lambda weights: torch.optim.SGD(weights),
+        lambda weights: torch.optim.NAdam(weights),
     ],
 )
 def test_other_optimizers_take_their_own_steps(make: Callable[..., Any]) -> None:

@@ -111,7 +111,7 @@ def table(results: dict[str, Any]) -> str:
     rows = [
         ("read from folders the first time", f"{reading['pictures_per_second']:,.0f} pictures a second"),
         (f"the {PICTURES:,} again", f"{reading['again_seconds']:.2f} s"),
-        ("gathered and normalized, per byte", f"{cost['ratio']:.2f} times MNIST's"),
+        ("gathered and normalized a batch at a time, per byte", f"{cost['ratio']:.2f} times MNIST's"),
         (f"peak memory without page cache, {few} and {many} images", f"{peaks[few]:.0f} and {peaks[many]:.0f} MB"),
         (f"the residual network reaches {RIGHT:.0%}", f"after {learned['seconds']:.0f} s, in epoch {learned['epoch']}"),
     ]

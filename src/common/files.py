@@ -80,21 +80,17 @@ def read_object(path: Path, **kinds: type) -> dict[str, Any]:
 
 
 def read_note(path: Path, **kinds: type) -> dict[str, Any]:
-    """Return what a run folder has noted, nothing if it has not; a damaged note is named and kept aside.
+    """Return what a run folder has noted, or nothing; a damaged note is named and kept aside, and made anew.
 
-    Raises:
-        RunError: If it cannot be read now, as without permission or on a disk that fails, and may be sound.
+    RunError if it cannot be read now, as without permission or on a disk that fails, and may be sound.
     """
     try:
-        return read_object(path, **kinds)
-    except FileNotFoundError:
-        return {}
+        return read_object(path, **kinds) if path.exists() else {}
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno not in NO_FILE:
             raise RunError(f"{path} cannot be read ({error.strerror}): make it readable, then go on.") from error
-        aside = path.with_name(f"{path.name}.damaged")
-        replace(path, aside)
-        warn(f"{path} is damaged: kept as {aside.name}, and made anew.")
+        replace(path, path.with_name(f"{path.name}.damaged"))
+        warn(f"{path} is damaged: kept as {path.name}.damaged, and made anew.")
         return {}
 
 

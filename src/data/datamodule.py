@@ -181,7 +181,7 @@ class MNISTDataModule(LightningDataModule):
         return batch._replace(images=self.normalize(images))
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Turn pixels, uint8 or float32 that may be overwritten, into what the network takes: ``(B, C, H, W)``."""
+        """Turn pixels of a split, uint8 or float32 to overwrite, into what the network takes: ``(B, C, H, W)``."""
         return normalize(images, *(self.mean_std or UNIT))
 
     def state_dict(self) -> dict[str, Any]:

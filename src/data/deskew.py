@@ -22,7 +22,7 @@ def deskew(images: Tensor) -> Tensor:
         The same, ``(B, H, W)`` uint8; an image without ink as it is.
     """
     pixels = images.double()  # in which the sums are exact, so that other programs come to the same pixels
-    y, x = (torch.arange(size, dtype=torch.float64) for size in images.shape[1:])
+    y, x = (torch.arange(size, dtype=torch.float64, device=images.device) for size in images.shape[1:])
     rows = pixels.sum(dim=2)  # (B, H)
     mass, by_y, by_x = rows.sum(dim=1).clamp(min=1), rows @ y, pixels.sum(dim=1) @ x
     leaning = ((pixels @ x) * y).sum(dim=1) - by_x * by_y / mass

@@ -141,15 +141,18 @@ class Classifier(Exact):
         logits: Tensor = self.net(images.to(self.dtype))  # float64 with --trainer.precision 64-true
         return logits
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the sum of a batch's losses, as it is reported: a scalar, of cross-entropies in nats.
+    def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the loss of a batch, as it is reported.
 
         Args:
-            logits: ``(B, num_classes)``.
+            images: ``(B, C, H, W)`` float32.
             labels: ``(B,)`` int64.
+
+        Returns:
+            The sum of the images' losses, a scalar (of cross-entropies in nats), and the logits ``(B, num_classes)``.
         """
-        loss: Tensor = self.criterion(logits, labels)
-        return loss
+        logits = self(images)
+        return self.criterion(logits, labels), logits
 
     def objective(self, images: Tensor, labels: Tensor, logits: Tensor, loss: Tensor) -> Tensor:
         """Return what training minimizes, as a sum over the batch: the loss, mixed with a teacher's if there is one."""
@@ -189,9 +192,9 @@ class Classifier(Exact):
         super().on_save_checkpoint(checkpoint)
         if "config" not in checkpoint:
             own = {"class_path": f"{type(self.net).__module__}.{type(self.net).__qualname__}"}
-            model = {"network": own, **self.hparams}
-            for name in ("num_classes", "image_shape", "seed"):  # which follow from the data
-                del model[name]
+            follow = ("num_classes", "image_shape", "seed")  # from the data
+            model = {"network": own} | {name: value for name, value in self.hparams.items() if name not in follow}
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined] # Lightning does not declare it
-            checkpoint["config"] = {"model": model, "data": {"dataset": data.dataset, "data_dir": data.data_dir}}
+            names = ("dataset", "data_dir", "image_size", "test_size", "val_size", "split", "normalization", "deskew")
+            checkpoint["config"] = {"model": model, "data": {name: getattr(data, name) for name in names}}
         checkpoint["teacher_sha256"] = self.distillation.sha256 if self.distillation else ""

@@ -11,7 +11,7 @@ from torchmetrics import Metric
 
 from src.common.errors import RunError, UsageError
 from src.model.cpu import speed_up_cpu
-from src.model.execution import Execution, Forward, Losses, step_schedules
+from src.model.execution import Execution, step_schedules
 from src.model.metrics import StageMetrics
 from src.model.protocols import Batch
 
@@ -43,15 +43,15 @@ class Exact(LightningModule):
         self.val_metrics = StageMetrics("val", metrics)
         self.test_metrics = StageMetrics("test", metrics)
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the sum of a batch's losses, as it is reported."""
+    def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the sum of a batch's losses, as it is reported, and the logits ``(B, num_classes)``."""
         raise NotImplementedError
 
     def objective(self, images: Tensor, labels: Tensor, logits: Tensor, loss: Tensor) -> Tensor:
         """Return what training minimizes, as a sum over the batch; here the loss itself."""
         return loss
 
-    def training_loss(self, images: Tensor, labels: Tensor, global_size: int, forward: Forward) -> Losses:
+    def training_loss(self, images: Tensor, labels: Tensor, global_size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Compute this rank's part of the global batch's mean loss.
 
         Gradients are averaged over ranks, so the part is multiplied by their number: the average is then the
@@ -61,12 +61,11 @@ class Exact(LightningModule):
             images: ``(B, C, H, W)`` float32.
             labels: ``(B,)`` int64.
             global_size: The samples of the batch on all ranks.
-            forward: What makes the logits.
 
         Returns:
             What to minimize, a scalar; and what the metrics count: the sum of the losses, a scalar, and the logits.
         """
-        loss = self.loss(logits := forward(images), labels)
+        loss, logits = self.loss(images, labels)
         objective = self.objective(images, labels, logits, loss)
         return objective * (self.trainer.world_size / global_size), loss, logits
 
@@ -82,7 +81,7 @@ class Exact(LightningModule):
             self.train_metrics.count(losses, logits, labels)
             return None
         self.seed_dropout(batch_idx)
-        objective, loss, logits = self.training_loss(batch.images, batch.labels, batch.global_sizes[0], self)
+        objective, loss, logits = self.training_loss(batch.images, batch.labels, batch.global_sizes[0])
         self.train_metrics.count(loss[None], logits, batch.labels)
         return objective
 
@@ -103,8 +102,8 @@ class Exact(LightningModule):
     def _evaluate(self, batch: Batch, batch_idx: int, metrics: StageMetrics) -> None:
         if batch_idx == 0:
             metrics.reset()
-        logits = self(batch.images)
-        metrics.count(self.loss(logits, batch.labels)[None], logits, batch.labels)
+        loss, logits = self.loss(batch.images, batch.labels)
+        metrics.count(loss[None], logits, batch.labels)
 
     def setup(self, stage: str) -> None:
         """Get the CPU ready if it computes, and train what a notebook has set to evaluate."""

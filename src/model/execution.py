@@ -13,17 +13,13 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor
 
 from src.common.errors import UsageError
-from src.model.adam import FusedAdam
-from src.model.dense import Dense
 from src.model.graph import CapturedFunction, CaptureError
 from src.model.protocols import Loader
 
 log = logging.getLogger(__name__)
 
 PRECISIONS_WITHOUT_SCALER = ("32-true", "64-true", "bf16-true", "bf16-mixed")
-Forward = Callable[[Tensor], Tensor]
-Losses = tuple[Tensor, Tensor, Tensor]
-TrainingLoss = Callable[[Tensor, Tensor, int, Forward], Losses]
+TrainingLoss = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor, Tensor]]
 
 
 class Execution:
@@ -31,8 +27,8 @@ class Execution:
 
     Args:
         module: With manual optimization and one optimizer, when training starts.
-        training_loss: Takes images, labels, the global batch's size and what makes the logits; returns what to
-            minimize, the sum of the losses and the logits.
+        training_loss: Takes images, labels and the global batch's size; returns what to minimize, the sum of the
+            losses and the logits.
         seed_dropout: Takes the number of a batch in its epoch.
         cuda_graph: Capture the steps as a CUDA graph; where that is impossible, one line says why.
 
@@ -60,9 +56,6 @@ class Execution:
         self.direct = (
             isinstance(trainer.strategy, SingleDeviceStrategy) and trainer.precision in PRECISIONS_WITHOUT_SCALER
         )
-        on_cpu = self.direct and module.device.type == "cpu"
-        self.forward: Forward = (Dense.of(module) if on_cpu else None) or module
-        self.adam = FusedAdam.of(optimizer.optimizer) if on_cpu else None
         self.captured: dict[tuple[int, ...], CapturedFunction] = {}
         self.captures = cuda_graph
         obstacle = self.obstacle() if cuda_graph else None
@@ -123,13 +116,13 @@ class Execution:
         for number, (step_images, step_labels, global_size) in enumerate(steps, start=first_batch):
             if not self.captures:
                 self.seed_dropout(number)
-            objective, loss, logits = self.training_loss(step_images, step_labels, global_size, self.forward)
+            objective, loss, logits = self.training_loss(step_images, step_labels, global_size)
             optimizer.zero_grad()
             if self.direct:
                 torch.autograd.backward(objective)
             else:
                 self.module.manual_backward(objective)
-            (self.adam or optimizer).step()
+            optimizer.step()
             step_schedules(self.module.trainer, "step", number + 1)
             losses.append(loss.detach())
             all_logits.append(logits.detach())

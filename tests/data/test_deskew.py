@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from PIL import Image
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from src.digits.frame import read_digit
 from src.export.formats import open_onnx, open_pt2
 from src.export.html import open_html
 from src.export.hub import load_folder
+from src.model.classifier import Classifier
 from src.predict import read
 from src.runs.trained import Trained
 from tests.conftest import Cli
@@ -99,6 +101,23 @@ def test_a_teacher_must_see_the_same(cli: Cli, tmp_path: Path) -> None:
 
     assert answer.code == 2
     assert "was trained with --data.deskew True: train the student with the same" in answer.err
+
+
+# what Lightning says to a Trainer without src.cli.main, which hides it
+@pytest.mark.filterwarnings("ignore:.*srun.* command", "ignore:.*does not have many workers", "ignore:.*LeafSpec")
+def test_a_notebooks_file_is_tested_on_the_same_pixels(cli: Cli, tmp_path: Path, digits: Path) -> None:
+    data = MNISTDataModule(data_dir=str(digits), val_size=60, batch_size=32, deskew=True, normalization="standard")
+    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer, path = Trainer(max_epochs=1, accelerator="cpu", **off), tmp_path / "mine.ckpt"
+    model = Classifier(hidden_units=[8])
+    trainer.fit(model, datamodule=data)
+    trainer.save_checkpoint(path)
+    trainer.test(model, datamodule=data, verbose=False)
+    loss = float(trainer.callback_metrics["test/loss"])
+    answer = cli("test", "--ckpt_path", str(path))
+
+    assert (answer.code, answer.err) == (0, "")
+    assert f"test/loss: {loss:.4f}" in answer.out
 
 
 def test_what_cannot_be_set_upright_is_refused(cli: Cli, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from src.digits.number import Digit, read_number
 from src.digits.reading import Reading
 from src.digits.tiles import Tile, tiles_of
 from src.runs.folder import Run
-from src.runs.trained import Trained
+from src.runs.trained import WEIGHTS, Trained
 
 AT_ONCE = 256  # pictures in memory
 ON_SHEET, COLUMNS = 2_000, 10
@@ -36,8 +36,8 @@ FORMULA = re.compile(r"[=@\uff1d\uff20\t\r\n]|[+\-\uff0b\uff0d](?![\d.]+$)")
 
 
 def predict(
-    ckpt_path: str,
     images: list[str],
+    ckpt_path: str | None = None,
     output: str | None = None,
     sheet: str | None = None,
     network: nn.Module | None = None,
@@ -48,12 +48,12 @@ def predict(
     not. A picture that cannot be read, or holds more than a number, gets a row that says why.
 
     Args:
-        ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
-            one.
         images: Files, folders (with the pictures in all folders below) and patterns such as "scans/*.png".
+        ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
+            one. Left out, it is best, or before the first run the network that comes with the project.
         output: The table to write, a .csv file: path, digit, confidence, unsure (of digits: yes or nothing), the
             probability of each class, each digit with its confidence and box, error. Left out, it is predictions.csv
-            in the run of the checkpoint.
+            in the run of the checkpoint, or here for the project's own network.
         sheet: A .png file to write, with pictures, where their digits are, what the network saw of them and its
             answers, of the first pictures, up to 2,000 tiles.
         network: The class of a network of your own, by its import path, with its arguments below it.
@@ -73,7 +73,8 @@ def predict(
             if Path(name).exists() and any(path.exists() and path.samefile(name) for path in paths):
                 raise UsageError(f"--{flag} {name} is one of the pictures to read: name another file.")
     trained = Trained.load(ckpt_path, network=network)
-    table = Path(output) if output else Run.of_checkpoint(trained.checkpoint).path / "predictions.csv"
+    folder = Path() if trained.checkpoint == WEIGHTS else Run.of_checkpoint(trained.checkpoint).path
+    table = Path(output) if output else folder / "predictions.csv"
     failed = 0
     shown, tiles = 0, list[Tile]()
     with open_atomic(table) as file:

@@ -343,7 +343,6 @@ REQUESTS = {
     "a foreign checkpoint": Request("--ckpt_path my.ckpt --output m.pt2", ("of this project",), foreign_checkpoint),
     "a damaged checkpoint": Request("--ckpt_path my.ckpt --output m.pt2", ("not a readable",), truncated_checkpoint),
     "no output": Request(BEST, ("--output is missing",)),
-    "no checkpoint named": Request("--output model.onnx", ("--ckpt_path is missing",)),
     "an unknown extension": Request(f"{BEST} --output model.h5", ("--output model.h5", ".onnx", ".pt2")),
     "no extension": Request(f"{BEST} --output model", ("--output model:", ".onnx", ".pt2")),
     "a missing folder": Request(f"{BEST} --output a/b/model.onnx", ("--output a/b/model.onnx", "no folder a/b;")),

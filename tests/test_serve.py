@@ -385,7 +385,6 @@ def no_runs(folder: Path) -> None:
 
 SERVE = "serve --ckpt_path best --port"
 BAD = {
-    "no checkpoint named": Request("serve", ("--ckpt_path is missing",)),
     "no run yet": Request(f"{SERVE} 0", ("--ckpt_path best", "train one first: python -m src.cli fit"), no_runs),
     "a network for clothes": Request(f"{SERVE} 0", ("best", "T-shirt to Ankle boot", "ten digits"), fashion),
     "a port above all": Request(f"{SERVE} 65536", ("--port", "0 to 65535", "65536")),

@@ -10,6 +10,7 @@ import yaml
 from lightning.pytorch.loggers import CSVLogger
 from lightning_utilities.core.imports import RequirementCache
 
+from src.runs.trained import Trained
 from tests.conftest import DRAWN, REPOSITORY, Cli, run_process
 from tests.test_cli import curves, run_folder
 
@@ -147,6 +148,23 @@ def test_a_resumed_run_goes_on_in_the_same_run_of_mlflow(cli: Cli, tmp_path: Pat
     runs = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])
     (run,) = (run for run in runs if run.data.params["run"] == str(run_folder(tmp_path)))  # not another test's
     assert [point.step for point in client.get_metric_history(run.info.run_id, "val/acc")] == [1, 2, 3]
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+def test_mlflow_keeps_checkpoints_that_its_registry_takes_and_predict_reads(cli: Cli, tmp_path: Path) -> None:
+    monitor = ("--trainer.callbacks.monitor", "val/acc", "--trainer.callbacks.mode", "max")
+    logged = (*overlay("mlflow"), "--trainer.logger.log_model", "true")
+    answer = cli("fit", *logged, *EPOCHS, "--trainer.callbacks+=ModelCheckpoint", *monitor)
+    client = mlflow.MlflowClient("sqlite:///mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])
+    (run,) = (run for run in runs if run.data.params["run"] == str(run_folder(tmp_path)))
+    (artifact,) = client.list_artifacts(run.info.run_id)
+    client.create_registered_model("digits")
+    version = client.create_model_version("digits", f"{run.info.artifact_uri}/{artifact.path}", run.info.run_id)
+    (kept,) = Path(client.download_artifacts(run.info.run_id, artifact.path)).glob("*.ckpt")
+
+    assert (answer.code, version.version) == (0, 1)
+    assert Trained.load(str(kept)).name.startswith("MLP 784-8-10")
 
 
 def test_a_resumed_run_goes_on_in_the_same_run_of_wandb_and_a_branch_gets_its_own(

@@ -31,7 +31,6 @@ REWORDINGS = (
     (r'expected "subcommand" to be one of .*', f"name a command: {COMMANDS}; see --help."),
     (r"argument subcommand: invalid choice: '(.*)' \(.*", rf"\1 is not a command: name one of {COMMANDS}; see --help."),
     (r'Parser key "([\w.]+)":', r"--\1:"),
-    (r"the following arguments are required: ckpt_path.*", NO_CHECKPOINT),
     (r"the following arguments are required: (\w+).*", r"--\1 is missing; see --help."),
     (r'Key "(\w+)\.\w+" not found in namespace\.', r"--\1 needs settings below it, as in configs/mlp.yaml."),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
@@ -80,9 +79,10 @@ def explain(error: Exception) -> tuple[str, int] | None:
     if any(kind.__name__ == "MisconfigurationException" for kind in type(error).__mro__):  # Lightning's
         return cause_of(error), UsageError.exit_code
     if isinstance(error, RuntimeError) and str(error).startswith("Early stopping conditioned on metric"):
-        asked, _, *there = re.findall(r"`([^`]*)`", str(error))  # the second is its own name
-        names = ", ".join(there) or "none, as nothing was measured"
-        return f"--trainer.callbacks.monitor: there is no metric {asked}; those there are: {names}.", RunError.exit_code
+        monitor, _, *metrics = re.findall(r"`([^`]*)`", str(error))  # the second is its own name
+        names = ", ".join(metrics) or "none, as nothing was measured"
+        sentence = f"--trainer.callbacks.monitor: there is no metric {monitor}; those there are: {names}."
+        return sentence, RunError.exit_code
     if isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower()):
         cause = " ".join(str(error).partition("\n")[0].split())
         if "EADDRINUSE" in cause:

@@ -120,7 +120,7 @@ def _loggers(trainer_args: Namespace, curves: Curves) -> Any:
     def is_for_runs(logger: Any) -> bool:
         return type(logger) is TensorBoardLogger and Path(logger.save_dir) == Path(RUNS_FOLDER)
 
-    loggers = [curves if is_for_runs(each) else each for each in as_list(trainer_args.logger)]
+    loggers = [curves if is_for_runs(logger) else logger for logger in as_list(trainer_args.logger)]
     return trainer_args.logger and list(dict.fromkeys(loggers))
 
 

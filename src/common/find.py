@@ -19,17 +19,17 @@ def find_pictures(words: str) -> list[Path]:
     """
     path = Path(words)
     if is_folder(path):
-        found = [file for file in matches(path, ["**"]) if is_folder(file) or is_picture(file)]
+        paths = [file for file in matches(path, ["**"]) if is_folder(file) or is_picture(file)]
         problem = "no pictures in this folder"
     elif has_magic(words) and not os.path.lexists(path):
-        found = list(matches(Path(path.anchor), path.relative_to(path.anchor).parts))
+        paths = list(matches(Path(path.anchor), path.relative_to(path.anchor).parts))
         problem = "this pattern matches no file"
     else:
-        found = [path] if path.exists() else []
+        paths = [path] if path.exists() else []
         problem = "no such file or folder"
-    if not found:
+    if not paths:
         raise UsageError(f"--images {words}: {problem}; give pictures, folders of them or patterns.")
-    return sorted(found)
+    return sorted(paths)
 
 
 def matches(folder: Path, parts: Sequence[str]) -> Iterator[Path]:

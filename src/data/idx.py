@@ -55,14 +55,14 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
             start = file.tell()
             if compressed:
                 values = _read_at_most(file, size + 1)
-                found = len(values)
+                held = len(values)
             else:
-                found = path.stat().st_size - start
-            if found != size:
-                problem = "is truncated" if found < size else "has bytes after its end"
+                held = path.stat().st_size - start
+            if held != size:
+                problem = "is truncated" if held < size else "has bytes after its end"
                 raise UsageError(
                     f"{path} {problem}: its header promises {size:,} bytes of values, it has "
-                    f"{'more' if compressed and found > size else f'{found:,}'}; replace it with a complete copy."
+                    f"{'more' if compressed and held > size else f'{held:,}'}; replace it with a complete copy."
                 )
             if memory_map:
                 if compressed or kind != UNSIGNED_BYTE:

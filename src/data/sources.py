@@ -41,14 +41,14 @@ def find_files(data_dir: Path, dataset: DatasetName) -> list[Path]:
     for folder in (data_dir, data_dir / DATASETS[dataset].folder):
         candidates = [[folder / name, folder / f"{name}.gz"] for name in names]
         with reading(folder):
-            found = [next((path for path in pair if is_there(path)), None) for pair in candidates]
-        if any(found):
-            for name, path in zip(names, found, strict=True):
+            paths = [next((path for path in pair if is_there(path)), None) for pair in candidates]
+        if any(paths):
+            for name, path in zip(names, paths, strict=True):
                 if path is None:
                     raise UsageError(
                         f"{folder / name} is missing: `data_dir` needs all {len(names)} files of {dataset}."
                     )
-            return [path for path in found if path is not None]
+            return [path for path in paths if path is not None]
     raise UsageError(
         f"`data_dir` {data_dir} has no files of {dataset} ({names[0]}, ...): name a folder that has them, "
         f"or leave the flag out to get {dataset} from its source."

@@ -29,8 +29,8 @@ Precision = Literal["float16", "float32"]
 
 
 def export(
-    ckpt_path: str,
     output: str,
+    ckpt_path: str | None = None,
     data_dir: str | None = None,
     network: nn.Module | None = None,
     precision: Precision | None = None,
@@ -44,10 +44,10 @@ def export(
     all otherwise; with weights in float16 the logits may differ by 0.01.
 
     Args:
-        ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
-            one.
         output: The file to write: NAME.onnx (ONNX), NAME.pt2 (torch.export) or NAME.html (a page); or NAME/, a folder
             for the Hugging Face Hub with safetensors, their config and a model card. One that is there is replaced.
+        ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
+            one. Left out, it is best, or before the first run the network that comes with the project.
         data_dir: The folder with the data, if it is no longer where the run read it.
         network: The class of a network of your own, by its import path, with its arguments below it.
         precision: Of the weights in a page: float16, which it is without this, or float32 for twice the size.

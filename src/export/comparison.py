@@ -24,15 +24,15 @@ def answers(network: Network, test: Split) -> tuple[Tensor, Tensor]:
     return torch.cat(logits), torch.cat(probabilities)
 
 
-def proof(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], path: Path, about: dict[str, Any]) -> str:
+def proof(exported: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], path: Path, about: dict[str, Any]) -> str:
     """Compare an exported network with its checkpoint, and return what that shows, for people.
 
     Raises:
         RunError: As ``compare`` does.
     """
     halves = about.get("precision") == "float16"
-    difference = compare(found, expected, path, LARGEST_OF_HALVES if halves else LARGEST_DIFFERENCE)
-    same = int((found[0].argmax(dim=1) == expected[0].argmax(dim=1)).sum())
+    difference = compare(exported, expected, path, LARGEST_OF_HALVES if halves else LARGEST_DIFFERENCE)
+    same = int((exported[0].argmax(dim=1) == expected[0].argmax(dim=1)).sum())
     count = "all" if same == about["samples"] else f"{same:,} of"
     return (
         f"Checked: {count} {about['samples']:,} test images of {about['dataset']} get the answers of "
@@ -41,7 +41,7 @@ def proof(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], path: P
 
 
 def compare(
-    found: tuple[Tensor, Tensor],
+    exported: tuple[Tensor, Tensor],
     expected: tuple[Tensor, Tensor],
     path: Path,
     allowed: float = LARGEST_DIFFERENCE,
@@ -49,7 +49,7 @@ def compare(
     """Return the largest difference of logits.
 
     Args:
-        found: Logits and probabilities of the exported network.
+        exported: Logits and probabilities of the exported network.
         expected: Those of the checkpoint.
         path: The file, for the message.
         allowed: How much a logit or a probability may differ; with weights in float16, an answer may differ too where
@@ -60,12 +60,12 @@ def compare(
     """
     first, second = expected[0].topk(2).values.T
     has_answer = first - second > (allowed if allowed > LARGEST_DIFFERENCE else -1)
-    others = int(((found[0].argmax(dim=1) != expected[0].argmax(dim=1)) & has_answer).sum())
-    differences = [float((ours - theirs).abs().max()) for ours, theirs in zip(found, expected, strict=True)]
+    others = int(((exported[0].argmax(dim=1) != expected[0].argmax(dim=1)) & has_answer).sum())
+    differences = [float((one - other).abs().max()) for one, other in zip(exported, expected, strict=True)]
     if others or not all(difference <= allowed for difference in differences):  # NaN is not
         raise RunError(
-            f"{path} was not written: {others:,} of {len(found[0]):,} test images get another answer from it than from "
-            f"the checkpoint, logits differ by up to {differences[0]:.2g}, probabilities by {differences[1]:.2g} "
+            f"{path} was not written: {others:,} of {len(exported[0]):,} test images get another answer from it than "
+            f"from the checkpoint, logits differ by up to {differences[0]:.2g}, probabilities by {differences[1]:.2g} "
             f"(allowed: {allowed:g}); try another format (.onnx, .pt2, .html) or, for a page, --precision float32."
         )
     return differences[0]

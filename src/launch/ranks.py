@@ -79,18 +79,18 @@ class Ranks:
         """
         if self._store is None or self._has_checked_in:
             return
-        own = facts()
+        my_facts = facts()
         if self.rank:
             place, note = json.loads(self._wait_for("run")) or ("", "")
             sees = not place or wait_until(lambda: note_of(Path(place)) == note, SHARED_FOLDER_SECONDS)
-            self._answer({"facts": own, "missing": None if sees else place})
+            self._answer({"facts": my_facts, "missing": None if sees else place})
             self._wait_for("go")
         else:
             self._store.set("run", json.dumps([str(run), note_of(run)] if run else None))
             # read all answers before refusing: a refused run is removed, and others may still be looking for its folder
             answers = {rank: json.loads(self._wait_for(f"ready/{rank}")) for rank in range(1, self.world_size)}
             for rank, answer in answers.items():
-                if problem := _problem(own, answer):
+                if problem := _problem(my_facts, answer):
                     raise UsageError(f"rank {rank} {problem}")
             self._store.set("go", "")
         self._has_checked_in = True

@@ -191,9 +191,9 @@ class Classifier(Exact):
         """Add the teacher's SHA-256, and in a notebook, where no run does, the recipe."""
         super().on_save_checkpoint(checkpoint)
         if "config" not in checkpoint:
-            own = {"class_path": f"{type(self.net).__module__}.{type(self.net).__qualname__}"}
+            network = {"class_path": f"{type(self.net).__module__}.{type(self.net).__qualname__}"}
             follow = ("num_classes", "image_shape", "seed")  # from the data
-            model = {"network": own} | {name: value for name, value in self.hparams.items() if name not in follow}
+            model = {"network": network} | {name: value for name, value in self.hparams.items() if name not in follow}
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined] # Lightning does not declare it
             names = ("dataset", "data_dir", "image_size", "test_size", "val_size", "split", "normalization", "deskew")
             checkpoint["config"] = {"model": model, "data": {name: getattr(data, name) for name in names}}

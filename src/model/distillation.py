@@ -58,6 +58,6 @@ class Distillation:
         with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
             answers = self.network(images)
         dtype = torch.promote_types(logits.dtype, torch.float32)  # bfloat16 is too coarse here, float64 stays
-        soft, softened = ((each.to(dtype) / self.temperature).log_softmax(dim=1) for each in (answers, logits))
+        soft, softened = ((values.to(dtype) / self.temperature).log_softmax(dim=1) for values in (answers, logits))
         teacher_loss = functional.kl_div(softened, soft, reduction="sum", log_target=True)
         return (1 - self.weight) * label_loss + self.weight * self.temperature**2 * teacher_loss

@@ -14,7 +14,9 @@ from src.data.splits import UNIT, normalize
 from src.model.networks import build_network
 from src.runs.archive import shown
 from src.runs.checkpoint import Checkpoint
-from src.runs.folder import Run
+from src.runs.folder import Run, runs_of
+
+WEIGHTS = Path(__file__).parents[2] / "weights" / "digits.ckpt"  # what reads digits before anything was trained
 
 
 class PixelClassifier(nn.Module):
@@ -82,20 +84,23 @@ class Trained:
         return ", ".join([f"{kind} {'-'.join(map(str, sizes))}".rstrip(), *run, self.checkpoint.stem])
 
     @classmethod
-    def load(cls, ckpt_path: str, root: Path = Path(), network: nn.Module | None = None) -> "Trained":
+    def load(cls, ckpt_path: str | None, root: Path = Path(), network: nn.Module | None = None) -> "Trained":
         """Load the network of a checkpoint.
 
         Args:
             ckpt_path: A checkpoint file, a run folder (its best checkpoint), ``best`` or ``last`` of the newest run
-                that has one.
+                that has one; None for the best, or before the first run for the network in ``WEIGHTS``.
             root: The folder that holds ``lightning_logs``.
             network: The network, where it is of a class of the user's own.
 
         Raises:
             UsageError: If there is none, or it is damaged, or it does not come from this project.
         """
+        ckpt_path = ckpt_path or ("best" if any(run.best.is_file() for run in runs_of(root)) else str(WEIGHTS))
         checkpoint = Checkpoint.find(ckpt_path, root)
-        if ckpt_path in ("best", "last"):
+        if checkpoint.path == WEIGHTS:
+            say(f"the network that comes with the project: {checkpoint.path}")
+        elif ckpt_path in ("best", "last"):
             say(f"{ckpt_path} of the newest run that has one: {Run.of_checkpoint(checkpoint.path).path}")
         mean, std = checkpoint.mean_std or UNIT
         pixel_classifier = PixelClassifier(network_of(checkpoint, network).float(), mean, std, checkpoint.deskew).eval()

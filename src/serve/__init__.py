@@ -13,7 +13,12 @@ from src.data.datasets import DATASETS, DIGITS
 from src.runs.trained import Trained
 
 
-def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000, allowed_hosts: list[str] | None = None) -> int:
+def serve(
+    ckpt_path: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    allowed_hosts: list[str] | None = None,
+) -> int:
     """Serve a page to draw digits on, and POST /predict for pictures of digits.
 
     Ctrl-C or SIGTERM ends it when the requests under way are answered, for which they have ten seconds; that is no
@@ -21,7 +26,7 @@ def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000, allowed_hos
 
     Args:
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
-            one.
+            one. Left out, it is best, or before the first run the network that comes with the project.
         host: The address to listen on. The default is reached from this machine alone; 0.0.0.0 lets in everyone who
             reaches the machine, without a password.
         port: The port to listen on; 0 takes any free one.
@@ -43,8 +48,10 @@ def serve(ckpt_path: str, host: str = "127.0.0.1", port: int = 8000, allowed_hos
         ) from error
     trained = Trained.load(ckpt_path)
     if trained.classes != DIGITS or trained.dataset not in DATASETS:
-        names = f"of {trained.dataset} the classes {trained.classes[0]} to {trained.classes[-1]}"
-        raise UsageError(f"--ckpt_path {ckpt_path} has {names}; serve needs a network for the ten digits, as MNIST's.")
+        raise UsageError(
+            f"--ckpt_path {trained.checkpoint} has of {trained.dataset} the classes {trained.classes[0]} to "
+            f"{trained.classes[-1]}; serve needs a network for the ten digits, as MNIST's."
+        )
     listener = listen(host, port)
     config = uvicorn.Config(
         create_app(trained, [host, *(allowed_hosts or [])]),

@@ -19,6 +19,7 @@ NAMES = {
     "predict": ["predict", "serve"],
     "inspection": [],
 }
+ALL = sorted({command for names in NAMES.values() for command in names})
 SIZES = ["--data.val_size", "60", "--data.batch_size", "32", "--trainer.accelerator", "cpu"]
 
 
@@ -26,8 +27,14 @@ def test_each_part_is_there() -> None:
     assert len(COMMANDS.splitlines()) == len(NAMES)
 
 
-@pytest.mark.parametrize(("name", "command"), [*zip(NAMES, COMMANDS.splitlines(), strict=True)])
-def test_without_a_part_the_rest_runs(name: str, command: str, tmp_path: Path, digits: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "command", "removed"),
+    [*zip(NAMES, COMMANDS.splitlines(), NAMES.values(), strict=True), ("sweep", COMMANDS, ALL)],
+    ids=[*NAMES, "all"],
+)
+def test_without_a_part_the_rest_runs(
+    name: str, command: str, removed: list[str], tmp_path: Path, digits: Path
+) -> None:
     for part in ("src", "tests", "configs"):
         shutil.copytree(REPOSITORY / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run(["bash", "-ec", command], cwd=tmp_path, check=True)
@@ -44,7 +51,7 @@ def test_without_a_part_the_rest_runs(name: str, command: str, tmp_path: Path, d
 from src.cli.main import main
 for words in {commands}:
     assert main(words) == 0, words
-for name in {NAMES[name]}:
+for name in {removed}:
     assert main([name]) == 2
 main(["--help"])
 """
@@ -52,7 +59,7 @@ main(["--help"])
 
     assert done.code == 0, done.err
     refused = done.err.splitlines()
-    assert [line.split(" is not a command")[0] for line in refused] == [f"error: {removed}" for removed in NAMES[name]]
-    for removed in NAMES[name]:
-        assert f"{removed} (" not in done.out
+    assert [line.split(" is not a command")[0] for line in refused] == [f"error: {command}" for command in removed]
+    for command in removed:
+        assert f"{command} (" not in done.out
     assert "validate" in done.out.partition("usage: ")[2]

@@ -1,12 +1,12 @@
 """The fifteen corruptions of MNIST-C (Mu and Gilmer 2019), written anew with the authors' parameters.
 
 ``CORRUPTIONS`` is the table of the parameters: what ``corruptions.py`` of github.com/google-research/mnist-c (commit
-aa07569) has at the severity that its function has by default. What follows from the versions of that time is kept:
-``glass_blur`` blurs down the columns alone, as scikit-image 0.15 did with ``multichannel=True``; ``shear`` is that of its
-``AffineTransform``, which shortens rows too; fog's steps are the square of its amplitude; ``motion_blur`` is ImageMagick's.
+aa07569) has at the severity that its functions have by default. What they owe to the libraries of that time is kept:
+``glass_blur`` blurs along the columns alone, as scikit-image 0.15 did with ``multichannel=True``; its ``shear`` makes
+digits higher too; ``motion_blur`` is ImageMagick's, on one side; the steps of ``fog`` are its amplitude squared.
 
-Every function takes images ``(N, 28, 28)`` float64 from 0 to 1, a random generator and its parameters, and returns images
-like them, which may go beyond 0 and 1. They are random by ``SEED``, corruption and position alone.
+Every function takes images ``(N, 28, 28)`` float64 from 0 to 1, a random generator and its parameters, and returns
+images like them, which may go beyond 0 and 1. They are random by ``SEED``, corruption and position alone.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the corruptions of ``benchmarks/corruptions.py`` are made with: blur, lines, fog and edges of many images at once."""
+"""What the corruptions of ``benchmarks/corruptions.py`` are made with: moves, lines, edges, fog."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ def edges(images: Images, sigma: float, low: float, high: float) -> npt.NDArray[
 
 
 def fractal_surface(random: Random, side: int, decay: float) -> Images:
-    """Make a surface ``(side, side)`` from 0 to 1 by the diamond-square algorithm (Fournier et al. 1982), its ends meet."""
+    """Make heights from 0 to 1, ``(side, side)``, whose ends meet, by diamond and square (Fournier et al. 1982)."""
     heights = np.zeros((side, side))
     step, amplitude = side, 100.0
     while step > 1:

@@ -1,10 +1,11 @@
 """What is a network's accuracy worth on other people's digits, on spoiled ones, and on what is no digit?
 
 ``python -m benchmarks.generalization --checkpoints NAME=PATH[,PATH...]`` takes recipes, each with its seeds'
-checkpoints, and writes ``benchmarks/results/generalization.json`` and the documents' tables (about five minutes of one
+checkpoints, and writes ``benchmarks/results/generalization.json`` and the documents' tables (about 90 seconds of one
 core, and seconds for each checkpoint). ``--table`` writes the tables alone, ``--small`` tries it out on a few pictures
-and writes nothing, ``--split val`` prints what the corruptions do to the validation images, for choices, and writes
-nothing. It needs the extra ``bench``, and Debian's package ``dataset-fashion-mnist`` for Fashion-MNIST.
+and writes nothing, ``--split val`` prints what becomes of validation images, corrupted and made like UCI's digits, for
+choices to be made on, and writes nothing. It needs the extra ``bench``, and Debian's package ``dataset-fashion-mnist``
+for Fashion-MNIST.
 
 MNIST-C is made by ``benchmarks/corruptions.py``; other people's digits and what is no digit come from
 ``benchmarks/others.py``. All 10,000 corrupted test images go to the network as raw pixels, as MNIST's own do, and every
@@ -79,13 +80,19 @@ def describe(some: Pictures) -> dict[str, Any]:
     return {"pictures": len(some.labels), "seen": len(some.seen), "read": int(some.is_read.sum()), "sha256": content}
 
 
-def validate(recipes: dict[str, list[Trained]], most: int | None) -> dict[str, list[Record]]:
-    """Return what the corruptions do to every fifth validation image."""
+def validate(recipes: dict[str, list[Trained]], most: int | None) -> str:
+    """Return tables of what becomes of every fifth validation image in the corruptions, and made like UCI's digits."""
     data = MNISTDataModule()
     data.setup("fit")
-    split = data.splits["val"]
-    spoiled = others.corrupted(split.images[::EVERY][:most], split.labels[::EVERY][:most], 1)
-    return {name: [on_corruptions(trained, spoiled) for trained in networks] for name, networks in recipes.items()}
+    images, labels = (part[::EVERY][:most] for part in (data.splits["val"].images, data.splits["val"].labels))
+    spoiled = others.corrupted(images, labels, 1)
+    like = {others.ENLARGED: others.pictures(map(others.like_uci, images.numpy()), labels)}
+    records = {
+        name: [on_corruptions(trained, spoiled) | on_others(trained, like) for trained in networks]
+        for name, networks in recipes.items()
+    }
+    right = (f"{name}: {cell(some, others.ENLARGED)} % right made like UCI optdigits" for name, some in records.items())
+    return "\n".join([corruptions_table(records), "", *right])
 
 
 def cell(records: list[Record], *keys: str) -> str:
@@ -156,7 +163,7 @@ def main() -> None:
         except UsageError as error:
             parser.error(str(error))
         if request.split == "val":
-            print(corruptions_table(validate(recipes, most)))
+            print(validate(recipes, most))
             return
         content = measure(recipes, request.qmnist, request.fashion, most)
         used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

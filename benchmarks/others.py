@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from torch import Tensor
 
 from benchmarks.corruptions import CORRUPTIONS, corrupt
@@ -36,6 +36,7 @@ Pixels = npt.NDArray[np.uint8]
 EVERY = 5  # of many pictures is read as predict does
 LOST = 10_000  # of QMNIST's test images come before the lost ones
 ENLARGED, FILES, QMNIST = "UCI optdigits", "UCI optdigits, files of 8 x 8", "QMNIST, lost test digits"
+NARROW = 0.65  # of MNIST's width for its height; then each column has as much ink as UCI's
 FASHION, NOISE, GREY, LETTERS = "Fashion-MNIST", "noise", "one grey", "letters"
 FASHION_FOLDER = "/usr/share/datasets/fashion-mnist"  # of Debian's package dataset-fashion-mnist
 DRAWN = "CFHKMNRUVWXaefkmnuvwx"
@@ -120,6 +121,18 @@ def other_digits(qmnist: str | None, most: int | None = None) -> dict[str, Pictu
         images, labels = (part[LOST:][:most] for part in split)
         sets[QMNIST] = pictures(images.numpy(), labels, EVERY)
     return sets
+
+
+def like_uci(image: Pixels) -> Pixels:
+    """Return a digit of MNIST's much as UCI's are made: high and narrow in 32 x 32 pixels, counted in 4 x 4 blocks."""
+    digit = Image.fromarray(image)
+    digit = digit.crop(digit.getbbox())
+    width = min(max(round(32 * NARROW * digit.width / digit.height), 4), 32)
+    bitmap = Image.new("L", (32, 32))
+    bitmap.paste(digit.resize((width, 32), Image.Resampling.BICUBIC), ((32 - width) // 2, 0))
+    ink = np.asarray(bitmap.filter(ImageFilter.MaxFilter(3))) > 127  # their strokes are thicker
+    counts = ink.reshape(8, 4, 8, 4).sum(axis=(1, 3))
+    return (counts * (255 / 16)).round().astype(np.uint8).repeat(8, axis=0).repeat(8, axis=1)
 
 
 def not_digits(fashion: str, most: int | None = None) -> dict[str, Pictures]:

@@ -89,6 +89,16 @@ def test_the_lost_digits_are_the_last_ones_of_qmnist(tmp_path: Path, capsys: pyt
     assert "QMNIST: not measured: `data_dir`" in capsys.readouterr().out
 
 
+def test_a_digit_made_like_ucis_has_their_size_levels_and_shape() -> None:
+    made = others.like_uci(bar()[0])
+
+    assert made.shape == (64, 64)
+    assert (made == made[::8, ::8].repeat(8, axis=0).repeat(8, axis=1)).all()  # 8 x 8 squares
+    assert {*made.flatten().tolist()} <= {round(count * 255 / 16) for count in range(17)}
+    assert (made[:, 24:40] > 0).any(axis=1).all()
+    assert not made[:, [*range(16), *range(48, 64)]].any()
+
+
 def test_what_is_read_as_no_single_digit_is_marked() -> None:
     one = bar()[0]
     two = np.concatenate([one, one], axis=1)
@@ -126,6 +136,19 @@ def test_the_card_on_a_few_pictures(
     assert "| seeds | 2 | 1 |" in out
     assert " ± 0.00" in out
     assert generalization.RESULTS.read_text() == before
+
+
+@pytest.mark.usefixtures("mnist")
+def test_choices_are_made_on_validation(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["x", "--checkpoints", f"a={trained}", "--split", "val", "--small"])
+    monkeypatch.setattr(generalization, "FEW", 5)
+    generalization.main()
+    out = capsys.readouterr().out
+
+    assert out.count("\n| ") == len(CORRUPTIONS) + 1
+    assert "% right made like UCI optdigits" in out
 
 
 @pytest.mark.parametrize(("words", "sentence"), [("best", "names no file"), ("a=/none.ckpt", "/none.ckpt")])

@@ -23,6 +23,7 @@ from benchmarks import (
     devices,
     digits,
     fuzz,
+    generalization,
     gpu,
     page_file,
     parity,
@@ -40,7 +41,22 @@ README = DOCUMENTS[READMES[0]]
 WALK = Path("docs/make_it_yours.md")  # which has a test of its own, as it changes the code
 BY_CI = {"make test", "make lint"}
 RUN: set[str] = set()
-STUDIES = (accuracy, chaos, data, devices, digits, fuzz, gpu, page_file, parity, serve, speed, sweep, threads)
+STUDIES = (
+    accuracy,
+    chaos,
+    data,
+    devices,
+    digits,
+    fuzz,
+    generalization,
+    gpu,
+    page_file,
+    parity,
+    serve,
+    speed,
+    sweep,
+    threads,
+)
 
 
 def blocks(path: Path, language: str) -> list[str]:

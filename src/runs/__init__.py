@@ -17,15 +17,18 @@ def runs() -> int:
 
     rows = [("run", "date", "data", "network", "epochs", "best epoch")]
     for run in reversed(runs_of(Path())):
-        date = f"{datetime.fromtimestamp(run.path.stat().st_mtime):%Y-%m-%d %H:%M}"
+        config = run.path / "config.yaml"  # written when a training starts or goes on
+        written = (config if config.exists() else run.path).stat().st_mtime
+        date = f"{datetime.fromtimestamp(written):%Y-%m-%d %H:%M}"
         try:
             result = json.loads(read_regular(run.path / "result.json"))
             model, best = result["config"]["model"], result["best"] or {}
-            network = model["network"] if isinstance(model["network"], str) else model["network"]["class_path"]
             units = "-".join(map(str, model["hidden_units"]))
+            kind = model["network"]
+            network = f"{kind} {units}" if isinstance(kind, str) else str(kind["class_path"])
             monitor = result["config"].get("checkpoints", {}).get("monitor", "val/acc")
             reached = f"{best['epoch']}: {monitor} {best[monitor]:.4f}" if best else "not validated"
-            what = (str(result["config"]["data"]["dataset"]), f"{network} {units}", str(len(result["epochs"])), reached)
+            what = (str(result["config"]["data"]["dataset"]), network, str(len(result["epochs"])), reached)
         except (OSError, ValueError, LookupError, TypeError, AttributeError):  # not at its end, or damaged
             what = ("", "", "", "no result yet")
         rows.append((run.path.name, date, *what))

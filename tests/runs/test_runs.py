@@ -1,5 +1,7 @@
 """The list of runs."""
 
+import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -19,12 +21,14 @@ def test_each_run_is_a_line_with_its_best_epoch(
     cli("fit", *EPOCHS, "--checkpoints.monitor", "val/loss", "--model.hidden_units", "[12,7]")
     cli("fit", *EPOCHS)
     (run_folder(tmp_path, 2) / "result.json").write_text("{")
+    began = datetime(2001, 2, 3, 4, 5).timestamp()
+    os.utime(run_folder(tmp_path) / "config.yaml", (began, began))  # whatever came into the folder later
     capsys.readouterr()
     assert main(["runs"]) == 0
     head, first, second, third = capsys.readouterr().out.splitlines()
 
     assert head.split() == ["run", "date", "data", "network", "epochs", "best", "epoch"]
-    assert first.split()[0] == "version_0"
+    assert first.split()[:3] == ["version_0", "2001-02-03", "04:05"]
     assert " MNIST  mlp 256 " in first
     assert ": val/acc 0." in first
     assert " mlp 12-7 " in second

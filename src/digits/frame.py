@@ -81,7 +81,7 @@ def frame(ink: Levels) -> Pixels:
     # half of MNIST's ink is white; a thin stroke that was averaged with what is around it became grey
     inked = fitted[fitted > LEAST_INK]
     white = float(median(inked.astype(np.float32))) if len(inked) else 255.0
-    fitted = (fitted * np.float32(255 / white)).clip(0, 255).round().astype(np.uint8)
+    fitted = np.minimum(fitted * np.float32(255 / white), 255).round().astype(np.uint8)
     y, x = _centre_of_mass(fitted)
     top, left = (min(max(round(CENTRE - middle), 0), SIDE - length) for middle, length in ((y, height), (x, width)))
     framed = np.zeros((SIDE, SIDE), np.uint8)

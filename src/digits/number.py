@@ -2,7 +2,9 @@
 
 from contextlib import nullcontext
 from itertools import pairwise
+from math import inf
 from pathlib import Path
+from statistics import fmean
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -121,8 +123,8 @@ def _lines(groups: list[Group]) -> list[list[Group]]:
     """Return the digits in reading order: a digit is in the line above if the middle of one lies beside the other."""
     lines: list[list[Group]] = []
     for group in sorted(groups, key=lambda group: group[0][0] + group[0][1]):
-        above = np.mean([box[:2] for box, _ in lines[-1]], axis=0) if lines else np.full(2, -np.inf)
-        if sum(group[0][:2]) / 2 < above[1] or group[0][0] < above.mean():
+        above = [fmean(ends) for ends in zip(*(box[:2] for box, _ in lines[-1]), strict=True)] if lines else [-inf] * 2
+        if sum(group[0][:2]) / 2 < above[1] or group[0][0] < sum(above) / 2:
             lines[-1].append(group)
         else:
             lines.append([group])

@@ -111,16 +111,16 @@ def cut_out(ink: Levels, pieces: Pieces, chosen: Mask) -> Levels:
     kept: Mask = np.zeros((height + 2 * SOFT_EDGE, width + 2 * SOFT_EDGE), bool)
     kept[SOFT_EDGE:-SOFT_EDGE, SOFT_EDGE:-SOFT_EDGE] = np.append(chosen, False)[pieces.labels]
     for _ in range(2 * SOFT_EDGE):  # many times as fast as Pillow's MaxFilter
-        kept = kept[1:] | kept[:-1]
+        kept = np.logical_or(kept[1:], kept[:-1])
     for _ in range(2 * SOFT_EDGE):
-        kept = kept[:, 1:] | kept[:, :-1]
+        kept = np.logical_or(kept[:, 1:], kept[:, :-1])
     return ink * kept
 
 
 def bounds(mask: Mask) -> tuple[int, int, int, int]:
     """Return top, bottom, left and right of what is set."""
     height, width = mask.shape
-    rows, columns = mask.any(axis=1), mask.any(axis=0)
+    rows, columns = np.asarray(mask.any(axis=1)), np.asarray(mask.any(axis=0))
     ends = height - int(rows[::-1].argmax()), width - int(columns[::-1].argmax())
     return int(rows.argmax()), ends[0], int(columns.argmax()), ends[1]
 

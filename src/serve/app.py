@@ -111,12 +111,12 @@ def create_app(trained: Trained, names: Collection[str] = ()) -> FastAPI:
         async with bodies.read(request) as body:
             # a thread takes longer than a small picture, and has a core's caches to fill
             if len(body) <= SMALL_BODY and max((picture := check_picture(body)).size) <= SMALL_SIDE:
-                content = answer(trained, model, picture)
+                result = answer(trained, model, picture)
             else:
-                content = await to_thread.run_sync(
+                result = await to_thread.run_sync(
                     lambda: answer(trained, model, check_picture(body)), abandon_on_cancel=True, limiter=threads
                 )
-        return Response(content, media_type="application/json")
+        return Response(result.model_dump_json(), media_type="application/json")
 
     @app.get("/health", summary="Ask whether the server answers")
     async def health() -> Health:
@@ -138,8 +138,8 @@ def create_app(trained: Trained, names: Collection[str] = ()) -> FastAPI:
     return app
 
 
-def answer(trained: Trained, model: str, picture: ImageFile) -> str:
-    """Read a picture and say what the network makes of it: an Answer as JSON.
+def answer(trained: Trained, model: str, picture: ImageFile) -> Answer:
+    """Read a picture and say what the network makes of it.
 
     Raises:
         HTTPException: 422 if there is no digit in the picture to read, 500 if the network's logits are not finite.
@@ -158,8 +158,7 @@ def answer(trained: Trained, model: str, picture: ImageFile) -> str:
         for plain, answer in zip(reading.digits, reading.answers, strict=True)
     ]
     least = reading.least_sure.confidence
-    content = Answer(number=reading.text, confidence=least, unsure=reading.unsure, digits=digits, model=model)
-    return content.model_dump_json()
+    return Answer(number=reading.text, confidence=least, unsure=reading.unsure, digits=digits, model=model)
 
 
 def data_url(pixels: Tensor) -> str:

@@ -30,6 +30,7 @@ from src.digits.number import read_number
 from src.export import html
 from src.runs.trained import Trained
 from src.serve.app import answer
+from src.serve.limits import check_picture
 from tests.conftest import Answer, Cli, chromium
 from tests.digits.test_desk import SHEETS, photo
 from tests.digits.test_frame import BLANKS, CHANGES, drawn
@@ -185,7 +186,7 @@ def pixels(url: str) -> torch.Tensor:
 
 
 def expect_as_from_server(page: Page, trained: Trained, content: bytes) -> None:
-    expected = answer(trained, trained.name, content)
+    expected = answer(trained, trained.name, check_picture(content))
     urls = page.locator("#pictures img").evaluate_all("images => images.map(image => image.src)")
     for ours, theirs in zip(urls, expected.digits, strict=True):
         assert int((pixels(ours) - pixels(theirs.picture)).abs().max()) <= 1

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
+from PIL.ImageFile import ImageFile
 
 from src.common.files import open_regular
 
@@ -69,7 +70,7 @@ def is_called_picture(path: Path) -> bool:
     return path.suffix.lower() in {*Image.registered_extensions(), ".heic", ".heif"}
 
 
-def identify(file: BinaryIO, kinds: Collection[str] | None = None) -> Image.Image:
+def identify(file: BinaryIO, kinds: Collection[str] | None = None) -> ImageFile:
     """Return the picture in a file before any of its pixels is decoded.
 
     Args:
@@ -81,7 +82,8 @@ def identify(file: BinaryIO, kinds: Collection[str] | None = None) -> Image.Imag
     """
     too_large = f"more than {LARGEST} x {LARGEST}"
     try:
-        image = Image.open(file, formats=[name for name in formats() if kinds is None or name in kinds])
+        known = formats()
+        image = Image.open(file, formats=known if kinds is None else [name for name in known if name in kinds])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError(f"{too_large} pixels") from error
     except Exception as error:  # decoders raise many types for the many ways a file can be damaged
@@ -111,28 +113,30 @@ def scans(content: bytes) -> int:
     return count
 
 
-def decode(file: BinaryIO, enough: int = ENOUGH) -> tuple[Image.Image, float]:
+def decode(file: BinaryIO | ImageFile, enough: int = ENOUGH) -> tuple[Image.Image, float]:
     """Return the picture in a file, upright, and how many of the file's pixels one of its pixels is high and wide.
 
     Args:
-        file: It is open.
+        file: It is open, or identified.
         enough: Pixels of each side that a JPEG, which is decoded at a smaller scale, still has.
 
     Raises:
         PictureError: If it is none, too large or damaged.
     """
-    image = identify(file)
+    image = file if isinstance(file, ImageFile) else identify(file)
     try:
         width = image.width
-        if image.format in ("JPEG", "MPO"):
-            place = file.tell()
-            file.seek(0)
-            if scans(file.read()) > MOST_SCANS:
+        if image.format in ("JPEG", "MPO") and image.fp:
+            place = image.fp.tell()
+            image.fp.seek(0)
+            if scans(image.fp.read()) > MOST_SCANS:
                 raise PictureError(f"more than {MOST_SCANS} scans")
-            file.seek(place)
+            image.fp.seek(place)
         image.draft(None, (enough, enough))
         image.load()
-        return ImageOps.exif_transpose(image), width / image.width
+        factor = width / image.width
+        ImageOps.exif_transpose(image, in_place=True)
+        return image, factor
     except PictureError:
         raise
     except Exception as error:

@@ -15,7 +15,7 @@ from torch import Tensor
 from src.common.pictures import Pixels, decode, opened
 from src.digits.background import median, without_desk
 from src.digits.grey import Levels, to_grey
-from src.digits.ink import bounds, find_ink
+from src.digits.ink import find_ink
 
 SIDE, BOX, CENTRE = 28, 20, 14
 LEAST_INK = 32  # of 255 is what counts as ink for its brightness
@@ -51,26 +51,25 @@ def to_digit(image: Image.Image) -> Tensor:
         PictureError: If there is no ink, or a pixel is not a finite number.
     """
     grey = to_grey(image)
-    return torch.from_numpy(np.array(grey) if is_framed(grey) else frame(find_ink(without_desk(grey))[0]))
+    pixels = already_framed(grey)
+    return torch.from_numpy(frame(find_ink(without_desk(grey))[0]) if pixels is None else pixels)
 
 
-def is_framed(grey: Image.Image) -> bool:
-    """Say whether a picture has 28x28 pixels, white on black, and already fits MNIST's frame."""
-    if grey.size != (SIDE, SIDE):
-        return False
-    pixels = np.asarray(grey)
-    ink = pixels > 0
-    if not ink.any() or ink.mean() > 0.6:
-        return False
-    top, bottom, left, right = bounds(ink)
-    y, x = _centre_of_mass(pixels.astype(np.float32))
-    return BOX - 1 <= max(bottom - top, right - left) <= BOX and max(abs(y - CENTRE), abs(x - CENTRE)) <= 0.5
+def already_framed(grey: Image.Image) -> Pixels | None:
+    """Return the pixels of a picture of 28x28, white on black, which already fits MNIST's frame; None of others."""
+    left, top, right, bottom = grey.getbbox() or (0, 0, 0, 0)
+    if grey.size != (SIDE, SIDE) or not BOX - 1 <= max(bottom - top, right - left) <= BOX:
+        return None
+    pixels = np.array(grey)
+    fits = all(abs(middle - CENTRE) <= 0.5 for middle in _centre_of_mass(pixels))
+    return pixels if fits and np.count_nonzero(pixels) <= 0.6 * pixels.size else None
 
 
-def _centre_of_mass(levels: Levels) -> tuple[float, float]:
-    mass = levels.sum()
+def _centre_of_mass(pixels: Pixels) -> tuple[float, float]:
+    levels = pixels.astype(np.float32)  # which holds all these sums exactly
     y, x = (np.arange(length, dtype=np.float32) for length in levels.shape)
-    return float(levels.sum(axis=1) @ y / mass), float(levels.sum(axis=0) @ x / mass)
+    mass = levels.sum()
+    return float((y @ levels).sum() / mass), float((levels @ x).sum() / mass)
 
 
 def frame(ink: Levels) -> Pixels:
@@ -82,8 +81,8 @@ def frame(ink: Levels) -> Pixels:
     # half of MNIST's ink is white; a thin stroke that was averaged with what is around it became grey
     inked = fitted[fitted > LEAST_INK]
     white = float(median(inked.astype(np.float32))) if len(inked) else 255.0
-    fitted = (fitted * np.float32(255 / white)).clip(0, 255).round().astype(np.uint8)
-    y, x = _centre_of_mass(fitted.astype(np.float32))
+    fitted = np.minimum(fitted * np.float32(255 / white), 255).round().astype(np.uint8)
+    y, x = _centre_of_mass(fitted)
     top, left = (min(max(round(CENTRE - middle), 0), SIDE - length) for middle, length in ((y, height), (x, width)))
     framed = np.zeros((SIDE, SIDE), np.uint8)
     framed[top : top + height, left : left + width] = fitted

@@ -1,17 +1,21 @@
 """A number in a picture: its digits in reading order, each as the 28x28 pixels that MNIST would have made of it."""
 
+from contextlib import nullcontext
 from itertools import pairwise
+from math import inf
 from pathlib import Path
+from statistics import fmean
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL.ImageFile import ImageFile
 from torch import Tensor
 
 from src.common.pictures import PictureError, decode, opened
 from src.digits.background import without_desk
-from src.digits.frame import frame, is_framed
+from src.digits.frame import already_framed, frame
 from src.digits.grey import CLOSER_SIDE, WORKING_SIDE, to_grey
 from src.digits.ink import CLOSE_ENOUGH, EDGE, Box, Look, bounds, cut_out, find_ink, look, to_box
 
@@ -37,11 +41,11 @@ class Digit(NamedTuple):
     box: Box | None = None
 
 
-def read_number(picture: Path | BinaryIO) -> list[list[Digit]]:
+def read_number(picture: Path | BinaryIO | ImageFile) -> list[list[Digit]]:
     """Read the digits in a picture.
 
     Args:
-        picture: A file in any format that Pillow reads, or such a file that is open.
+        picture: A file in any format that Pillow reads, or such a file that is open, or was identified.
 
     Returns:
         The lines of a number, each from left to right; for most pictures one line of one digit.
@@ -49,12 +53,12 @@ def read_number(picture: Path | BinaryIO) -> list[list[Digit]]:
     Raises:
         PictureError: If it is no picture, too large, damaged or blank, or holds more than one number.
     """
-    with opened(picture) as file:
+    with nullcontext(picture) if isinstance(picture, ImageFile) else opened(picture) as file:
         image, factor = decode(file)
     grey = to_grey(image)
-    if is_framed(grey):
-        pixels = np.array(grey)
-        return [[Digit(torch.from_numpy(pixels), to_box(*bounds(pixels > 0), factor))]]
+    if (pixels := already_framed(grey)) is not None:
+        left, top, right, bottom = grey.getbbox() or (0, 0, 0, 0)
+        return [[Digit(torch.from_numpy(pixels), to_box(top, bottom, left, right, factor))]]
     grey = without_desk(grey)
     seen = closer = look(grey, WORKING_SIDE)
     lines = _lines(_group(seen))
@@ -119,8 +123,8 @@ def _lines(groups: list[Group]) -> list[list[Group]]:
     """Return the digits in reading order: a digit is in the line above if the middle of one lies beside the other."""
     lines: list[list[Group]] = []
     for group in sorted(groups, key=lambda group: group[0][0] + group[0][1]):
-        above = np.mean([box[:2] for box, _ in lines[-1]], axis=0) if lines else np.full(2, -np.inf)
-        if sum(group[0][:2]) / 2 < above[1] or group[0][0] < above.mean():
+        above = [fmean(ends) for ends in zip(*(box[:2] for box, _ in lines[-1]), strict=True)] if lines else [-inf] * 2
+        if sum(group[0][:2]) / 2 < above[1] or group[0][0] < sum(above) / 2:
             lines[-1].append(group)
         else:
             lines.append([group])

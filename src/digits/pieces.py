@@ -56,8 +56,9 @@ def connected_pieces(mask: Mask) -> Pieces:
             while other < last and begin[other] <= end[run]:
                 parents[root(other)] = root(run)
                 other += 1
-    roots, number = np.unique([root(run) for run in range(len(rows))], return_inverse=True)
-    count = len(roots)
+    roots = [root(run) for run in range(len(rows))]
+    numbers = {piece: number for number, piece in enumerate(sorted({*roots}))}
+    number, count = np.array([numbers[piece] for piece in roots], np.intp), len(numbers)
     areas = np.bincount(number, ends - starts, count).astype(np.intp)
     boxes = np.zeros((count, 4), np.intp)
     boxes[:, 0], boxes[:, 2] = height, width

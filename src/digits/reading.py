@@ -60,8 +60,8 @@ class Reading:
         """Join the digits of a picture, in lines, with what the network says of each, in the same order."""
 
         def answer(digit: Digit) -> Answer:
-            row = next(probabilities)
-            return Answer(classes[int(row.argmax())], row.tolist(), digit)
+            row = next(probabilities).tolist()
+            return Answer(classes[row.index(max(row))], row, digit)
 
         return cls([[answer(digit) for digit in line] for line in lines])
 

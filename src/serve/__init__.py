@@ -6,6 +6,8 @@ import signal
 import socket
 import sys
 
+import torch
+
 from src.common.errors import UsageError
 from src.common.output import say
 from src.common.signals import STOPS
@@ -70,10 +72,13 @@ def serve(
         print("warning: everyone who reaches this machine can use the page: it has no password.", file=sys.stderr)
     # uvicorn raises the signal that ended it once more at its end, for the handler from before
     before = {number: signal.signal(number, server.handle_exit) for number in STOPS}
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)  # a number's few digits take longer to be shared out, by far where a core is busy
     try:
         say(f"Network  {trained.checkpoint}\nDraw on  {url(name, number)}  (Ctrl-C ends it)")
         server.run([listener])
     finally:
+        torch.set_num_threads(cores)
         for number, handler in before.items():
             signal.signal(number, handler)
         for end in server.ends:  # a program that called this goes on

@@ -9,6 +9,7 @@ from io import BytesIO
 
 from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse
+from PIL.ImageFile import ImageFile
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -124,8 +125,8 @@ def refusal(request: HTTPConnection, names: Collection[str]) -> tuple[int, str] 
         request: The request.
         names: By which the server may be called, beside addresses.
     """
-    if {"content-length", "transfer-encoding"} <= {*request.headers.keys()}:
-        return 400, "A request may not have both Content-Length and Transfer-Encoding."
+    if {"content-length", "transfer-encoding"} <= {*request.headers.keys()} or len(request.headers.getlist("host")) > 1:
+        return 400, "A request may not have both Content-Length and Transfer-Encoding, nor several times Host."
     host, origin = request.headers.get("host", ""), request.headers.get("origin")
     name = host.rpartition(":")[0] if re.search(r":\d*$", host) else host
     if name.lower().rstrip(".") not in names and not is_address(name):
@@ -142,8 +143,8 @@ def is_address(name: str) -> bool:
     return False
 
 
-def check_picture(body: bytes) -> None:
-    """Look at a picture's format and size before anything of it is decoded.
+def check_picture(body: bytes) -> ImageFile:
+    """Return a picture after a look at its format and size, before anything of it is decoded.
 
     Raises:
         HTTPException: 415 if it is no picture, 413 if it has too many pixels.
@@ -155,3 +156,4 @@ def check_picture(body: bytes) -> None:
         raise HTTPException(415 if str(error) in reasons else 413, reasons.get(str(error), TOO_WIDE)) from None
     if max(picture.size) > LARGEST * (1 + (picture.format == HEIF)):
         raise HTTPException(413, TOO_WIDE)
+    return picture

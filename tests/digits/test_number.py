@@ -70,6 +70,17 @@ def test_a_single_digit_has_its_box_too(times: int) -> None:
         assert digit.box == pytest.approx(box, abs=4 * times)
 
 
+def test_a_box_is_that_of_the_upright_picture(tmp_path: Path) -> None:
+    """A camera that was held on its side writes a picture that lies, and says so."""
+    upright = paper(drawn()).resize((880, 400))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright.rotate(90, expand=True).save(tmp_path / "lying.png", exif=exif)
+    ((digit,),), ((expected,),) = read_number(tmp_path / "lying.png"), seen(upright)
+
+    assert digit.box == expected.box
+
+
 def five_in_two_pieces() -> Image.Image:
     image = Image.new("L", (220, 200), 0)
     pen = ImageDraw.Draw(image)

@@ -52,7 +52,7 @@ def _read(data: MNISTDataModule) -> tuple[dict[str, Split], str]:
     data.prepare_data()
     train, test = (data.located.read(part, data.memory_map) for part in ("train", "test"))
     try:
-        members, val = split_positions(train.file_labels, data.val_size, data.split)
+        members, val = split_positions(train.file_labels, data.val_size, data.split, data.fold, data.folds)
     except UsageError as error:  # what cannot be trained on can still be looked at
         return {"train": train, "test": test}, str(error)
     return {"train": train._replace(members=members), "val": train._replace(members=val), "test": test}, ""

@@ -18,7 +18,8 @@ class Policy:
         saved: Whether a checkpoint keeps it.
         shared: Whether all machines that train together must have the same value.
         names_classes: Whether its value is a class, by its import path, alone or with arguments.
-        hparams: Whether TensorBoard's HParams shows it: ``yes``, ``no``, or ``on``, if it is neither zero nor empty.
+        hparams: Whether TensorBoard's HParams shows it: ``yes``, unless it is null; ``on``, if it is neither zero nor
+            empty; or ``no``.
     """
 
     change: Literal["always", "between epochs", "evaluation", "never"] = "always"
@@ -59,6 +60,8 @@ POLICIES = {
     "data.batch_size": Policy("between epochs", hparams="yes"),
     "data.val_size": Policy("evaluation", hparams="yes"),
     "data.split": Policy("evaluation", hparams="yes"),
+    "data.fold": Policy("evaluation", hparams="yes"),
+    "data.folds": Policy("evaluation", hparams="yes"),
     "data.normalization": Policy("never", hparams="yes"),
     "data.deskew": Policy("never", hparams="on"),
     "data.memory_map": Policy(shared=False),
@@ -97,6 +100,7 @@ POLICIES = {
 
 # what version 0.1.0 did, whose checkpoints and studies have no such settings
 BEFORE = {"checkpoints.monitor": "val/acc", "checkpoints.mode": None, "data.deskew": False}
+BEFORE |= {"data.fold": None, "data.folds": None}
 
 
 def policy_of(key: str) -> Policy | None:

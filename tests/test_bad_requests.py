@@ -186,12 +186,14 @@ REQUESTS = {
     "batch size of zero": Request(f"{FIT} --data.batch_size 0", ("--data.batch_size", "at least 1")),
     "a batch larger than the split": Request(f"{FIT} --data.batch_size 171", ("--data.batch_size", "at most 170")),
     "a fold beyond the last": Request(
-        f"{FOLDS} 10 --data.fold 10", ("--data.folds 10 needs a --data.fold from 0 to 9", "got 10")
+        f"{FOLDS} 10 --data.fold 10", ("--data.folds 10 must be at least 2, and --data.fold 10 one of them",)
     ),
-    "a fold before the first": Request(f"{FOLDS} 10 --data.fold -1", ("--data.fold from 0 to 9", "got -1")),
-    "folds without the one that validates": Request(f"{FOLDS} 10", ("--data.fold from 0 to 9", "got None")),
-    "a fold of nothing": Request(f"{FIT} --data.fold 3", ("--data.fold 3 needs --data.folds: say how many",)),
-    "one fold": Request(f"{FOLDS} 1 --data.fold 0", ("--data.folds must be at least 2, got 1",)),
+    "a fold before the first": Request(f"{FOLDS} 10 --data.fold -1", ("--data.fold -1 one of them, counted from 0.",)),
+    "folds without the one that validates": Request(
+        f"{FOLDS} 10", ("--data.fold None and --data.folds 10 need each other: say which part",)
+    ),
+    "a fold of nothing": Request(f"{FIT} --data.fold 3", ("--data.fold 3 and --data.folds None need each other",)),
+    "one fold": Request(f"{FOLDS} 1 --data.fold 0", ("--data.folds 1 must be at least 2",)),
     "folds and a number of images": Request(
         f"{FIT} --data.fold 3 --data.folds 10",
         ("--data.val_size 60 does not go with --data.folds 10: leave it out, or at 12000",),

@@ -14,7 +14,7 @@ from src.data.augment import Distortion
 from src.data.batches import Batch, BatchLoader, EpochOrder, Split, moved
 from src.data.datasets import DATASETS, DIGITS, DatasetName
 from src.data.located import TEST_SIZE, Located, locate
-from src.data.splits import UNIT, VAL_SIZE, SplitName, Splits, mean_and_std, normalize, refuse_split, split_positions
+from src.data.splits import UNIT, VAL_SIZE, Splits, mean_and_std, normalize, refuse_split, split_positions
 
 EVAL_BATCH_SIZE = 4_000  # no gradients are kept, so a few large batches cost less than many small ones
 
@@ -64,7 +64,7 @@ class MNISTDataModule(LightningDataModule):
         test_size: int | float = TEST_SIZE,
         batch_size: int = 200,
         val_size: int | float = VAL_SIZE,
-        split: SplitName = "tail",
+        split: Literal["tail", "stratified"] = "tail",
         fold: int | None = None,
         folds: int | None = None,
         normalization: Literal["unit", "standard"] | list[float] = "unit",

@@ -8,7 +8,6 @@ from torch import Tensor
 from src.common.errors import UsageError
 from src.data.batches import Split
 
-SplitName = Literal["tail", "stratified"]
 CHUNK = 10_000
 VAL_SIZE = 12_000
 UNIT = (0.0, 1.0)  # mean and std that leave pixel / 255 as it is
@@ -18,22 +17,18 @@ def refuse_split(val_size: int | float, fold: int | None, folds: int | None) -> 
     """Raise UsageError if no training file could be split like this."""
     if not (0 <= val_size < 1 if isinstance(val_size, float) else val_size >= 0):
         raise UsageError(f"`val_size` must be a whole number from 0 up or a fraction below 1, got {val_size}.")
-    if folds is None:
-        if fold is not None:
-            raise UsageError(f"`fold` {fold} needs `folds`: say how many parts there are.")
-        return
-    if folds < 2:
-        raise UsageError(f"`folds` must be at least 2, got {folds}.")
-    if fold is None or not 0 <= fold < folds:
-        raise UsageError(f"`folds` {folds} needs a `fold` from 0 to {folds - 1}, which then validates, got {fold}.")
-    if val_size != VAL_SIZE:
+    if (fold is None) != (folds is None):
+        raise UsageError(f"`fold` {fold} and `folds` {folds} need each other: say which part of how many validates.")
+    if folds is not None and not (folds >= 2 and 0 <= (fold or 0) < folds):
+        raise UsageError(f"`folds` {folds} must be at least 2, and `fold` {fold} one of them, counted from 0.")
+    if folds is not None and val_size != VAL_SIZE:
         raise UsageError(f"`val_size` {val_size} does not go with `folds` {folds}: leave it out, or at {VAL_SIZE}.")
 
 
 def split_positions(
     labels: Tensor,
     val_size: int | float,
-    split: SplitName,
+    split: Literal["tail", "stratified"],
     fold: int | None = None,
     folds: int | None = None,
     name: str = "val_size",
@@ -42,10 +37,10 @@ def split_positions(
 
     Args:
         labels: ``(N,)`` uint8.
-        val_size: How many validate, as a number or as a fraction below 1, where there are no folds.
+        val_size: How many validate, as a number or as a fraction below 1, unless there are folds.
         split: ``tail`` takes the last ones, or folds in order; ``stratified`` the same share of each class.
-        fold: Which of the folds validates, counted from 0.
-        folds: How many parts there are, of equal size to within one; None for ``val_size``.
+        fold: Which of ``folds`` parts, of equal size to within one, validates instead.
+        folds: How many there are.
         name: What ``val_size`` is called in an error.
 
     Returns:
@@ -78,7 +73,7 @@ def _by_class(labels: Tensor) -> list[Tensor]:
     """Return the positions of each class, in a random order that is always the same."""
     # one seed for all runs: seeds and hyperparameters are then compared on the same images
     generator = torch.Generator().manual_seed(0)
-    classes = [(labels == label).nonzero().flatten() for label in labels.unique()]
+    classes = [(labels == label).nonzero().flatten() for label in range(256) if (labels == label).any()]
     return [members[torch.randperm(len(members), generator=generator)] for members in classes]
 
 

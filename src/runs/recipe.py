@@ -1,5 +1,7 @@
 """The recipe, the settings that make a run: which of them a checkpoint keeps, and when each may change."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -101,6 +103,18 @@ POLICIES = {
 # what version 0.1.0 did, whose checkpoints and studies have no such settings
 BEFORE = {"checkpoints.monitor": "val/acc", "checkpoints.mode": None, "data.deskew": False}
 BEFORE |= {"data.fold": None, "data.folds": None}
+
+
+REPEATS = {"seed_everything": "seeds", "data.fold": "folds"}  # what makes a training another one of the same recipe
+
+
+def repeated(recipes: Sequence[dict[str, Any]]) -> list[list[int]]:
+    """Group recipes, dotted, that differ by what is in REPEATS alone: their numbers, of equals the last one's."""
+    groups: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for number, recipe in enumerate(recipes):
+        others = {key: value for key, value in recipe.items() if key not in REPEATS}
+        groups[repr(sorted(others.items()))][repr([recipe.get(key) for key in REPEATS])] = number
+    return [list(numbers.values()) for numbers in groups.values()]
 
 
 def policy_of(key: str) -> Policy | None:

@@ -43,16 +43,21 @@ def compare(runs: list[str], split: Literal["val", "test"] = "val", output: str 
         refuse_place("output", Path(output), ".csv")
     checkpoints = [*map(read, runs)] if len(runs) == 2 else map(read, runs)  # of many, one is in memory at a time
     found = [(BEFORE | dotted(checkpoint.recipe), figures_of(checkpoint)) for checkpoint in checkpoints]
-    rows = rows_of(runs, found)
-    say(table([[*map(format_value, row)] for row in rows]))
+    head, *rows = rows_of(runs, found)
+    say(table([head, *([*map(figure_or_value, head, row)] for row in rows)]))
     if output:
         text = io.StringIO(newline="")
-        plain = ([cell(value, "'") if isinstance(value, str) else value for value in row] for row in rows)
+        plain = ([cell(value, "'") if isinstance(value, str) else value for value in row] for row in [head, *rows])
         csv.writer(text).writerows(plain)
         write_atomic(Path(output), text.getvalue().encode("utf-8", "surrogateescape"))
     if isinstance(checkpoints, list):
         say(f"\n{verdict(checkpoints, runs, split)}")
     return 0
+
+
+def figure_or_value(name: str, value: Any) -> str:
+    """Return a cell for people; metrics have a slash in their names and four digits."""
+    return f"{value:.4f}" if "/" in name and isinstance(value, float) else format_value(value)
 
 
 def read(run: str) -> Checkpoint:

@@ -133,7 +133,7 @@ def test_one_run_best_and_last_are_shown_and_not_tested(capsys: pytest.CaptureFi
     out = capsys.readouterr().out
 
     assert out.startswith(f"best of the newest run that has one: {run(5)}\n")
-    assert f"{result(5)['val/acc']:.4g}" in out
+    assert f"  {result(5)['val/acc']:.4f}" in out
     assert "McNemar" not in out
 
 

@@ -136,11 +136,7 @@ class Trained:
         return logits, probabilities
 
     def locate(self, data_dir: str | None = None) -> Located:
-        """Find the data set that it was trained on, where ``test`` finds it or in a folder.
-
-        Raises:
-            UsageError: If it is not there, or has other images.
-        """
+        """Find the data that it was trained on, where ``test`` does or in a folder; UsageError if it has changed."""
         match self.recipe.get("data"):
             case {"dataset": str(name), "data_dir": str() | None as folder} if name in get_args(DatasetName):
                 dataset: DatasetName = name  # type: ignore[assignment]

@@ -16,13 +16,13 @@ import statistics
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
-from math import comb
 from pathlib import Path
 from typing import Any
 
 from benchmarks.documents import ROOT, write_tables
 from benchmarks.processes import HERE, machine, versions
 from benchmarks.processes import run as run_process
+from src.compare import mcnemar
 from src.data.datamodule import MNISTDataModule
 from src.inspection.findings import calibration_error, predict
 from src.runs.folder import Run
@@ -89,17 +89,6 @@ def train(recipe: str, seed: int, teacher: str, keep: Path | None) -> dict[str, 
     record |= {"seconds": figures["processor_seconds"], "calibration_error": calibration_error(found), "wrong": wrong}
     print(recipe, {name: value for name, value in record.items() if name != "wrong"}, flush=True)
     return record
-
-
-def mcnemar(one: list[int], other: list[int]) -> float:
-    """Return the p-value of McNemar's exact test for two classifiers' mistakes on the same images.
-
-    Of the images that only one of them reads wrong, each would be the other's with probability 1/2, were they equally
-    good (McNemar 1947).
-    """
-    only = len(set(one) - set(other)), len(set(other) - set(one))
-    tail = sum(comb(sum(only), count) for count in range(min(only) + 1))
-    return float(min(1.0, 2 * tail / 2 ** sum(only)))
 
 
 def mean_and_sd(records: list[dict[str, Any]], name: str) -> str:

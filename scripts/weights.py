@@ -17,10 +17,9 @@ import yaml
 from src.common.files import write_atomic
 from src.data.datasets import DIGITS
 from src.export import describe, export, read_test_data
-from src.export.comparison import answers
 from src.export.hub import training, without_places
 from src.runs.checkpoint import DATA, Checkpoint
-from src.runs.trained import WEIGHTS, Trained
+from src.runs.trained import WEIGHTS, Trained, answers
 
 KEPT = ("state_dict", "config", DATA, "hyper_parameters", "teacher_sha256", "pytorch-lightning_version")
 CARD = Template("""# The network that comes with the project

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,7 +18,7 @@ from src.common.drawing import to_png
 from src.common.errors import UsageError, printable
 from src.common.files import open_atomic, refuse_place, write_atomic
 from src.common.find import find_pictures
-from src.common.output import say
+from src.common.output import cell, say
 from src.common.pictures import PictureError, read_picture
 from src.data.datasets import DATASETS, DIGITS
 from src.digits.frame import read_digit
@@ -31,8 +30,6 @@ from src.runs.trained import WEIGHTS, Trained
 
 AT_ONCE = 256  # pictures in memory
 ON_SHEET, COLUMNS = 2_000, 10
-# how a formula begins for spreadsheets, in wide letters too; a number may have a sign
-FORMULA = re.compile(r"[=@\uff1d\uff20\t\r\n]|[+\-\uff0b\uff0d](?![\d.]+$)")
 
 
 def predict(
@@ -145,8 +142,3 @@ def row(path: Path, reading: Reading, classes: int) -> list[Any]:
         json.dumps(reading.digits),
         "",
     ]
-
-
-def cell(text: str, guard: str) -> str:
-    """Return text for a table, with something before it where a spreadsheet would take it for a formula."""
-    return guard + text if FORMULA.match(text) else text

@@ -10,7 +10,7 @@ FLOORS = (
     ("common",),
     ("data", "model", "digits"),
     ("runs",),
-    ("predict", "export", "serve", "inspection", "callbacks", "launch"),
+    ("predict", "export", "serve", "compare", "inspection", "callbacks", "launch"),
     ("cli",),
     ("sweep",),  # it trains by the command line, which knows it by name only
 )

@@ -95,6 +95,7 @@ class Request:
 
 SMALL = "--data.data_dir digits --data.val_size 60 --data.batch_size 32 --trainer.max_epochs 1"
 FIT = f"fit {SMALL}"
+FOLDS = f"fit {SMALL.replace('--data.val_size 60 ', '')} --data.folds"
 REQUESTS = {
     "unknown subcommand": Request("fot", ("fot is not a command", "fit, validate", "sweep")),
     "no subcommand": Request("", ("name a command: fit,", "predict", "data")),
@@ -184,6 +185,20 @@ REQUESTS = {
     ),
     "batch size of zero": Request(f"{FIT} --data.batch_size 0", ("--data.batch_size", "at least 1")),
     "a batch larger than the split": Request(f"{FIT} --data.batch_size 171", ("--data.batch_size", "at most 170")),
+    "a fold beyond the last": Request(
+        f"{FOLDS} 10 --data.fold 10", ("--data.folds 10 must be at least 2, and --data.fold 10 one of them",)
+    ),
+    "a fold before the first": Request(f"{FOLDS} 10 --data.fold -1", ("--data.fold -1 one of them, counted from 0.",)),
+    "folds without the one that validates": Request(
+        f"{FOLDS} 10", ("--data.fold None and --data.folds 10 need each other: say which part",)
+    ),
+    "a fold of nothing": Request(f"{FIT} --data.fold 3", ("--data.fold 3 and --data.folds None need each other",)),
+    "one fold": Request(f"{FOLDS} 1 --data.fold 0", ("--data.folds 1 must be at least 2",)),
+    "folds and a number of images": Request(
+        f"{FIT} --data.fold 3 --data.folds 10",
+        ("--data.val_size 60 does not go with --data.folds 10: leave it out, or at 12000",),
+    ),
+    "more folds than images": Request(f"{FOLDS} 231 --data.fold 0", ("--data.folds 231 is more than the 230",)),
     "val_size of everything": Request(f"{FIT} --data.val_size 230", ("--data.val_size", "below the 230")),
     "a folder without data": Request("fit --data.data_dir nowhere", ("--data.data_dir", "nowhere")),
     "a missing file": Request(FIT, (f"digits/{TRAIN_LABELS} is missing",), no_labels),

@@ -342,6 +342,39 @@ def test_flags_beat_the_checkpoint_where_they_can(cli: Cli, tmp_path: Path) -> N
     assert json.loads((run_folder(tmp_path) / "validate.json").read_text())["samples"] == 40
 
 
+FOLD = ["--data.val_size", "12000", "--data.folds", "4", "--data.fold", "0"]
+
+
+@pytest.mark.parametrize("split", ["tail", "stratified"])
+def test_a_checkpoint_brings_its_fold(cli: Cli, tmp_path: Path, split: str) -> None:
+    assert cli("fit", *EPOCHS, *FOLD, "--data.split", split).code == 0
+    run = run_folder(tmp_path)
+    validated = cli("validate", "--ckpt_path", "best")
+    best = json.loads((run / "result.json").read_text())["best"]
+    result = json.loads((run / "validate.json").read_text())
+
+    assert (validated.code, validated.err) == (0, "")
+    assert result["samples"] == (58 if split == "stratified" else 57)
+    assert result["val/loss"] == pytest.approx(best["val/loss"])
+    assert cli("test", "--ckpt_path", "best").code == 0
+    assert json.loads((run / "test.json").read_text())["samples"] == TEST_SIZE
+    hparams = yaml.safe_load((run / "hparams.yaml").read_text())
+    assert (hparams["fold"], hparams["folds"]) == (0, 4)
+    for flag in ("fold 1", "folds 5"):
+        refused = cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "5", f"--data.{flag.split()[0]}", flag[-1])
+        assert (refused.code, f"--data.{flag} differs from {run}" in refused.err) == (2, True), refused
+    assert cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "4").code == 0
+
+
+def test_a_training_that_was_begun_without_folds_goes_on_without(cli: Cli, tmp_path: Path) -> None:
+    assert cli("fit", *EPOCHS).code == 0
+    assert "fold" not in (run_folder(tmp_path) / "hparams.yaml").read_text()
+    refused = cli("fit", "--ckpt_path", "last", "--trainer.max_epochs", "4", *FOLD)
+
+    assert refused.code == 2
+    assert "differs from" in refused.err
+
+
 def test_later_configs_and_flags_win(cli: Cli, tmp_path: Path) -> None:
     for name, lr in (("a", 0.5), ("b", 0.25)):
         (tmp_path / f"{name}.yaml").write_text(f"model:\n  lr: {lr}\n  dropout: 0.1\n")
@@ -418,6 +451,8 @@ EXPLANATIONS = {
     "data.batch_size": "Samples in a training batch",
     "data.val_size": "How many of the training images",
     "data.split": "``tail`` validates on the last",
+    "data.fold": "Which of the parts validates",
+    "data.folds": "Cut the training images into so many parts",
     "data.memory_map": "Leave the images on the disk",
     "data.on_device": "Keep the images in the memory of the device",
     "data.distortion.rotation": "In degrees",

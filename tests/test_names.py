@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.cli.main import main
-from src.common.output import say, warn
-from src.predict import cell
+from src.common.output import cell, say, warn
 from tests.test_bad_requests import NOBODY
 from tests.test_predict import draw, predict, rows_of
 

@@ -33,6 +33,7 @@ from benchmarks import (
     threads,
 )
 from benchmarks.documents import documents, shown
+from src.compare import mcnemar
 from tests.conftest import REPOSITORY, Cli, run_as_written
 
 DOCUMENTS = {path.relative_to(REPOSITORY): path.read_text() for path in documents()}
@@ -214,7 +215,7 @@ def test_configs_say_what_was_recorded_of_them(config: str) -> None:
     [([], [], 1.0), ([1, 2], [1, 2], 1.0), ([1, 2, 3], [3], 0.5), ([0, *range(2, 11)], [1], 2 * 12 / 2**11)],
 )
 def test_mcnemar_counts_what_only_one_of_two_reads_wrong(one: list[int], other: list[int], chance: float) -> None:
-    assert accuracy.mcnemar(one, other) == accuracy.mcnemar(other, one) == pytest.approx(chance)
+    assert mcnemar(one, other) == mcnemar(other, one) == pytest.approx(chance)
 
 
 def test_no_recorded_kill_and_no_recorded_file_did_harm() -> None:

@@ -18,7 +18,8 @@ def hyperparameters(config: dict[str, Any], swept: Collection[str] = ()) -> dict
         has_teacher = not key.startswith("distillation.") or settings["distillation.teacher"]
         if key == "model.lr" and settings.get("optimizer.class_path"):  # which has an lr of its own
             continue
-        is_on = policy and (policy.hparams == "yes" or (policy.hparams == "on" and value and has_teacher))
+        shown = policy.hparams if policy else "no"
+        is_on = (shown == "yes" and value is not None) or (shown == "on" and value and has_teacher)
         if is_on or key in swept:
             columns[column(key)] = value
     return columns

@@ -10,6 +10,7 @@ COMMANDS = {
     "serve": "a page to draw digits on",
     "sweep": "compares many fits",
     "data": "describes a data set and draws samples of it",
+    "compare": "shows what differs between runs, and whether one of two is better",
     "runs": "lists the runs and what they reached",
 }
 NAMES = ("fit", "validate", "test", *COMMANDS)

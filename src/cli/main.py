@@ -54,7 +54,7 @@ def call(name: str, args: Sequence[str]) -> int:
     function = getattr(import_module(f"src.{name}"), name)
     lists = [argument.name for argument in signature(function).parameters.values() if argument.annotation == list[str]]
     described = docstring_parser.parse(function.__doc__ or "")
-    parser = Parser(prog=f"python -m src.cli {name}", description=described.short_description or "", allow_abbrev=False)
+    parser = Parser(prog=f"python -m src.cli {name}", description=described.description or "", allow_abbrev=False)
     parser.add_function_arguments(function, as_group=False, skip=set(lists))
     others: dict[str, list[str]] = {}
     if "fit" in lists:
@@ -62,7 +62,9 @@ def call(name: str, args: Sequence[str]) -> int:
         args, others["fit"] = split_words(args, parser.get_defaults().keys())
     for flag in described.params:
         if flag.arg_name in lists:  # several words, which a shell makes of a pattern
-            parser.add_argument(f"--{flag.arg_name}", type=str, nargs="+", required=True, help=flag.description)
+            is_first = flag.arg_name == next(iter(signature(function).parameters))  # a word without a flag
+            name, options = (flag.arg_name, {}) if is_first else (f"--{flag.arg_name}", {"required": True})
+            parser.add_argument(name, type=str, nargs="+", help=flag.description, **options)
     try:
         request = parser.instantiate(parser.parse_args(args))
     except ParserError as error:

@@ -31,6 +31,7 @@ REWORDINGS = (
     (r'expected "subcommand" to be one of .*', f"name a command: {COMMANDS}; see --help."),
     (r"argument subcommand: invalid choice: '(.*)' \(.*", rf"\1 is not a command: name one of {COMMANDS}; see --help."),
     (r'Parser key "([\w.]+)":', r"--\1:"),
+    (r"the following arguments are required: runs", "name the runs to compare, such as lightning_logs/version_0."),
     (r"the following arguments are required: (\w+).*", r"--\1 is missing; see --help."),
     (r'Key "(\w+)\.\w+" not found in namespace\.', r"--\1 needs settings below it, as in configs/mlp.yaml."),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),

@@ -1,13 +1,19 @@
 """What the program prints."""
 
+import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from tqdm import tqdm
 
-from src.common.errors import printable
+from src.common.errors import one_line, printable
+
+# how a formula begins for spreadsheets, in wide letters too; a number may have a sign
+FORMULA = re.compile(r"[=@\uff1d\uff20\t\r\n]|[+\-\uff0b\uff0d](?![\d.]+$)")
 
 
 def say(text: str) -> None:
@@ -29,6 +35,18 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     """Return rows as lines whose columns are as wide as they need to be."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def format_value(value: Any) -> str:
+    """Return a value with no more digits than help."""
+    return (
+        f"{value:.4g}" if isinstance(value, float) else one_line(value) if isinstance(value, str) else json.dumps(value)
+    )
+
+
+def cell(text: str, guard: str) -> str:
+    """Return text for a table, with something before it where a spreadsheet would take it for a formula."""
+    return guard + text if FORMULA.match(text) else text
 
 
 def flush() -> None:

@@ -1,6 +1,6 @@
 """MNIST, its family and other images for Lightning: placement, split, normalization and loaders."""
 
-from functools import partial
+from functools import cached_property, partial
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from src.data.augment import Distortion
 from src.data.batches import Batch, BatchLoader, EpochOrder, Split, moved
 from src.data.datasets import DATASETS, DIGITS, DatasetName
 from src.data.located import TEST_SIZE, Located, locate
-from src.data.splits import UNIT, Splits, mean_and_std, normalize, split_positions
+from src.data.splits import UNIT, VAL_SIZE, Splits, mean_and_std, normalize, refuse_split, split_positions
 
 EVAL_BATCH_SIZE = 4_000  # no gradients are kept, so a few large batches cost less than many small ones
 
@@ -39,7 +39,9 @@ class MNISTDataModule(LightningDataModule):
         val_size: How many of the training images validate instead, as a number or as a fraction below 1; 0 trains
             on all of them.
         split: ``tail`` validates on the last images, as Keras does; ``stratified`` draws the same share of every
-            class, to within one sample, the same images whatever the seed.
+            class, to within one sample, the same images whatever the seed. So are folds: in order, or stratified.
+        fold: Which of the parts validates, counted from 0, in k-fold cross-validation; all others train.
+        folds: Cut the training images into so many parts of equal size, in the place of ``val_size``.
         normalization: ``unit`` divides pixels by 255; ``standard`` also subtracts the mean of the training split
             and divides by its standard deviation; [mean, std] does so with these numbers, in units of pixel / 255.
         deskew: Set digits, white on black, upright by the moments of their ink, here and wherever the network is used.
@@ -61,8 +63,10 @@ class MNISTDataModule(LightningDataModule):
         image_size: list[int] | None = None,
         test_size: int | float = TEST_SIZE,
         batch_size: int = 200,
-        val_size: int | float = 12_000,
+        val_size: int | float = VAL_SIZE,
         split: Literal["tail", "stratified"] = "tail",
+        fold: int | None = None,
+        folds: int | None = None,
         normalization: Literal["unit", "standard"] | list[float] = "unit",
         deskew: bool = False,
         memory_map: bool | None = None,
@@ -76,8 +80,7 @@ class MNISTDataModule(LightningDataModule):
             raise UsageError(f"`batch_size` must be at least 1, got {batch_size}.")
         if image_size is not None and not (len(image_size) == 2 and min(image_size) >= 1):
             raise UsageError(f"`image_size` needs a height and a width, such as [32, 32], got {image_size}.")
-        if not (0 <= val_size < 1 if isinstance(val_size, float) else val_size >= 0):
-            raise UsageError(f"`val_size` must be a whole number from 0 up or a fraction below 1, got {val_size}.")
+        refuse_split(val_size, fold, folds)
         if isinstance(normalization, list) and not (
             len(normalization) == 2 and isfinite(normalization[0]) and 0 < normalization[1] < inf
         ):
@@ -88,11 +91,11 @@ class MNISTDataModule(LightningDataModule):
             raise UsageError("`memory_map` and `on_device` exclude each other: leave one of them out.")
         self.dataset: DatasetName = dataset
         self.data_dir, self.image_size, self.test_size = data_dir, image_size, test_size
-        self.batch_size, self.val_size, self.split, self.normalization = batch_size, val_size, split, normalization
-        self.deskew, self.memory_map, self.distortion, self.on_device = deskew, memory_map, distortion, on_device
+        self.batch_size, self.normalization, self.deskew = batch_size, normalization, deskew
+        self.val_size, self.split, self.fold, self.folds = val_size, split, fold, folds
+        self.memory_map, self.distortion, self.on_device = memory_map, distortion, on_device
         self.seed, self.steps_per_execution, self.splits = seed, steps_per_execution, Splits()
         self.mean_std = (normalization[0], normalization[1]) if isinstance(normalization, list) else None
-        self._located: Located | None = None
         self._shared: Split | None = None
 
     def share(self, other: "MNISTDataModule") -> None:
@@ -100,12 +103,10 @@ class MNISTDataModule(LightningDataModule):
         if (self.located, self.memory_map, self.deskew) == (other.located, other.memory_map, other.deskew):
             self._shared = moved(other.splits, torch.device("cpu"))["train"]
 
-    @property
+    @cached_property
     def located(self) -> Located:
         """The files, looked for when they are needed; safe to do in several processes at once."""
-        if self._located is None:
-            self._located = locate(self.dataset, self.data_dir, self.image_size, self.test_size)
-        return self._located
+        return locate(self.dataset, self.data_dir, self.image_size, self.test_size)
 
     @property
     def files(self) -> list[Path]:
@@ -135,12 +136,9 @@ class MNISTDataModule(LightningDataModule):
             if stage == "fit" and not self._shared:
                 read("test")  # damage is found now instead of after the training
             whole = self._shared or read("train")
-            train, val = split_positions(whole.file_labels, self.val_size, self.split)
-            if self.batch_size > len(train):
-                raise UsageError(
-                    f"`batch_size` {self.batch_size:,} is larger than the training split: "
-                    f"choose at most {len(train):,}, or a smaller `val_size`."
-                )
+            train, val = split_positions(whole.file_labels, self.val_size, self.split, self.fold, self.folds)
+            if (size := self.batch_size) > (most := len(train)):
+                raise UsageError(f"`batch_size` {size:,} is larger than the training split: choose at most {most:,}.")
             self.splits["train"], self.splits["val"] = (whole._replace(members=members) for members in (train, val))
             if self.normalization == "standard" and self.mean_std is None:
                 self.mean_std = mean_and_std(self.splits["train"])

@@ -132,7 +132,7 @@ def _pack(
         random.Random(0).shuffle(train)  # else the last ones, which validate, would be of the last class
         if not test:
             labels = torch.tensor([label for _, label in train], dtype=torch.uint8)
-            positions = split_positions(labels, test_size, "stratified", "test_size")
+            positions = split_positions(labels, test_size, "stratified", name="test_size")
             train, test = ([train[position] for position in part] for part in positions)
         most_frequent = Counter(size for size, _ in kinds.values()).most_common(1)[0][0]
         height, width = image_size or most_frequent

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from src.common.drawing import sheet, to_png
 from src.common.errors import UsageError
@@ -32,7 +31,7 @@ def report(data: MNISTDataModule, output: Path) -> str:
     """
     refuse_place("output", output, ".png")
     splits, problem = _read(data)
-    counts = {name: class_counts(split, len(data.classes)) for name, split in splits.items()}
+    counts = {name: torch.bincount(split.labels, minlength=len(data.classes)) for name, split in splits.items()}
     width = max(len("class"), *map(len, data.classes)) + 2
     mean, std = mean_and_std(splits["train"])
     lines = [f"{data.dataset}: " + ", ".join(f"{int(count.sum()):,} {name}" for name, count in counts.items())]
@@ -52,26 +51,16 @@ def _read(data: MNISTDataModule) -> tuple[dict[str, Split], str]:
     data.prepare_data()
     train, test = (data.located.read(part, data.memory_map) for part in ("train", "test"))
     try:
-        members, val = split_positions(train.file_labels, data.val_size, data.split)
+        members, val = split_positions(train.file_labels, data.val_size, data.split, data.fold, data.folds)
     except UsageError as error:  # what cannot be trained on can still be looked at
         return {"train": train, "test": test}, str(error)
     return {"train": train._replace(members=members), "val": train._replace(members=val), "test": test}, ""
 
 
-def class_counts(split: Split, classes: int) -> Tensor:
-    """Count the samples of each class in a split: ``(classes,)`` int64."""
-    return torch.bincount(split.labels, minlength=classes)
-
-
-def _positions(split: Split) -> Tensor:
-    members = split.members
-    return torch.arange(members.start, members.stop) if isinstance(members, range) else members
-
-
 def _draw_sheet(split: Split, classes: tuple[str, ...]) -> bytes:
     """Draw the first samples of each class, a row per class, upright; return a PNG file."""
     tiles = torch.zeros(len(classes), SAMPLES, *split.file_images.shape[1:], dtype=torch.uint8)
-    positions, labels = _positions(split), split.labels
+    positions, labels = torch.as_tensor(split.members), split.labels
     for label, row in enumerate(tiles):
         chosen = positions[(labels == label).nonzero().flatten()[:SAMPLES]]
         row[: len(chosen)] = split.upright(chosen)

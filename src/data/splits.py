@@ -9,54 +9,81 @@ from src.common.errors import UsageError
 from src.data.batches import Split
 
 CHUNK = 10_000
+VAL_SIZE = 12_000
 UNIT = (0.0, 1.0)  # mean and std that leave pixel / 255 as it is
 
 
+def refuse_split(val_size: int | float, fold: int | None, folds: int | None) -> None:
+    """Raise UsageError if no training file could be split like this."""
+    if not (0 <= val_size < 1 if isinstance(val_size, float) else val_size >= 0):
+        raise UsageError(f"`val_size` must be a whole number from 0 up or a fraction below 1, got {val_size}.")
+    if (fold is None) != (folds is None):
+        raise UsageError(f"`fold` {fold} and `folds` {folds} need each other: say which part of how many validates.")
+    if folds is not None and not (folds >= 2 and 0 <= (fold or 0) < folds):
+        raise UsageError(f"`folds` {folds} must be at least 2, and `fold` {fold} one of them, counted from 0.")
+    if folds is not None and val_size != VAL_SIZE:
+        raise UsageError(f"`val_size` {val_size} does not go with `folds` {folds}: leave it out, or at {VAL_SIZE}.")
+
+
 def split_positions(
-    labels: Tensor, val_size: int | float, split: Literal["tail", "stratified"], name: str = "val_size"
+    labels: Tensor,
+    val_size: int | float,
+    split: Literal["tail", "stratified"],
+    fold: int | None = None,
+    folds: int | None = None,
+    name: str = "val_size",
 ) -> tuple[range | Tensor, range | Tensor]:
     """Split the positions of a file into training and validation.
 
     Args:
         labels: ``(N,)`` uint8.
-        val_size: How many validate, as a number or as a fraction below 1.
-        split: ``tail`` takes the last ones, ``stratified`` the same share of each class.
-        name: What the number is called in an error.
+        val_size: How many validate, as a number or as a fraction below 1, unless there are folds.
+        split: ``tail`` takes the last ones, or folds in order; ``stratified`` the same share of each class.
+        fold: Which of ``folds`` parts, of equal size to within one, validates instead.
+        folds: How many there are.
+        name: What ``val_size`` is called in an error.
 
     Returns:
         Both splits' positions, ascending.
 
     Raises:
-        UsageError: If nothing would be left to train on.
+        UsageError: If nothing would be left to train on, or to validate on in a fold.
     """
     size = len(labels)
     count = round(val_size * size) if isinstance(val_size, float) else val_size
-    if count >= size:
+    if folds is not None and folds > size:
+        raise UsageError(f"`folds` {folds:,} is more than the {size:,} training images: ask for fewer.")
+    if folds is None and count >= size:
         raise UsageError(
             f"`{name}` {val_size:,} leaves nothing to train on: it must be below the {size:,} training images."
         )
-    if split == "tail":
+    if folds is None and split == "tail":
         return range(size - count), range(size - count, size)
-    chosen = _stratified(labels, count)
     validates = torch.zeros(size, dtype=torch.bool)
-    validates[chosen] = True
+    if folds is None or fold is None:
+        validates[_stratified(labels, count)] = True
+    elif split == "tail":
+        validates[size * fold // folds : size * (fold + 1) // folds] = True
+    else:  # dealt out like cards, class after class
+        validates[torch.cat(_by_class(labels))[fold::folds]] = True
     return (~validates).nonzero().flatten(), validates.nonzero().flatten()
+
+
+def _by_class(labels: Tensor) -> list[Tensor]:
+    """Return the positions of each class, in a random order that is always the same."""
+    # one seed for all runs: seeds and hyperparameters are then compared on the same images
+    generator = torch.Generator().manual_seed(0)
+    classes = [(labels == label).nonzero().flatten() for label in range(256) if (labels == label).any()]
+    return [members[torch.randperm(len(members), generator=generator)] for members in classes]
 
 
 def _stratified(labels: Tensor, count: int) -> Tensor:
     """Draw ``count`` positions so that each class has its share, by the method of the largest remainder."""
-    # one seed for all runs: seeds and hyperparameters are then compared on the same images
-    generator = torch.Generator().manual_seed(0)
-    sizes = torch.bincount(labels, minlength=256)
-    shares = sizes.double() * count / len(labels)
+    members = _by_class(labels)
+    shares = torch.tensor([len(each) for each in members], dtype=torch.float64) * count / len(labels)
     counts = shares.floor().long()
-    missing = count - int(counts.sum())
-    counts[(shares - counts).argsort(descending=True, stable=True)[:missing]] += 1
-    chosen = []
-    for label in sizes.nonzero().flatten().tolist():
-        members = (labels == label).nonzero().flatten()
-        chosen.append(members[torch.randperm(len(members), generator=generator)[: counts[label]]])
-    return torch.cat(chosen)
+    counts[(shares - counts).argsort(descending=True, stable=True)[: count - int(counts.sum())]] += 1
+    return torch.cat([some[:number] for some, number in zip(members, counts, strict=True)])
 
 
 def pixel_counts(split: Split) -> Tensor:

@@ -5,7 +5,7 @@ import platform
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -13,14 +13,12 @@ from src.common.errors import UsageError
 from src.common.files import read_object, refuse_place, sha256, write_atomic
 from src.common.output import say
 from src.data.batches import Split
-from src.data.datasets import DatasetName
-from src.data.located import TEST_SIZE, locate, shown
-from src.export.comparison import answers, proof
+from src.export.comparison import proof
 from src.export.formats import Network, open_onnx, open_pt2, to_onnx, to_pt2
 from src.export.html import UnprovenError, open_html, to_html
 from src.export.hub import open_hub, refuse_folder, to_hub, training
 from src.runs.folder import Run
-from src.runs.trained import Trained
+from src.runs.trained import Trained, answers
 
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 PACKAGES = {".onnx": ONNX_PACKAGES, "/": ("safetensors",)}
@@ -116,21 +114,8 @@ def read_test_data(trained: Trained, data_dir: str | None) -> tuple[Split, list[
     Raises:
         UsageError: If they are not there, or damaged.
     """
-    match trained.recipe.get("data"):
-        case {"dataset": str(name), "data_dir": str() | None as folder} if name in get_args(DatasetName):
-            dataset: DatasetName = name  # type: ignore[assignment]
-            folder = data_dir or folder
-        case _:
-            raise UsageError(f"{trained.checkpoint} does not say which data set it was trained on: name another.")
-    if folder and not Path(folder).is_dir():
-        raise UsageError(
-            f"an export is checked with the test images, and {folder} is not there: name their --data_dir."
-        )
     try:
-        test_size = trained.recipe["data"].get("test_size", TEST_SIZE)
-        located = locate(dataset, folder, trained.image_shape[:2], test_size)
-        if located.image_shape != trained.image_shape:
-            raise UsageError(f"they are {shown(located.image_shape)}, the network takes {shown(trained.image_shape)}.")
+        located = trained.locate(data_dir)
         return located.read("test"), located.files
     except UsageError as error:
         raise UsageError(f"an export is checked with the test images: {error}") from error

@@ -3,25 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from src.common.errors import RunError
-from src.data.batches import Split
-from src.export.formats import Network
 
-AT_ONCE = 4_000  # images
 LARGEST_DIFFERENCE = 1e-4  # of the file's logits and probabilities from the checkpoint's
 LARGEST_OF_HALVES = 1e-2  # of those with weights in float16
-
-
-def answers(network: Network, test: Split) -> tuple[Tensor, Tensor]:
-    """Return a network's logits and probabilities for the test images, each ``(N, classes)`` float32."""
-    starts = range(0, len(test.labels), AT_ONCE)
-    logits, probabilities = zip(
-        *(network(test.upright(slice(start, start + AT_ONCE))) for start in starts), strict=True
-    )
-    return torch.cat(logits), torch.cat(probabilities)
 
 
 def proof(exported: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], path: Path, about: dict[str, Any]) -> str:

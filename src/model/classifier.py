@@ -195,6 +195,6 @@ class Classifier(Exact):
             follow = ("num_classes", "image_shape", "seed")  # from the data
             model = {"network": network} | {name: value for name, value in self.hparams.items() if name not in follow}
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined] # Lightning does not declare it
-            names = ("dataset", "data_dir", "image_size", "test_size", "val_size", "split", "normalization", "deskew")
-            checkpoint["config"] = {"model": model, "data": {name: getattr(data, name) for name in names}}
+            names = "dataset data_dir image_size test_size val_size split fold folds normalization deskew"
+            checkpoint["config"] = {"model": model, "data": {name: getattr(data, name) for name in names.split()}}
         checkpoint["teacher_sha256"] = self.distillation.sha256 if self.distillation else ""

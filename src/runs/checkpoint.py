@@ -163,9 +163,14 @@ class Checkpoint:
                 return self.refuse(f"its {DATA}.mean_std is {shown(statistics)}")
 
     @property
+    def records(self) -> list[dict[str, float]]:
+        """The metrics of each finished epoch by their names."""
+        return list(self._at("callbacks", "History", "epochs", kind=list))
+
+    @property
     def epochs(self) -> int:
         """How many epochs were finished."""
-        return len(self._at("callbacks", "History", "epochs", kind=list))
+        return len(self.records)
 
     @property
     def steps(self) -> int:
@@ -180,10 +185,9 @@ class Checkpoint:
     @property
     def batches_done(self) -> int:
         """How many batches of an epoch that was begun are done."""
-        if "batches_done" in self.content:
-            return int(self._at("batches_done", kind=int))
-        where = ("loops", "fit_loop", "state_dict", "combined_loader", 0, "batches_done")  # of version 0.1.0
-        return int(self._at(*where, kind=int))
+        of_0_1_0 = ("loops", "fit_loop", "state_dict", "combined_loader", 0)
+        where = () if "batches_done" in self.content else of_0_1_0
+        return int(self._at(*where, "batches_done", kind=int))
 
     @property
     def best_score(self) -> float:

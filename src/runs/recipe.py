@@ -1,5 +1,7 @@
 """The recipe, the settings that make a run: which of them a checkpoint keeps, and when each may change."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,7 +20,8 @@ class Policy:
         saved: Whether a checkpoint keeps it.
         shared: Whether all machines that train together must have the same value.
         names_classes: Whether its value is a class, by its import path, alone or with arguments.
-        hparams: Whether TensorBoard's HParams shows it: ``yes``, ``no``, or ``on``, if it is neither zero nor empty.
+        hparams: Whether TensorBoard's HParams shows it: ``yes``, unless it is null; ``on``, if it is neither zero nor
+            empty; or ``no``.
     """
 
     change: Literal["always", "between epochs", "evaluation", "never"] = "always"
@@ -59,6 +62,8 @@ POLICIES = {
     "data.batch_size": Policy("between epochs", hparams="yes"),
     "data.val_size": Policy("evaluation", hparams="yes"),
     "data.split": Policy("evaluation", hparams="yes"),
+    "data.fold": Policy("evaluation", hparams="yes"),
+    "data.folds": Policy("evaluation", hparams="yes"),
     "data.normalization": Policy("never", hparams="yes"),
     "data.deskew": Policy("never", hparams="on"),
     "data.memory_map": Policy(shared=False),
@@ -97,6 +102,19 @@ POLICIES = {
 
 # what version 0.1.0 did, whose checkpoints and studies have no such settings
 BEFORE = {"checkpoints.monitor": "val/acc", "checkpoints.mode": None, "data.deskew": False}
+BEFORE |= {"data.fold": None, "data.folds": None}
+
+
+REPEATS = {"seed_everything": "seeds", "data.fold": "folds"}  # what makes a training another one of the same recipe
+
+
+def repeated(recipes: Sequence[dict[str, Any]]) -> list[list[int]]:
+    """Group recipes, dotted, that differ by what is in REPEATS alone: their numbers, of equals the last one's."""
+    groups: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for number, recipe in enumerate(recipes):
+        others = {key: value for key, value in recipe.items() if key not in REPEATS}
+        groups[repr(sorted(others.items()))][repr([recipe.get(key) for key in REPEATS])] = number
+    return [list(numbers.values()) for numbers in groups.values()]
 
 
 def policy_of(key: str) -> Policy | None:

@@ -1,15 +1,20 @@
 """A trained network as it is used outside of training: raw pixels in, probabilities out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from src.common.errors import RunError, UsageError, cause_of
 from src.common.output import say
+from src.data.batches import BatchLoader, Split
+from src.data.datasets import DatasetName
 from src.data.deskew import deskew
+from src.data.located import TEST_SIZE, Located, locate
+from src.data.located import shown as size
 from src.data.splits import UNIT, normalize
 from src.model.networks import build_network
 from src.runs.archive import shown
@@ -17,6 +22,8 @@ from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run, runs_of
 
 WEIGHTS = Path(__file__).parents[2] / "weights" / "digits.ckpt"  # what reads digits before anything was trained
+
+AT_ONCE = 4_000  # images
 
 
 class PixelClassifier(nn.Module):
@@ -102,6 +109,11 @@ class Trained:
             say(f"the network that comes with the project: {checkpoint.path}")
         elif ckpt_path in ("best", "last"):
             say(f"{ckpt_path} of the newest run that has one: {Run.of_checkpoint(checkpoint.path).path}")
+        return cls.of(checkpoint, network)
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, network: nn.Module | None = None) -> "Trained":
+        """Make the network of a checkpoint ready for use; it fails as ``load`` does."""
         mean, std = checkpoint.mean_std or UNIT
         pixel_classifier = PixelClassifier(network_of(checkpoint, network).float(), mean, std, checkpoint.deskew).eval()
         dataset = str(checkpoint.setting("data", "dataset"))
@@ -127,6 +139,27 @@ class Trained:
                 "name another checkpoint."
             )
         return logits, probabilities
+
+    def locate(self, data_dir: str | None = None) -> Located:
+        """Find the data that it was trained on, where ``test`` does or in a folder; UsageError if it has changed."""
+        match self.recipe.get("data"):
+            case {"dataset": str(name), "data_dir": str() | None as folder} if name in get_args(DatasetName):
+                dataset: DatasetName = name  # type: ignore[assignment]
+                folder = data_dir or folder
+            case _:
+                raise UsageError(f"{self.checkpoint} does not say which data set it was trained on: name another.")
+        if folder and not Path(folder).is_dir():
+            raise UsageError(f"{folder} is not there: put the data back, or name its folder by `data_dir`.")
+        located = locate(dataset, folder, self.image_shape[:2], self.recipe["data"].get("test_size", TEST_SIZE))
+        if (shape := located.image_shape) != self.image_shape:
+            raise UsageError(f"the data has images of {size(shape)}, and the network takes {size(self.image_shape)}.")
+        return located
+
+
+def answers(network: Callable[[Tensor], tuple[Tensor, Tensor]], split: Split) -> tuple[Tensor, Tensor]:
+    """Return a network's logits and probabilities for the images of a split, each ``(N, classes)`` float32."""
+    logits, probabilities = zip(*(network(batch.images) for batch in BatchLoader(split, AT_ONCE)), strict=True)
+    return torch.cat(logits), torch.cat(probabilities)
 
 
 def network_of(checkpoint: Checkpoint, network: nn.Module | None = None) -> nn.Module:

@@ -1,9 +1,7 @@
 """The results of a study: a table, intervals over seeds, the best config and pictures."""
 
-import json
 import statistics
 import warnings
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -18,15 +16,15 @@ from optuna.visualization import matplotlib as plots
 from src.common.errors import RunError, cause_of, one_line
 from src.common.events import event_file
 from src.common.files import write_atomic
-from src.common.output import say
+from src.common.output import format_value, say
 from src.common.output import table as columns
+from src.runs.recipe import REPEATS, repeated
 from src.sweep.attempts import ERROR
 from src.sweep.request import FitRequest
 from src.sweep.space import Values, flags
 from src.sweep.study import SharedStudy
 
 SHOWN = 10  # trials in the table
-SEED = "seed_everything"
 PICTURES: dict[str, Callable[..., Any]] = {
     "history": plots.plot_optimization_history,
     "importance": plots.plot_param_importances,
@@ -50,7 +48,7 @@ def finish(shared: SharedStudy, request: FitRequest, fit: list[str], folder: Pat
     complete.sort(key=lambda trial: (sign * value_of(trial), trial.number))
     best = complete[0]
     say(f"\n{table(complete, name)}\n")
-    if SEED in shared.space.keys:
+    if REPEATS.keys() & shared.space.keys.keys():
         say("\n".join(intervals(complete, name, sign)) + "\n")
     failed = sum(ERROR in trial.user_attrs for trial in trials)
     pruned = len(trials) - len(complete) - failed
@@ -58,9 +56,8 @@ def finish(shared: SharedStudy, request: FitRequest, fit: list[str], folder: Pat
     request.parse([*fit, *flags(best.params)])
     path = folder / "best.yaml"
     head = f"# The best of {len(trials)} trials, number {best.number}: {name} {value_of(best):.4f}\n"
-    head += (
-        f"#   python -m src.cli fit --config {path}\n# It is the recipe with {one_line(' '.join(flags(best.params)))}\n"
-    )
+    head += f"#   python -m src.cli fit --config {path}\n"
+    head += f"# It is the recipe with {one_line(' '.join(flags(best.params)))}\n"
     write_atomic(path, (head + request.to_yaml()).encode())
     draw(shared.study, name, folder)
     say(f"The best again: python -m src.cli fit --config {path}")
@@ -78,13 +75,6 @@ def settings(values: Values) -> str:
     return " ".join(f"{key} {format_value(value)}" for key, value in values.items())
 
 
-def format_value(value: Any) -> str:
-    """Return a value with no more digits than help."""
-    return (
-        f"{value:.4g}" if isinstance(value, float) else one_line(value) if isinstance(value, str) else json.dumps(value)
-    )
-
-
 def table(trials: Sequence[FrozenTrial], name: str) -> str:
     """Return the first trials, which are the best, a line each, with what was compared."""
     keys = list(trials[0].params)
@@ -96,26 +86,25 @@ def table(trials: Sequence[FrozenTrial], name: str) -> str:
 
 
 def intervals(trials: Sequence[FrozenTrial], name: str, sign: int) -> list[str]:
-    """Return mean, standard deviation and 95 % interval of a metric over the seeds, a line for each setting.
+    """Return mean, standard deviation and 95 % interval of a metric over seeds and folds, a line for each setting.
 
-    The interval is Student's, for the mean, as if the seeds were a sample of a normal distribution.
+    The interval is Student's, for the mean, as if they were a sample of a normal distribution.
     """
     from scipy.stats import t
 
-    groups: defaultdict[tuple[tuple[str, Any], ...], dict[int, float]] = defaultdict(dict)
-    for trial in trials:
-        others = tuple((key, value) for key, value in trial.params.items() if key != SEED)
-        groups[others][trial.params[SEED]] = value_of(trial)  # a seed that was drawn twice says nothing new
+    over = " and ".join(word for key, word in REPEATS.items() if key in trials[0].params)
     lines = []
-    for others, seeds in sorted(groups.items(), key=lambda group: sign * statistics.fmean(group[1].values())):
-        mean = statistics.fmean(seeds.values())
-        line = f"{settings(dict(others)) or name}: mean {mean:.4f} over {len(seeds)} seeds"
-        if len(seeds) > 1:
-            deviation = statistics.stdev(seeds.values())
-            half = float(t.ppf(0.975, len(seeds) - 1)) * deviation / len(seeds) ** 0.5
+    for group in repeated([trial.params for trial in trials]):
+        values = [value_of(trials[number]) for number in group]
+        others = {key: value for key, value in trials[group[0]].params.items() if key not in REPEATS}
+        mean = statistics.fmean(values)
+        line = f"{settings(others) or name}: mean {mean:.4f} over {len(values)} {over}"
+        if len(values) > 1:
+            deviation = statistics.stdev(values)
+            half = float(t.ppf(0.975, len(values) - 1)) * deviation / len(values) ** 0.5
             line += f", sd {deviation:.4f}, 95 % interval {mean - half:.4f} to {mean + half:.4f}"
-        lines.append(line)
-    return lines
+        lines.append((sign * mean, line))
+    return [line for _, line in sorted(lines)]
 
 
 def draw(study: Study, metric: str, folder: Path) -> None:

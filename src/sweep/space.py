@@ -62,13 +62,16 @@ class Space:
 
     def check(self, parse: Callable[[list[str]], None]) -> None:
         """Let the parser of ``fit`` take the ends of each range and every choice; its refusals name the file."""
-        for key, kind in self.keys.items():
-            ends = kind.choices if isinstance(kind, CategoricalDistribution) else (kind.low, kind.high)
-            for value in ends:
-                try:
-                    parse(flags({key: value}))
-                except UsageError as error:
-                    raise UsageError(f"--space {self.path}: {error}") from error
+        ends = {
+            key: kind.choices if isinstance(kind, CategoricalDistribution) else (kind.low, kind.high)
+            for key, kind in self.keys.items()
+        }
+        first = {key: values[0] for key, values in ends.items()}  # a fold, say, is none without the number of folds
+        for values in [{**first, key: value} for key in ends for value in ends[key]]:
+            try:
+                parse(flags(values))
+            except UsageError as error:
+                raise UsageError(f"--space {self.path}: {error}") from error
 
 
 def flags(values: Values) -> list[str]:

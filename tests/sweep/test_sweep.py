@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from src.sweep.trial import Progress
-from tests.conftest import Cli
+from tests.conftest import TRAIN_SIZE, Cli
 from tests.pictures import CLASSES, draw_folder
 from tests.sweep.conftest import EPOCHS, SPACE, Sweep, results, study_folder
 from tests.test_cli import run_folder
@@ -147,6 +147,31 @@ def test_seeds_give_mean_deviation_and_interval(sweep: Sweep, tmp_path: Path) ->
         f"val/acc: mean {mean:.4f} over 3 seeds, sd {deviation:.4f}, "
         f"95 % interval {mean - half:.4f} to {mean + half:.4f}" in answer.out
     )
+
+
+def test_folds_give_mean_deviation_and_interval(sweep: Sweep, tmp_path: Path) -> None:
+    answer = sweep("data.fold: {grid: [0, 1, 2]}\n", "--data.folds", "3", "--data.val_size", "12000")
+    found = results(study_folder(tmp_path)).values()
+    accuracies = [result["best"]["val/acc"] for result in found]
+    mean, deviation = statistics.fmean(accuracies), statistics.stdev(accuracies)
+    half = 4.302653 * deviation / 3**0.5  # Student's t for 2 degrees of freedom
+
+    assert (answer.code, answer.err) == (0, "")
+    assert sorted(result["config"]["data"]["fold"] for result in found) == [0, 1, 2]
+    assert sum(result["data"]["split"]["val"] for result in found) == TRAIN_SIZE
+    assert (
+        f"val/acc: mean {mean:.4f} over 3 folds, sd {deviation:.4f}, "
+        f"95 % interval {mean - half:.4f} to {mean + half:.4f}" in answer.out
+    )
+
+
+def test_a_line_for_each_setting_is_over_seeds_and_folds(sweep: Sweep) -> None:
+    space = "data.fold: {grid: [0, 1]}\nseed_everything: {grid: [1, 2]}\nmodel.lr: {grid: [0.001, 0.01]}\n"
+    answer = sweep(space, "--data.folds", "2", "--data.val_size", "12000", "--trainer.max_epochs", "1")
+
+    assert answer.code == 0
+    assert answer.out.count(" over 4 seeds and folds, sd ") == 2
+    assert "\nmodel.lr 0.01: mean " in answer.out
 
 
 def test_the_same_command_goes_on(sweep: Sweep, tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ class MNISTDataModule(LightningDataModule):
         folds: Cut the training images into so many parts of equal size, in the place of ``val_size``.
         normalization: ``unit`` divides pixels by 255; ``standard`` also subtracts the mean of the training split
             and divides by its standard deviation; [mean, std] does so with these numbers, in units of pixel / 255.
-        deskew: Set digits, white on black, upright by the moments of their ink, here and wherever the network is used.
+        deskew: Set digits, white on black, upright by the moments of their ink, here and wherever the network is used;
+            a ground that is not black is taken away first.
         memory_map: Leave the images on the disk, for sets larger than the memory, and refuse .gz files; left out,
             plain files from 1 GiB up are mapped.
         distortion: Random distortion of the training images, different in every epoch; without any strength, none.

@@ -10,8 +10,9 @@ STEEPEST = 1.0  # pixels to the side for each row; further no digit leans
 
 
 def deskew(images: Tensor) -> Tensor:
-    """Shear each image along its rows until its ink leans to neither side.
+    """Shear each image along its rows until its ink leans to neither side, on black.
 
+    A ground that is not black, the median of the pixels, is taken away first, and what is lighter stretched to white.
     Every row moves by its distance from the centre of mass times mu11 / mu02, the slope of the ink, clamped to one
     pixel a row; pixels between pixels are interpolated linearly, those from outside are background.
 
@@ -19,9 +20,9 @@ def deskew(images: Tensor) -> Tensor:
         images: ``(B, H, W)`` uint8, white ink on black.
 
     Returns:
-        The same, ``(B, H, W)`` uint8; an image without ink as it is.
+        The same, ``(B, H, W)`` uint8; an image of one grey becomes black.
     """
-    pixels = images.double()  # in which the sums are exact, so that other programs come to the same pixels
+    pixels = on_black(images)
     y, x = (torch.arange(size, dtype=torch.float64, device=images.device) for size in images.shape[1:])
     rows = pixels.sum(dim=2)  # (B, H)
     mass, by_y, by_x = rows.sum(dim=1).clamp(min=1), rows @ y, pixels.sum(dim=1) @ x
@@ -33,6 +34,14 @@ def deskew(images: Tensor) -> Tensor:
     left = source.floor()
     near, far = (taken(pixels, column) for column in (left, left + 1))
     return (near + (far - near) * (source - left)).round().to(torch.uint8)  # half to even
+
+
+def on_black(images: Tensor) -> Tensor:
+    """Take the ground away: ``(B, H, W)`` float64 of whole numbers, with which other programs' sums are the same."""
+    sizes, pixels = images.shape[1:], images.flatten(1).double()
+    ground = pixels.sort(dim=1).values[:, (pixels.shape[1] - 1) // 2, None]  # as ONNX has no median
+    stretched = (pixels - ground).clamp(min=0) * 255 / (255 - ground).clamp(min=1)
+    return stretched.round().unflatten(1, sizes)  # half to even
 
 
 def taken(pixels: Tensor, columns: Tensor) -> Tensor:

@@ -52,6 +52,14 @@ def test_what_is_flat_or_empty_or_upright_stays_and_others_do_not_matter(digits:
     assert bar(1.5).float().sub(deskew(bar(1.5)[None])[0]).abs().mean() > 2  # by one pixel a row, no further
 
 
+@pytest.mark.parametrize("ground", [0, 100, 128, 200])
+def test_a_ground_that_is_not_black_changes_nothing(ground: int) -> None:
+    lit = (ground + bar(0.5).float() * (255 - ground) / 255).round().to(torch.uint8)[None]
+
+    assert (deskew(lit).float() - deskew(bar(0.5)[None]).float()).abs().max() <= 255 / (255 - ground)
+    assert not deskew(torch.full((1, 28, 28), ground, dtype=torch.uint8)).any()
+
+
 def test_it_trains_resumes_and_reads_the_same_way(cli: Cli, tmp_path: Path, digits: Path) -> None:
     whole, parts, plain = (run_folder(tmp_path, number) for number in range(3))
     assert cli("fit", *EPOCHS, *ON, "--data.distortion.rotation", "8").code == 0
@@ -77,7 +85,10 @@ def test_it_is_inside_every_export_and_every_reading(
     cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli("fit", *EPOCHS, *ON).code == 0
-    trained, images = Trained.load(str(run_folder(tmp_path))), torch.stack([bar(0.5), bar(-0.3)])
+    trained, images = (
+        Trained.load(str(run_folder(tmp_path))),
+        torch.stack([bar(0.5), bar(-0.3), bar(0.2).clamp(min=77)]),
+    )
     expected = trained.answer(images)[1]
     opened = {"a.onnx": open_onnx, "a.pt2": open_pt2, "a.html": open_html}
     for name in (*opened, "folder/"):

@@ -1,6 +1,12 @@
 // src/data/deskew.py in JavaScript: all sums are exact, so it comes to the same pixels.
 
-function deskewed(pixels) {
+function onBlack(pixels) {
+  const ground = Uint8Array.from(pixels).sort()[(pixels.length - 1) >> 1];
+  return Uint8Array.from(pixels, (level) => round(Math.max(level - ground, 0) * 255 / Math.max(255 - ground, 1)));
+}
+
+function deskewed(seen) {
+  const pixels = onBlack(seen);
   let mass = 0, byY = 0, byX = 0, leaning = 0, height = 0;
   pixels.forEach((level, at) => {
     const y = Math.floor(at / SIDE), x = at % SIDE;

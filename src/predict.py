@@ -33,6 +33,7 @@ ON_SHEET, COLUMNS = 2_000, 10
 
 
 def predict(
+    *,
     images: list[str],
     ckpt_path: str | None = None,
     output: str | None = None,

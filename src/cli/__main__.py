@@ -37,6 +37,9 @@ if find_spec("lightning") is None:
 atexit.register(leave)  # first here, so the last to be called
 if (on_interrupt := signal.getsignal(signal.SIGINT)) is signal.default_int_handler:
     signal.signal(signal.SIGINT, stop_importing)
+from src.common.system import yield_to_others
+
+yield_to_others()
 gc.disable()  # the imports make 700,000 objects and no garbage, and looking for it takes a fifth of their time
 
 from src.cli.commands import module_of

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
-from inspect import signature
+from inspect import Parameter, signature
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -62,8 +62,8 @@ def call(name: str, args: Sequence[str]) -> int:
         args, others["fit"] = split_words(args, parser.get_defaults().keys())
     for flag in described.params:
         if flag.arg_name in lists:  # several words, which a shell makes of a pattern
-            is_first = flag.arg_name == next(iter(signature(function).parameters))  # a word without a flag
-            name, options = (flag.arg_name, {}) if is_first else (f"--{flag.arg_name}", {"required": True})
+            is_flag = signature(function).parameters[flag.arg_name].kind is Parameter.KEYWORD_ONLY
+            name, options = (f"--{flag.arg_name}", {"required": True}) if is_flag else (flag.arg_name, {})
             parser.add_argument(name, type=str, nargs="+", help=flag.description, **options)
     try:
         request = parser.instantiate(parser.parse_args(args))

@@ -38,10 +38,10 @@ def deskew(images: Tensor) -> Tensor:
 
 def on_black(images: Tensor) -> Tensor:
     """Take the ground away: ``(B, H, W)`` float64 of whole numbers, with which other programs' sums are the same."""
-    sizes, pixels = images.shape[1:], images.flatten(1).double()
+    pixels = images.flatten(1).double()
     ground = pixels.sort(dim=1).values[:, (pixels.shape[1] - 1) // 2, None]  # as ONNX has no median
     stretched = (pixels - ground).clamp(min=0) * 255 / (255 - ground).clamp(min=1)
-    return stretched.round().unflatten(1, sizes)  # half to even
+    return stretched.round().reshape(images.shape)  # half to even
 
 
 def taken(pixels: Tensor, columns: Tensor) -> Tensor:

@@ -1,0 +1,70 @@
+"""Beside other programs, threads that wait do not spin."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from src.common import system
+from tests.conftest import REPOSITORY
+
+CORES = os.cpu_count() or 1
+POLICY, THREADS = "OMP_WAIT_POLICY", "OMP_NUM_THREADS"
+
+
+@pytest.fixture(autouse=True)
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (POLICY, "GOMP_SPINCOUNT", THREADS):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("running", "mine", "policy"),
+    [
+        ([0, 0, 0], CORES, None),
+        ([1, 1, 1], CORES, "passive"),
+        ([4, 1, 0], CORES, None),  # for a moment
+        ([1, 1, 1], CORES - 1, None),  # a core is left for each
+        ([2, 2, 2], CORES - 1, "passive"),
+    ],
+)
+def test_threads_wait_asleep_where_others_need_the_cores(
+    running: list[int], mine: int, policy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter(running)
+    monkeypatch.setattr(system, "LOOKS", len(running))
+    monkeypatch.setattr(system, "others_running", lambda: next(looks))
+    monkeypatch.setattr(system, "cores", lambda: mine)
+    monkeypatch.setenv(POLICY, "")  # which is undone after the test
+    monkeypatch.delenv(POLICY)
+    system.yield_to_others()
+
+    assert os.environ.get(POLICY) == policy
+
+
+@pytest.mark.parametrize("name", [POLICY, "GOMP_SPINCOUNT", THREADS])
+def test_what_a_person_has_set_stays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "others_running", lambda: 100)
+    monkeypatch.setenv(name, "1")
+    system.yield_to_others()
+
+    assert os.environ.get(POLICY) == ("1" if name == POLICY else None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells")
+def test_a_program_that_runs_is_seen() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            assert max(system.others_running() for _ in range(100)) >= 1
+        finally:
+            busy.kill()
+
+
+def test_it_is_decided_before_torch_reads_it() -> None:
+    start = (REPOSITORY / "src" / "cli" / "__main__.py").read_text()
+    code = "import sys; from src.common.system import yield_to_others; yield_to_others(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+
+    assert start.index("yield_to_others()") < start.index("from src.cli.main")
+    assert done.stdout == "False\n"

@@ -38,6 +38,7 @@ DECAY = ["--model.weight_decay", "0.0001"]
 AFFINE = [f"--data.distortion.{name}" for name in ("rotation=15", "scale=0.15", "shear=0.2", "shift=2")]
 ELASTIC = ["--data.distortion.elastic", "0.75"]
 AVERAGE = ["--ema_decay", "0.9995", "--model.steps_per_execution", "1"]
+UPRIGHT = ["--data.deskew", "true", "--data.distortion.rotation", "8", "--data.distortion.shear", "0.05"]
 HUNDRED = ["--config", NOTEBOOK, "--trainer.max_epochs", "100"]
 # what it is called -> the words of fit; the lines that begin with + have all that is above them
 RECIPES: dict[str, list[str]] = {
@@ -48,8 +49,8 @@ RECIPES: dict[str, list[str]] = {
     "+ affine distortion": [*HUNDRED, *SCHEDULE, *DECAY, *AFFINE],
     "+ elastic distortion": [*HUNDRED, *SCHEDULE, *DECAY, *AFFINE, *ELASTIC],
     "+ averaged weights": [*HUNDRED, *SCHEDULE, *DECAY, *AFFINE, *ELASTIC, *AVERAGE],
+    "+ deskewing, less rotation and shear": [*HUNDRED, *SCHEDULE, *DECAY, *AFFINE, *ELASTIC, *AVERAGE, *UPRIGHT],
     "configs/mlp_99.yaml": ["--config", "configs/mlp_99.yaml"],
-    "configs/mlp_99.yaml, 600 epochs": ["--config", "configs/mlp_99.yaml", "--trainer.max_epochs", "600"],
     TEACHER: ["--config", TEACHER],
     DISTILLED: ["--config", DISTILLED],
 }

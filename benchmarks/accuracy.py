@@ -37,7 +37,7 @@ SCHEDULE = ["--model.lr", "0.003", "--model.warmup_steps", "500", "--model.cosin
 DECAY = ["--model.weight_decay", "0.0001"]
 AFFINE = [f"--data.distortion.{name}" for name in ("rotation=15", "scale=0.15", "shear=0.2", "shift=2")]
 ELASTIC = ["--data.distortion.elastic", "0.75"]
-AVERAGE = ["--ema_decay", "0.9995", "--model.steps_per_execution", "1"]
+AVERAGE = ["--ema_decay", "0.9995"]
 UPRIGHT = ["--data.deskew", "true", "--data.distortion.rotation", "8", "--data.distortion.shear", "0.05"]
 HUNDRED = ["--config", NOTEBOOK, "--trainer.max_epochs", "100"]
 # what it is called -> the words of fit; the lines that begin with + have all that is above them
@@ -82,7 +82,7 @@ def train(recipe: str, seed: int, teacher: str, keep: Path | None) -> dict[str, 
         trained = Trained.load(str(run.path))
         if keep:
             shutil.copy(trained.checkpoint, keep)
-    data = MNISTDataModule()
+    data = MNISTDataModule(deskew=trained.network.deskew)
     data.setup("test")
     found = predict(trained.network.network, data.splits["test"], data)
     wrong = found.positions[found.predicted != found.labels].tolist()

@@ -36,7 +36,8 @@ $settings```
 | digits.ckpt | `$sha256` |
 $digests
 
-`python -m scripts.weights RUN` made these files and [the page to draw on](../docs/digit.html) from a run of `fit`.
+[What the recipe makes of other people's digits](../docs/generalization.md). `python -m scripts.weights RUN` made these
+files and [the page to draw on](../docs/digit.html) from a run of `fit`.
 """)
 
 

@@ -43,7 +43,8 @@ def predict(
     """Read pictures of digits and numbers.
 
     Any format that Pillow reads will do, of any size, dark on light or light on dark, in colour or not, centred or
-    not. A picture that cannot be read, or holds more than a number, gets a row that says why.
+    not. A picture that cannot be read, or holds more than a number, gets a row that says why. Example:
+    python -m src.cli predict --images images/digits --sheet saw.png
 
     Args:
         images: Files, folders (with the pictures in all folders below) and patterns such as "scans/*.png".

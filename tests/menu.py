@@ -33,7 +33,6 @@ class Item:
 
 
 CB = "--trainer.callbacks"
-NO_AVERAGING = "averaging weights after every step needs --model.steps_per_execution 1."
 STOPS = (f"{CB}+=EarlyStopping", f"{CB}.monitor=val/loss", f"{CB}.min_delta=9", f"{CB}.patience=1")  # after 2 epochs
 RICH = "needs rich, which is not installed"
 
@@ -79,8 +78,8 @@ CALLBACKS = {
     ),
     "Timer": Item("works", (f"{CB}.duration=00:01:00:00",)),
     "TQDMProgressBar": Item("works, in the console's place"),
-    "EMAWeightAveraging": Item("works with single steps, as --ema_decay", alone=NO_AVERAGING, changes=True),
-    "WeightAveraging": Item("works with single steps", alone=NO_AVERAGING, changes=True),
+    "EMAWeightAveraging": Item("works, as --ema_decay", changes=True),
+    "WeightAveraging": Item("works", changes=True),
 }
 LOGGERS = {
     "CSVLogger": Item("works", ("--trainer.logger.save_dir=csv",)),

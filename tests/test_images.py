@@ -176,9 +176,8 @@ def test_what_is_for_digits_alone_says_so(fit: Fit, capsys: pytest.CaptureFixtur
     capsys.readouterr()
 
     assert main(["serve", "--ckpt_path", "best"]) == 2
-    assert "has of folder the classes blue disc to red square; serve needs a network for the ten digits" in (
-        capsys.readouterr().err
-    )
+    err = capsys.readouterr().err
+    assert "was trained on folder with 6 classes, blue disc to red square; serve needs a network for the ten" in err
     assert fit("--data.distortion.upstroke", "0.5") == 2
     assert "--data.distortion.upstroke is for the digit 1, and folder has none" in capsys.readouterr().err
 

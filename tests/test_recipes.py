@@ -50,6 +50,19 @@ def test_the_average_is_that_of_the_weights_after_each_step(cli: Cli, tmp_path: 
         assert torch.allclose(average, expected, atol=1e-7)
 
 
+@pytest.mark.parametrize("words", [["--ema_decay", "0.9"], ["--trainer.callbacks+=WeightAveraging"]])
+def test_several_steps_at_once_average_as_single_steps_do(words: list[str], cli: Cli, tmp_path: Path) -> None:
+    several = ["--model.steps_per_execution", "4", "--model.warmup_steps", "4", "--model.cosine", "true"]
+    assert cli("fit", *EPOCHS, *words, *several[2:]).code == 0
+    assert cli("fit", *EPOCHS, *words, *several).code == 0
+    single, at_once = (checkpoint(run_folder(tmp_path, number)) for number in range(2))
+
+    for part in ("state_dict", "current_model_state", "averaging_state"):
+        for name, value in single[part].items():
+            assert torch.equal(value, at_once[part][name]), name
+    assert results(run_folder(tmp_path)) == results(run_folder(tmp_path, 1))
+
+
 def test_the_learning_rate_warms_up_and_falls_to_nothing(cli: Cli, tmp_path: Path) -> None:
     rates = []
 
@@ -97,7 +110,6 @@ def test_only_training_images_are_distorted_and_anew_in_every_epoch(digits: Path
     ("flags", "message"),
     [
         ("--ema_decay 1", "--ema_decay must be at least 0 and below 1"),
-        ("--ema_decay 0.9 --model.steps_per_execution 4", "--ema_decay: averaging weights after every step"),
         ("--model.weight_decay -1", "--model.weight_decay must be at least 0"),
         ("--model.warmup_steps -1", "--model.warmup_steps must be at least 0"),
         ("--model.cosine true --trainer.max_epochs -1", "--model.cosine needs to know the end"),

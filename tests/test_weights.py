@@ -56,3 +56,19 @@ def test_the_page_in_docs_is_made_of_it_and_of_the_page_as_it_is() -> None:
     assert len(page) < 600_000
     assert metadata.pop("layers") == [[784, 256], [256, 10]]
     assert to_html(Trained.load(str(WEIGHTS)).network, (28, 28), metadata) == page
+
+
+@pytest.mark.parametrize("command", ["predict", "export", "data"])
+def test_the_example_of_its_help_runs(
+    command: str, tmp_path: Path, mnist: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, place in (("images", REPOSITORY / "images"), ("data", mnist)):
+        (tmp_path / name).symlink_to(place)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = " ".join(capsys.readouterr().out.partition("options:")[0].split())
+    (words,) = re.findall(rf"Example: python -m src.cli ({command} .*\.(?:png|onnx))", text)
+
+    assert main(words.split()) == 0
+    assert (tmp_path / words.split()[-1]).stat().st_size > 10_000

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from jsonargparse import Namespace
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import (
     BaseFinetuning,
@@ -15,7 +14,6 @@ from lightning.pytorch.callbacks import (
     ModelPruning,
     OnExceptionCheckpoint,
     StochasticWeightAveraging,
-    WeightAveraging,
 )
 
 from src.cli.messages import explain
@@ -36,11 +34,10 @@ REFUSED: dict[type[Callback], str] = {
 }
 
 
-def refuse_callbacks(request: Namespace, callbacks: Sequence[Callback]) -> None:
-    """Refuse callbacks that change a run behind its record, or look at every step where several run at once.
+def refuse_callbacks(callbacks: Sequence[Callback]) -> None:
+    """Refuse callbacks that change a run behind its record.
 
     Args:
-        request: The parsed arguments of ``fit``.
         callbacks: Those of ``--trainer.callbacks``.
 
     Raises:
@@ -50,12 +47,6 @@ def refuse_callbacks(request: Namespace, callbacks: Sequence[Callback]) -> None:
         for kind, reason in REFUSED.items():
             if isinstance(callback, kind):
                 raise UsageError(f"{FLAG}: {type(callback).__name__} {reason}")
-    if request.model.steps_per_execution > 1:
-        averaging = [FLAG for callback in callbacks if isinstance(callback, WeightAveraging)]
-        if request.ema_decay is not None:
-            averaging.append("--ema_decay")
-        if averaging:
-            raise UsageError(f"{averaging[0]}: averaging weights after every step needs --model.steps_per_execution 1.")
 
 
 def place_checkpoints(callbacks: Sequence[Callback], run: Run) -> None:

@@ -32,7 +32,7 @@ def add_flags(parser: LightningArgumentParser) -> None:
         "--ema_decay",
         type=float | None,
         help="Validate and keep, instead of the weights, their moving average over the steps: this share of it "
-        "stays at each step, such as 0.9995. Needs --model.steps_per_execution 1.",
+        "stays at each step, such as 0.9995.",
     )
     parser.link_arguments("seed_everything", "data.seed")
     # the parser's seed is of a class that a checkpoint must not hold

@@ -30,9 +30,8 @@ def look_at_data(args: Sequence[str]) -> None:
     from src.data.datamodule import MNISTDataModule
     from src.data.report import report
 
-    parser = Parser(
-        prog="python -m src.cli data", description="Describe a data set and draw samples of it.", allow_abbrev=False
-    )
+    described = "Describe a data set and draw samples of it. Example: python -m src.cli data --output samples.png"
+    parser = Parser(prog="python -m src.cli data", description=described, allow_abbrev=False)
     parser.add_class_arguments(MNISTDataModule, "data")
     parser.add_argument("--output", type=str, default="data.png", help="The PNG file for ten samples of each class.")
     try:

@@ -70,7 +70,7 @@ def training_settings(
     config = recipe_of(request)
     history = History(run, config, data, Monitor.of(request))
     user_callbacks = as_list(trainer_args.callbacks)
-    refuse_callbacks(request, user_callbacks)
+    refuse_callbacks(user_callbacks)
     place_checkpoints(user_callbacks, run)
     callbacks: list[Callback] = [history, *user_callbacks]
     if request.ema_decay is not None:  # before all that may save a checkpoint after a step

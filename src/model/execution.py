@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor
@@ -56,6 +57,8 @@ class Execution:
         self.direct = (
             isinstance(trainer.strategy, SingleDeviceStrategy) and trainer.precision in PRECISIONS_WITHOUT_SCALER
         )
+        callbacks = trainer.callbacks  # type: ignore[attr-defined] # Lightning does not declare it
+        self.averaging = [callback for callback in callbacks if isinstance(callback, WeightAveraging)]
         self.captured: dict[tuple[int, ...], CapturedFunction] = {}
         self.captures = cuda_graph
         obstacle = self.obstacle() if cuda_graph else None
@@ -75,6 +78,8 @@ class Execution:
             return f"{type(self.optimizer.optimizer).__name__} cannot be captured"
         if any(config.interval == "step" for config in self.module.trainer.lr_scheduler_configs):
             return "the learning rate changes at every step"
+        if self.averaging:
+            return "the weights are averaged after every step"
         return None
 
     def __call__(
@@ -100,7 +105,7 @@ class Execution:
         except CaptureError as error:
             self._give_up_capture(str(error))
             results = take_steps(images, labels)
-        if self.direct:
+        if self.direct and not self.averaging:
             count_steps(self.optimizer, len(sizes))
         return results
 
@@ -124,9 +129,18 @@ class Execution:
                 self.module.manual_backward(objective)
             optimizer.step()
             step_schedules(self.module.trainer, "step", number + 1)
+            if self.averaging:
+                self._average(number)
             losses.append(loss.detach())
             all_logits.append(logits.detach())
         return torch.stack(losses), torch.cat(all_logits)
+
+    def _average(self, batch: int) -> None:
+        """Let callbacks average the weights after a step, as Lightning does after a batch of its own."""
+        if self.direct:
+            count_steps(self.optimizer, 1)  # by which they tell that there was one
+        for callback in self.averaging:
+            callback.on_train_batch_end(self.module.trainer, self.module, None, None, batch)
 
     def _give_up_capture(self, reason: str) -> None:
         self.captures = False

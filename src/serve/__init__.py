@@ -51,8 +51,8 @@ def serve(
     trained = Trained.load(ckpt_path)
     if trained.classes != DIGITS or trained.dataset not in DATASETS:
         raise UsageError(
-            f"--ckpt_path {trained.checkpoint} has of {trained.dataset} the classes {trained.classes[0]} to "
-            f"{trained.classes[-1]}; serve needs a network for the ten digits, as MNIST's."
+            f"--ckpt_path {trained.checkpoint} was trained on {trained.dataset} with {len(trained.classes)} classes, "
+            f"{trained.classes[0]} to {trained.classes[-1]}; serve needs a network for the ten digits, as MNIST's."
         )
     listener = listen(host, port)
     config = uvicorn.Config(

@@ -60,5 +60,5 @@ class FitRequest(Request):
         config.fit.trainer.logger = None  # a tracker begins a run when it is made
         made = self.parser.instantiate_classes(config).fit
         refuse_optimizer(self.request, made)
-        refuse_callbacks(self.request, as_list(made.trainer.callbacks))
+        refuse_callbacks(as_list(made.trainer.callbacks))
         Monitor.of(self.request).refuse(made.model.val_metrics)

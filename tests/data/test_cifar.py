@@ -196,4 +196,4 @@ def test_every_command_takes_them(
     assert sum(rows[name]["digit"] == name for name in LOOKS) >= 2
     capsys.readouterr()
     assert main(["serve", "--ckpt_path", "best"]) == 2
-    assert "has of CIFAR10 the classes airplane to truck; serve needs" in capsys.readouterr().err
+    assert "was trained on CIFAR10 with 10 classes, airplane to truck; serve needs" in capsys.readouterr().err

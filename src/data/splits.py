@@ -1,6 +1,6 @@
 """Which samples train and which validate, and the statistics of the ones that train."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -85,6 +85,17 @@ def mean_and_std(split: Split) -> tuple[float, float]:
     if std == 0:
         raise UsageError("`normalization` standard needs pixels that differ: all training pixels are equal.")
     return float(mean), float(std)
+
+
+def pixels_only(images: Any) -> Tensor:
+    """Return images, or refuse what is no batch of bytes: dividing floats by 255 once more would go unnoticed."""
+    if isinstance(images, Tensor) and images.dtype == torch.uint8 and images.dim() in (3, 4):
+        return images
+    kind = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+    raise UsageError(
+        f"`images` must be a uint8 tensor (N, H, W), pixels 0 to 255, got {kind}: torch.from_numpy(x) makes "
+        "a tensor of an array, x[None] a batch of one image, (255 * x).round().byte() pixels of floats from 0 to 1."
+    )
 
 
 def normalize(images: Tensor, mean: float, std: float) -> Tensor:

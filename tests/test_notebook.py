@@ -140,7 +140,10 @@ def test_a_network_with_dropout_gives_the_same_answers_twice_and_its_file_is_rea
 @pytest.mark.parametrize(
     ("mistake", "sentence"),
     [
-        (lambda: Classifier(hidden_units=1000), "`hidden_units` needs one positive number per hidden layer, such as"),
+        (
+            lambda: Classifier(hidden_units=1000),
+            "`hidden_units` needs a positive number per layer, like [256], got",
+        ),
         (lambda: Classifier(loss=nn.CrossEntropyLoss()), "`loss` must have reduction='sum': it is divided by the size"),
         (lambda: Classifier(dropout=50), "`dropout` must be at least 0 and below 1, got 50."),
         (lambda: MNISTDataModule().splits["train"], '`splits` has no "train" yet: call data.setup("fit") first.'),
@@ -157,9 +160,12 @@ def test_a_network_with_dropout_gives_the_same_answers_twice_and_its_file_is_rea
         (lambda: Classifier(lr=None), "`lr` must be a positive number, got None."),
         (lambda: Classifier(dropout="0.5"), "`dropout` must be at least 0 and below 1, got '0.5'."),
         (lambda: Classifier(dropout=[0.5, 0.2]), "`dropout` must be at least 0 and below 1, got [0.5, 0.2]."),
-        (lambda: Classifier(hidden_units=["1000"]), "`hidden_units` needs one positive number per hidden layer, such"),
-        (lambda: Classifier(hidden_units=[256.0]), "`hidden_units` needs one positive number per hidden layer, such"),
-        (lambda: Classifier(hidden_units=256.0), "`hidden_units` needs one positive number per hidden layer, such as"),
+        (lambda: Classifier(hidden_units=["1000"]), "`hidden_units` needs a positive number per layer, like"),
+        (lambda: Classifier(hidden_units=[256.0]), "`hidden_units` needs a positive number per layer, like"),
+        (
+            lambda: Classifier(hidden_units=256.0),
+            "`hidden_units` needs a positive number per layer, like [256], got",
+        ),
         (lambda: Classifier(weight_decay="0"), "`weight_decay` must be at least 0, got '0'."),
         (lambda: MNISTDataModule(batch_size="200"), "`batch_size` must be at least 1, got '200'."),
         (lambda: MNISTDataModule(val_size="12000"), "`val_size` must be a whole number from 0 up or a fraction below"),

@@ -35,9 +35,7 @@ class MLP(nn.Sequential):
     ) -> None:
         units = hidden_units if isinstance(hidden_units, Sequence) else ()
         if not units or not all(isinstance(number, Integral) and number >= 1 for number in units):
-            raise UsageError(
-                f"`hidden_units` needs one positive number per hidden layer, such as [256], got {hidden_units!r}."
-            )
+            raise UsageError(f"`hidden_units` needs a positive number per layer, like [256], got {hidden_units!r}.")
         if not in_range(dropout, 0, 1):
             raise UsageError(f"`dropout` must be at least 0 and below 1, got {dropout!r}.")
         # named, so that a checkpoint's keys do not depend on whether there is dropout

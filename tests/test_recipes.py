@@ -16,8 +16,9 @@ ALL = ["--data.distortion.rotation", "15", "--data.distortion.shift", "2", *STEP
 SAVE = ["--trainer.callbacks+=tests.test_cli.SaveAt", "--trainer.callbacks.step", "9"]
 
 
-def test_a_run_with_everything_resumes_bit_for_bit(cli: Cli, tmp_path: Path) -> None:
-    cli("fit", *EPOCHS, *ALL, *SAVE)
+@pytest.mark.parametrize("steps", ["1", "3"])
+def test_a_run_with_everything_resumes_bit_for_bit(steps: str, cli: Cli, tmp_path: Path) -> None:
+    cli("fit", *EPOCHS, *ALL, *SAVE, "--model.steps_per_execution", steps)
     answer = cli("fit", "--ckpt_path", str(tmp_path / "middle.ckpt"))
 
     whole, resumed = (checkpoint(run_folder(tmp_path, number)) for number in (0, 1))

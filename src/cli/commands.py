@@ -44,11 +44,11 @@ def with_flags(sentence: str, flags: Collection[str] | None = None) -> str:
 
 
 def flags_of_fit() -> list[str]:
-    """Return the flags of fit that arguments of data and model are."""
+    """Return the flags of fit that arguments of data, model and runs are."""
     from src.data.augment import Distortion
     from src.data.datamodule import MNISTDataModule
     from src.model.classifier import Classifier
     from src.model.distillation import Distillation
 
     groups = {"model": Classifier, "data": MNISTDataModule, "data.distortion": Distortion, "distillation": Distillation}
-    return [f"{group}.{name}" for group, kind in groups.items() for name in signature(kind).parameters]
+    return ["ckpt_path", *(f"{group}.{name}" for group, kind in groups.items() for name in signature(kind).parameters)]

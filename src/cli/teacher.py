@@ -43,7 +43,7 @@ def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str])
     try:
         teacher = Trained.load(settings.teacher, root)
     except UsageError as error:
-        raise UsageError(str(error).replace("--ckpt_path", FLAG)) from error
+        raise UsageError(str(error).replace("`ckpt_path`", FLAG)) from error
     settings.teacher = str(teacher.checkpoint)
     if before[0] == settings.teacher and before[1] != teacher.sha256:
         raise UsageError(

@@ -1,6 +1,9 @@
 """The mistakes that end the program with one sentence instead of a traceback."""
 
 import errno
+from math import inf
+from numbers import Real
+from typing import Any
 
 
 class UsageError(ValueError):
@@ -18,6 +21,11 @@ class RunError(RuntimeError):
 LONGEST = 1_000  # characters of a message
 FAILED = (errno.EIO, errno.ESTALE)  # a disk or the network to it
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def in_range(value: Any, least: float, below: float = inf) -> bool:
+    """Say whether an argument is a number in a range, and not the text of one."""
+    return isinstance(value, Real) and least <= float(value) < below
 
 
 def one_line(text: str) -> str:

@@ -41,14 +41,14 @@ class PictureError(ValueError):
 
 
 @contextmanager
-def opened(picture: Path | BinaryIO) -> Iterator[BinaryIO]:
+def opened(picture: str | Path | BinaryIO) -> Iterator[BinaryIO]:
     """Open a picture's file, unless it is open.
 
     Raises:
         PictureError: If it cannot be read.
     """
     try:
-        with open_regular(picture) if isinstance(picture, Path) else nullcontext(picture) as file:
+        with open_regular(Path(picture)) if isinstance(picture, str | Path) else nullcontext(picture) as file:
             yield file
     except OSError as error:
         raise PictureError(f"cannot be read ({error.strerror})") from error

@@ -9,12 +9,12 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from src.common.errors import UsageError
+from src.common.errors import UsageError, in_range
 from src.data.augment import Distortion
 from src.data.batches import Batch, BatchLoader, EpochOrder, Split, moved
 from src.data.datasets import DATASETS, DIGITS, DatasetName
 from src.data.located import TEST_SIZE, Located, locate
-from src.data.splits import UNIT, VAL_SIZE, Splits, mean_and_std, normalize, refuse_split, split_positions
+from src.data.splits import UNIT, VAL_SIZE, Splits, mean_and_std, normalize, pixels_only, refuse_split, split_positions
 
 EVAL_BATCH_SIZE = 4_000  # no gradients are kept, so a few large batches cost less than many small ones
 
@@ -77,8 +77,8 @@ class MNISTDataModule(LightningDataModule):
         steps_per_execution: int = 1,
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise UsageError(f"`batch_size` must be at least 1, got {batch_size}.")
+        if not in_range(batch_size, 1):
+            raise UsageError(f"`batch_size` must be at least 1, got {batch_size!r}.")
         if image_size is not None and not (len(image_size) == 2 and min(image_size) >= 1):
             raise UsageError(f"`image_size` needs a height and a width, such as [32, 32], got {image_size}.")
         refuse_split(val_size, fold, folds)
@@ -177,11 +177,11 @@ class MNISTDataModule(LightningDataModule):
             parts = [torch.split(part, batch.sizes) for part in (images, batch.positions, batch.labels)]
             steps = zip(*parts, strict=True)
             images = torch.cat([self.distortion(part.float(), self.seed, batch.epoch, *rest) for part, *rest in steps])
-        return batch._replace(images=self.normalize(images))
+        return batch._replace(images=normalize(images, *(self.mean_std or UNIT)))
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Turn pixels of a split, uint8 or float32 to overwrite, into what the network takes: ``(B, C, H, W)``."""
-        return normalize(images, *(self.mean_std or UNIT))
+        """Turn uint8 pixels ``(B, H, W)`` or ``(B, H, W, C)`` into what the network takes: ``(B, C, H, W)`` float32."""
+        return normalize(pixels_only(images), *(self.mean_std or UNIT))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must carry to read images as in training, and to name what they show."""

@@ -1,11 +1,12 @@
 """Which samples train and which validate, and the statistics of the ones that train."""
 
-from typing import Literal
+from math import inf
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from src.common.errors import UsageError
+from src.common.errors import UsageError, in_range
 from src.data.batches import Split
 
 CHUNK = 10_000
@@ -15,8 +16,8 @@ UNIT = (0.0, 1.0)  # mean and std that leave pixel / 255 as it is
 
 def refuse_split(val_size: int | float, fold: int | None, folds: int | None) -> None:
     """Raise UsageError if no training file could be split like this."""
-    if not (0 <= val_size < 1 if isinstance(val_size, float) else val_size >= 0):
-        raise UsageError(f"`val_size` must be a whole number from 0 up or a fraction below 1, got {val_size}.")
+    if not in_range(val_size, 0, 1 if isinstance(val_size, float) else inf):
+        raise UsageError(f"`val_size` must be a whole number from 0 up or a fraction below 1, got {val_size!r}.")
     if (fold is None) != (folds is None):
         raise UsageError(f"`fold` {fold} and `folds` {folds} need each other: say which part of how many validates.")
     if folds is not None and not (folds >= 2 and 0 <= (fold or 0) < folds):
@@ -112,6 +113,17 @@ def mean_and_std(split: Split) -> tuple[float, float]:
     if std == 0:
         raise UsageError("`normalization` standard needs pixels that differ: all training pixels are equal.")
     return float(mean), float(std)
+
+
+def pixels_only(images: Any) -> Tensor:
+    """Return images, or refuse what is no batch of bytes: dividing floats by 255 once more would go unnoticed."""
+    if isinstance(images, Tensor) and images.dtype == torch.uint8 and images.dim() in (3, 4):
+        return images
+    kind = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+    raise UsageError(
+        f"`images` must be a uint8 tensor (N, H, W), pixels 0 to 255, got {kind}: torch.from_numpy(x) makes "
+        "a tensor of an array, x[None] a batch of one image, (255 * x).round().byte() pixels of floats from 0 to 1."
+    )
 
 
 def normalize(images: Tensor, mean: float, std: float) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from src.common.pictures import Pixels, decode, opened
+from src.common.pictures import PictureError, Pixels, decode, opened
 from src.digits.background import median, without_desk
 from src.digits.grey import Levels, to_grey
 from src.digits.ink import find_ink
@@ -21,7 +21,7 @@ SIDE, BOX, CENTRE = 28, 20, 14
 LEAST_INK = 32  # of 255 is what counts as ink for its brightness
 
 
-def read_digit(picture: Path | BinaryIO) -> Tensor:
+def read_digit(picture: str | Path | BinaryIO) -> Tensor:
     """Read a picture of a digit.
 
     Args:
@@ -33,8 +33,12 @@ def read_digit(picture: Path | BinaryIO) -> Tensor:
     Raises:
         PictureError: If it is no picture, too large, damaged or blank.
     """
-    with opened(picture) as file:
-        return to_digit(decode(file)[0])
+    try:
+        with opened(picture) as file:
+            return to_digit(decode(file)[0])
+    except PictureError as error:
+        error.add_note(f"the picture: {picture}")  # for notebooks; tables and pages say it themselves
+        raise
 
 
 def to_digit(image: Image.Image) -> Tensor:

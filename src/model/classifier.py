@@ -13,22 +13,14 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from src.common.errors import UsageError
+from src.common.errors import UsageError, in_range
 from src.model.distillation import Distillation
 from src.model.exact import Exact
 from src.model.execution import total_steps
+from src.model.hints import KERAS
 from src.model.metrics import by_name
 from src.model.networks import NetworkName, build_network
 from src.model.schedule import share_of_lr
-
-# what to call in a notebook instead of the methods of Keras' models
-KERAS = {
-    "predict": "src.inspection.findings.predict(model, data.splits['test'], data), or model.eval() and "
-    "model(data.normalize(images)).softmax(dim=1)",
-    "evaluate": "Trainer().test(model, datamodule=data)",
-    "save": "trainer.save_checkpoint('mine.ckpt')",
-    "summary": "print(src.model.networks.parameter_table(model))",
-}
 
 
 class Classifier(Exact):
@@ -92,12 +84,12 @@ class Classifier(Exact):
         # validate_args would read every batch back from the device
         accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
         super().__init__({"acc": accuracy, **by_name(metrics, num_classes)}, steps_per_execution, cuda_graph, seed)
-        if not 0 < lr < inf:
-            raise UsageError(f"`lr` must be a positive number, got {lr}.")
-        if not 0 <= weight_decay < inf:
-            raise UsageError(f"`weight_decay` must be at least 0, got {weight_decay}.")
-        if warmup_steps < 0:
-            raise UsageError(f"`warmup_steps` must be at least 0, got {warmup_steps}.")
+        if not (in_range(lr, 0) and lr > 0):
+            raise UsageError(f"`lr` must be a positive number, got {lr!r}.")
+        if not in_range(weight_decay, 0):
+            raise UsageError(f"`weight_decay` must be at least 0, got {weight_decay!r}.")
+        if not in_range(warmup_steps, 0):
+            raise UsageError(f"`warmup_steps` must be at least 0, got {warmup_steps!r}.")
         self.save_hyperparameters(logger=False, ignore=["network", "loss", "metrics"])
         self.lr = lr
         self.weight_decay = weight_decay
@@ -126,8 +118,14 @@ class Classifier(Exact):
     def __getattr__(self, name: str) -> Any:
         """Find a part of the module; for a method of Keras' models, say what to call instead."""
         if name in KERAS:
-            raise AttributeError(f"a Classifier has no {name}(): use {KERAS[name]}")
+            raise AttributeError(f"a Classifier has no `{name}`: use {KERAS[name]}")
         return super().__getattr__(name)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse Keras' method, which torch's of the same name would take for its own."""
+        raise UsageError(
+            "a Classifier has no `compile` as in Keras: use Classifier(lr=0.001), with compile=True torch's."
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits.
@@ -138,6 +136,8 @@ class Classifier(Exact):
         Returns:
             ``(B, num_classes)`` float32.
         """
+        if not (isinstance(images, Tensor) and images.is_floating_point()):
+            raise UsageError("a Classifier takes a tensor of floats: model(data.normalize(images)) of uint8 images.")
         logits: Tensor = self.net(images.to(self.dtype))  # float64 with --trainer.precision 64-true
         return logits
 

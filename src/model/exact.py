@@ -153,9 +153,10 @@ class Exact(LightningModule):
         self._publish(self.test_metrics)
 
     def _publish(self, metrics: StageMetrics) -> None:
-        # not to the logger: Lightning would write train/* after the checkpoint, with the step count as its x-axis;
+        # not to fit's logger: Lightning would write train/* after the checkpoint, with the step count as its x-axis;
         # all ranks have the same means already, so their maximum changes nothing (without sync_dist Lightning warns)
-        self.log_dict(metrics.compute(), logger=False, sync_dist=True, reduce_fx="max")
+        logger = False if self.trainer.state.fn == "fit" else None  # with which Trainer.test and validate return them
+        self.log_dict(metrics.compute(), logger=logger, sync_dist=True, reduce_fx="max")
 
     def check_finite(self) -> None:
         """Make sure that weights and losses of the epoch are finite on all devices; every rank must call this.

@@ -3,10 +3,11 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
+from numbers import Integral
 
 from torch import nn
 
-from src.common.errors import UsageError
+from src.common.errors import UsageError, in_range
 
 
 class MLP(nn.Sequential):
@@ -32,12 +33,11 @@ class MLP(nn.Sequential):
         num_classes: int = 10,
         dropout: float = 0.0,
     ) -> None:
-        if isinstance(hidden_units, int) or not hidden_units or min(hidden_units) < 1:
-            raise UsageError(
-                f"`hidden_units` needs one positive number per hidden layer, such as [256], got {hidden_units}."
-            )
-        if not 0 <= dropout < 1:
-            raise UsageError(f"`dropout` must be at least 0 and below 1, got {dropout}.")
+        units = hidden_units if isinstance(hidden_units, Sequence) else ()
+        if not units or not all(isinstance(number, Integral) and number >= 1 for number in units):
+            raise UsageError(f"`hidden_units` needs a positive number per layer, like [256], got {hidden_units!r}.")
+        if not in_range(dropout, 0, 1):
+            raise UsageError(f"`dropout` must be at least 0 and below 1, got {dropout!r}.")
         # named, so that a checkpoint's keys do not depend on whether there is dropout
         layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
         sizes = [in_features, *hidden_units, num_classes]

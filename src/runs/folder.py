@@ -172,22 +172,22 @@ def find_checkpoint(request: str, root: Path, prefer: Literal["best", "last"]) -
             if _is_file(checkpoint):
                 return checkpoint
         has_last = any(_is_file(run.last) for run in runs)
-        way_out = "without validation there is none: use --ckpt_path last." if has_last else FIRST_STEPS
-        raise UsageError(f"--ckpt_path {request}: no run in {root / RUNS_FOLDER} has a {request}.ckpt; {way_out}")
+        way_out = "without validation there is none: use `ckpt_path` last." if has_last else FIRST_STEPS
+        raise UsageError(f"`ckpt_path` {request}: no run in {root / RUNS_FOLDER} has a {request}.ckpt; {way_out}")
     path = Path(request)
     if path.is_dir():
         checkpoint = path / "checkpoints" / f"{prefer}.ckpt"
         if not _is_file(checkpoint):
             last = Run(path).last
             way_out = f"use {last}." if _is_file(last) else "name another run."
-            raise UsageError(f"--ckpt_path {request}: the folder has no checkpoints/{prefer}.ckpt; {way_out}")
+            raise UsageError(f"`ckpt_path` {request}: the folder has no checkpoints/{prefer}.ckpt; {way_out}")
         return checkpoint
     if not _is_file(path):
         meant = difflib.get_close_matches(request, ("best", "last"), n=1)
         way_out = f"did you mean {meant[0]}?" if meant else "give a checkpoint, a run folder, best or last."
         if _number(path) >= 0 and (runs := runs_of(root)):
             way_out = f"the newest run is {runs[0].path}."
-        raise UsageError(f"--ckpt_path {request}: no such file or run folder; {way_out}")
+        raise UsageError(f"`ckpt_path` {request}: no such file or run folder; {way_out}")
     return path
 
 

@@ -15,7 +15,7 @@ from src.data.datasets import DatasetName
 from src.data.deskew import deskew
 from src.data.located import TEST_SIZE, Located, locate
 from src.data.located import shown as size
-from src.data.splits import UNIT, normalize
+from src.data.splits import UNIT, normalize, pixels_only
 from src.model.networks import build_network
 from src.runs.archive import shown
 from src.runs.checkpoint import Checkpoint
@@ -91,7 +91,7 @@ class Trained:
         return ", ".join([f"{kind} {'-'.join(map(str, sizes))}".rstrip(), *run, self.checkpoint.stem])
 
     @classmethod
-    def load(cls, ckpt_path: str | None, root: Path = Path(), network: nn.Module | None = None) -> "Trained":
+    def load(cls, ckpt_path: str | Path | None, root: Path = Path(), network: nn.Module | None = None) -> "Trained":
         """Load the network of a checkpoint.
 
         Args:
@@ -103,7 +103,7 @@ class Trained:
         Raises:
             UsageError: If there is none, or it is damaged, or it does not come from this project.
         """
-        ckpt_path = ckpt_path or ("best" if any(run.best.is_file() for run in runs_of(root)) else str(WEIGHTS))
+        ckpt_path = str(ckpt_path or ("best" if any(run.best.is_file() for run in runs_of(root)) else WEIGHTS))
         checkpoint = Checkpoint.find(ckpt_path, root)
         if checkpoint.path == WEIGHTS:
             say(f"the network that comes with the project: {checkpoint.path}")
@@ -130,9 +130,10 @@ class Trained:
             Logits and probabilities, each ``(N, classes)`` float32.
 
         Raises:
+            UsageError: If they are no such tensor.
             RunError: If a logit is not finite.
         """
-        logits, probabilities = self.network(images)
+        logits, probabilities = self.network(pixels_only(images))
         if (logits - logits).any():  # not a number where one is infinite or none; isfinite() takes longer
             raise RunError(
                 f"{self.checkpoint} answers with logits that are not finite: its weights are too large for float32; "

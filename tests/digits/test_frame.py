@@ -1,6 +1,7 @@
 """Whatever a picture of a digit looks like, the network sees the same 28x28 pixels."""
 
 import io
+import traceback
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 from src.common.pictures import PictureError
 from src.data.idx import read_idx
 from src.digits.frame import read_digit, to_digit
+from tests.conftest import REPOSITORY
 
 Change = Callable[[Image.Image], Image.Image]
 FIVE = [(150, 50), (80, 50), (75, 100), (120, 95), (145, 120), (130, 160), (70, 155)]
@@ -315,6 +317,16 @@ def test_what_cannot_be_read_is_said_in_a_sentence(file: io.BytesIO, says: str) 
     assert str(refusal.value) == says
 
 
-def test_a_missing_file_is_said_without_its_path(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=r"^cannot be read \(No such file or directory\)$"):
-        read_digit(tmp_path / "seven.png")
+def test_a_file_that_is_not_read_is_named_in_tracebacks_alone(tmp_path: Path) -> None:
+    (tmp_path / "seven.txt").write_text("7")
+    says = {"seven.png": "cannot be read (No such file or directory)", "seven.txt": "not a picture that Pillow reads"}
+    for name, sentence in says.items():
+        with pytest.raises(PictureError) as refusal:
+            read_digit(tmp_path / name)
+        assert str(refusal.value) == sentence  # in a table, which has the name in another column
+        assert name in "".join(traceback.format_exception(refusal.value))
+
+
+def test_a_path_may_be_text() -> None:
+    picture = REPOSITORY / "images" / "digits" / "marker.gif"
+    assert read_digit(str(picture)).equal(read_digit(picture))

@@ -81,7 +81,7 @@ def test_a_run_folder_stands_for_the_checkpoint_that_the_command_prefers(tmp_pat
 def test_a_checkpoint_that_is_not_there_is_an_error(tmp_path: Path, request_: str) -> None:
     (tmp_path / "version_0").mkdir()
     name = request_ if request_ in ("best", "last") else str(tmp_path / request_)
-    with pytest.raises(UsageError, match="--ckpt_path"):
+    with pytest.raises(UsageError, match=r"^`ckpt_path` "):
         find_checkpoint(name, tmp_path, "best")
 
 

@@ -55,7 +55,8 @@ def test_the_page_in_docs_is_made_of_it_and_of_the_page_as_it_is() -> None:
 
     assert len(page) < 600_000
     assert metadata.pop("layers") == [[784, 256], [256, 10]]
-    assert to_html(Trained.load(str(WEIGHTS)).network, (28, 28), metadata) == page
+    made = to_html(Trained.load(str(WEIGHTS)).network, (28, 28), metadata)
+    assert hashlib.sha256(made).hexdigest() == hashlib.sha256(page).hexdigest()  # not half a megabyte in a report
 
 
 @pytest.mark.parametrize("command", ["predict", "export", "data"])

@@ -39,7 +39,7 @@ def export(
     file's input is ``images``, uint8 ``(N, 28, 28)`` or, in colour, ``(N, H, W, 3)``, upright, 0 = background; the
     normalization is inside. Its outputs are ``logits`` and ``probabilities``, float32 ``(N, classes)``. It is written
     when all test images of the checkpoint's data set get the same answers from it as from the checkpoint, and not at
-    all otherwise; with weights in float16 the logits may differ by 0.01. Example:
+    all otherwise; with weights in float16 the logits may differ a little. Example:
     python -m src.cli export --output digits.onnx
 
     Args:

@@ -101,8 +101,8 @@ def mean_and_sd(records: list[dict[str, Any]], name: str) -> str:
 def tables(content: dict[str, Any]) -> dict[str, str]:
     """Return the documents' tables: what each config reaches, and what each ingredient adds."""
     recipes: dict[str, list[dict[str, Any]]] = {name: content["recipes"].get(name, []) for name in RECIPES}
-    configs = ["| recipe | val/acc, % | test/acc, % | seconds of one core | seeds |", "|---" * 5 + "|"]
-    every = ["| recipe | val/acc, % | test/acc, % | core seconds | calibration error | p | seeds |", "|---" * 7 + "|"]
+    configs = ["| recipe | best val/acc, % | test/acc, % | seconds of one core | seeds |", "|---" * 5 + "|"]
+    every = ["| recipe | best val/acc, % | test/acc, % | core seconds | calibration error | p | seeds |", "|---" * 7 + "|"]
     plain = {record["seed"]: record["wrong"] for record in recipes[NOTEBOOK]}
     for recipe, records in recipes.items():
         if not records:

@@ -102,7 +102,8 @@ def tables(content: dict[str, Any]) -> dict[str, str]:
     """Return the documents' tables: what each config reaches, and what each ingredient adds."""
     recipes: dict[str, list[dict[str, Any]]] = {name: content["recipes"].get(name, []) for name in RECIPES}
     configs = ["| recipe | best val/acc, % | test/acc, % | seconds of one core | seeds |", "|---" * 5 + "|"]
-    every = ["| recipe | best val/acc, % | test/acc, % | core seconds | calibration error | p | seeds |", "|---" * 7 + "|"]
+    every = ["| recipe | best val/acc, % | test/acc, % | core seconds | calibration error | p | seeds |"]
+    every += ["|---" * 7 + "|"]
     plain = {record["seed"]: record["wrong"] for record in recipes[NOTEBOOK]}
     for recipe, records in recipes.items():
         if not records:

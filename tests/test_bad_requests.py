@@ -176,10 +176,6 @@ REQUESTS = {
     "one batch of an execution": Request(
         f"{FIT} --model.steps_per_execution 3 --trainer.limit_train_batches 1", ("--trainer.limit_train_batches 1 ",)
     ),
-    "averaging within an execution": Request(
-        f"{FIT} --model.steps_per_execution 3 --trainer.callbacks+=EMAWeightAveraging",
-        ("--trainer.callbacks", "--model.steps_per_execution 1."),
-    ),
     "a mapped file on the device": Request(
         f"{FIT} --data.memory_map true --data.on_device true", ("--data.memory_map", "--data.on_device")
     ),

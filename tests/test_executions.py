@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
 from src.cli.main import main
@@ -181,11 +182,14 @@ def test_an_optimizer_that_no_graph_can_hold_is_named() -> None:
     asked = SimpleNamespace(
         module=SimpleNamespace(device=torch.device("cuda"), trainer=SimpleNamespace(lr_scheduler_configs=[])),
         direct=True,
+        averaging=[],
         optimizer=SimpleNamespace(optimizer=torch.optim.SGD(parameters)),
     )
     assert Execution.obstacle(asked) == "SGD cannot be captured"
     asked.optimizer.optimizer = torch.optim.NAdam(parameters)
     assert Execution.obstacle(asked) is None
+    asked.averaging = [WeightAveraging()]
+    assert Execution.obstacle(asked) == "the weights are averaged after every step"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: configs/gpu.yaml is not tried here")

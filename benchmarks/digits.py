@@ -94,6 +94,7 @@ def measure(checkpoints: list[str]) -> dict[str, Any]:
     data = MNISTDataModule()
     data.setup("test")
     images, labels = data.splits["test"].images, data.splits["test"].labels
+    times = speed(checkpoints[0], images)  # before this process grows, as a command's peak begins with its size
     networks = {name: Trained.load(name) for name in checkpoints}
     found: dict[str, dict[str, float]] = {name: {RAW: accuracy(net, images, labels)} for name, net in networks.items()}
     with tempfile.TemporaryDirectory() as place:
@@ -124,7 +125,7 @@ def measure(checkpoints: list[str]) -> dict[str, Any]:
         "touching": pairs(networks, images.numpy(), labels.numpy()),
         "accuracy": found,
         "strings": {"strings": STRINGS, **whole},
-        "speed": speed(checkpoints[0], images),
+        "speed": times,
         "machine": machine(),
     }
 

@@ -67,7 +67,7 @@ def read(run: str) -> Checkpoint:
     try:
         checkpoint = Checkpoint.find(run, Path())
     except UsageError as error:
-        raise UsageError(str(error).replace("--ckpt_path ", "")) from error
+        raise UsageError(str(error).replace("`ckpt_path` ", "")) from error
     if run in ("best", "last"):
         say(f"{run} of the newest run that has one: {Run.of_checkpoint(checkpoint.path).path}")
     return checkpoint

@@ -146,7 +146,7 @@ def test_the_test_result_of_another_checkpoint_is_not_shown(tmp_path: Path) -> N
 
 
 REFUSED = {
-    "no such run": (f"{run(0)} {run(9)}", f"{run(9)}: no such file or run folder; the newest run is {run(6)}."),
+    "no such run": (f"{run(0)} {run(9)}", f"error: {run(9)}: no such file or run folder; the newest run is {run(6)}."),
     "no run": ("lightning_logs", "lightning_logs has no result.json, which a training writes at its end"),
     "none": ("", "name the runs to compare, such as lightning_logs/version_0"),
     "another split": (f"{run(0)} {run(4)}", "--data.val_size is 60 for lightning_logs/version_0, 12000 for"),

@@ -105,12 +105,6 @@ def test_pages_of_others_cannot_post(client: TestClient, origin: str | None) -> 
     assert client.post("/predict", content=encode(drawing()), headers=headers).status_code == ORIGINS[origin]
 
 
-def test_two_hosts_are_none(client: TestClient) -> None:
-    response = client.get("/health", headers=[("Host", "localhost"), ("Host", "evil.example")])
-
-    assert response.status_code == 400
-
-
 def test_nothing_redirects(client: TestClient) -> None:
     for path in ("/page", "/page/", "/predict/", "/health/", "/docs/"):
         response = client.get(path, follow_redirects=False)
@@ -212,48 +206,15 @@ def test_who_drips_is_let_go(trained: Path, begin: bytes) -> None:
                 connection.sendall(b"a")
 
 
-ENDLESS = {
-    "address": b"GET /",
-    "header": b"GET / HTTP/1.1\r\nX: ",
-    "end of a body": b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
-    b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: ",
-}
-
-
-@pytest.mark.parametrize("some", ENDLESS)
-def test_who_sends_more_than_a_body_is_let_go(trained: Path, some: str) -> None:
-    with serving(trained) as (_, address), socket.create_connection(address) as connection:
-        connection.sendall(ENDLESS[some])
-        with pytest.raises(ConnectionError):
-            for _ in range(2_000):
-                connection.sendall(bytes(10_000).replace(b"\0", b"a"))
-        assert is_well(address)
-
-
-def test_who_asks_without_end_is_let_go(trained: Path) -> None:
-    with serving(trained) as (_, address), socket.create_connection(address) as connection:
-        with pytest.raises(ConnectionError):
-            for _ in range(1_000):
-                connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
-        assert is_well(address)
-
-
-def test_a_body_in_pieces_is_as_large_as_one_in_one(trained: Path) -> None:
-    """What counts is what comes beside it."""
-    with serving(trained) as (_, address), socket.create_connection(address) as connection:
-        connection.sendall(HEAD.replace(b"4000000", b"4194304"))
-        for _ in range(64):
-            connection.sendall(bytes(65_536))
-        assert connection.recv(12) == b"HTTP/1.1 415"
-
-
 def test_who_takes_no_answers_is_let_go(trained: Path) -> None:
     with serving(trained, SHORT) as (server, address), socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         connection.connect(address)
-        connection.sendall(b"GET /swagger/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
-        assert is_well(address)
-        assert sockets_of(server.pid) >= 2  # that of the question before may be there still
+        connection.settimeout(0.5)
+        requests = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100
+        with pytest.raises(TimeoutError):  # the server stops reading
+            for _ in range(1_000):
+                connection.sendall(requests)
         time.sleep(4)
         assert sockets_of(server.pid) == 1
         assert is_well(address)

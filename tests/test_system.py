@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from itertools import chain, repeat
 
 import pytest
 
@@ -32,8 +34,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_threads_wait_asleep_where_others_need_the_cores(
     running: list[int], mine: int, policy: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = iter(running)
-    monkeypatch.setattr(system, "LOOKS", len(running))
+    looks = chain(running, repeat(running[-1]))
     monkeypatch.setattr(system, "others_running", lambda: next(looks))
     monkeypatch.setattr(system, "cores", lambda: mine)
     monkeypatch.setenv(POLICY, "")  # which is undone after the test
@@ -59,6 +60,16 @@ def test_a_program_that_runs_is_seen() -> None:
             assert max(system.others_running() for _ in range(100)) >= 1
         finally:
             busy.kill()
+
+
+def test_it_does_not_sleep_in_which_two_that_start_together_would_not_see_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(system, "others_running", lambda: 1)
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it sleeps"))
+    monkeypatch.setenv(POLICY, "")
+    monkeypatch.delenv(POLICY)
+    system.yield_to_others()
 
 
 def test_it_is_decided_before_torch_reads_it() -> None:

@@ -73,3 +73,13 @@ def test_the_example_of_its_help_runs(
 
     assert main(words.split()) == 0
     assert (tmp_path / words.split()[-1]).stat().st_size > 10_000
+
+
+def test_a_run_without_validation_is_not_passed_over(
+    own_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(own_run.parents[1])
+    (own_run / "checkpoints" / "best.ckpt").unlink()
+
+    assert main(["predict", "--images", str(PICTURES)]) == 2
+    assert "without validation there is none: use --ckpt_path last." in capsys.readouterr().err

@@ -4,8 +4,7 @@ Pillow comes with torchvision, has a font of its own (ASCII) and draws each of t
 are ColorBrewer's Blues and PuOr, which keep their order for every kind of colour blindness.
 """
 
-import struct
-import zlib
+import io
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -106,14 +105,11 @@ def sheet(
 
 def to_png(pixels: npt.NDArray[np.uint8]) -> bytes:
     """Return the content of a PNG file: of a picture in colour, or of ``(height, width)`` in grey."""
-    # a small one takes Pillow four times as long, which is a tenth of the server's time
-    height, width = pixels.shape[:2]
-    rows = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # each begins with its filter, which is none
-    header = struct.pack(">2I5B", width, height, 8, 2 * (pixels.ndim - 2), 0, 0, 0)
-    chunks = (b"IHDR" + header, b"IDAT" + zlib.compress(rows.tobytes()), b"IEND")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks
-    )
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
 
 
 def beside(one: Picture, other: Picture) -> Picture:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 WINDOWS = os.name == "nt"
 ATTEMPTS, PAUSE_SECONDS = 10, 0.1
-LOOKS, LOOK_SECONDS = 5, 0.002  # at what else runs, as a program may run for a moment only
+LOOK_SECONDS = 0.01  # at what else runs, as a program may run for a moment only
 
 
 def command_line(words: Sequence[str]) -> str:
@@ -28,17 +28,20 @@ def yield_to_others() -> None:
     """Let waiting threads sleep where other programs keep the cores busy (Linux); call it before torch is imported.
 
     OpenMP's threads wait for each other by spinning, which is fastest while each has a core of its own, and makes an
-    epoch a hundred times as long where they have not (``python -m benchmarks.threads``). Results are the same.
+    epoch many times as long where they have not (``python -m benchmarks.threads``). Results are the same.
     """
     if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS"} & os.environ.keys():
         return
-    if cores() + min(others_running() for _ in range(LOOKS)) > (os.cpu_count() or 1):
+    end = time.perf_counter() + LOOK_SECONDS
+    others = others_running()
+    while others and time.perf_counter() < end:  # not asleep, as two that start together must see each other
+        others = min(others, others_running())
+    if cores() + others > (os.cpu_count() or 1):
         os.environ["OMP_WAIT_POLICY"] = "passive"
 
 
 def others_running() -> int:
-    """Return how many threads of other programs run or wait for a core, a moment later; 0 where nothing tells."""
-    time.sleep(LOOK_SECONDS)
+    """Return how many threads of other programs run or wait for a core; 0 where nothing tells."""
     try:
         return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0]) - 1  # but for this one
     except (OSError, ValueError, IndexError):

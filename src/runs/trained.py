@@ -103,7 +103,7 @@ class Trained:
         Raises:
             UsageError: If there is none, or it is damaged, or it does not come from this project.
         """
-        ckpt_path = str(ckpt_path or ("best" if any(run.best.is_file() for run in runs_of(root)) else WEIGHTS))
+        ckpt_path = str(ckpt_path or ("best" if any(run.last.exists() for run in runs_of(root)) else WEIGHTS))
         checkpoint = Checkpoint.find(ckpt_path, root)
         if checkpoint.path == WEIGHTS:
             say(f"the network that comes with the project: {checkpoint.path}")
@@ -134,7 +134,7 @@ class Trained:
             RunError: If a logit is not finite.
         """
         logits, probabilities = self.network(pixels_only(images))
-        if (logits - logits).any():  # not a number where one is infinite or none; isfinite() takes longer
+        if not logits.isfinite().all():
             raise RunError(
                 f"{self.checkpoint} answers with logits that are not finite: its weights are too large for float32; "
                 "name another checkpoint."

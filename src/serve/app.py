@@ -27,7 +27,7 @@ from src.serve.limits import HEADERS, TYPES, Bodies, Door, check_picture
 
 DESCRIPTION = "A network trained on MNIST reads the digit or the number in a picture."
 PAGE = Path(__file__).parent / "page"
-SMALL_BODY, SMALL_SIDE = 4096, 128  # bytes and pixels of a picture that is read without a thread: in 2 ms at most
+SMALL_BODY, SMALL_SIDE = 4096, 128  # bytes and pixels of a picture that takes less time than a thread for it
 
 
 class Digit(BaseModel):
@@ -109,7 +109,7 @@ def create_app(trained: Trained, names: Collection[str] = ()) -> FastAPI:
     async def predict(request: Request) -> Response:
         """Send a picture of a digit or a number as the body: of any size, dark on light or light on dark."""
         async with bodies.read(request) as body:
-            # a thread takes longer than a small picture, and has a core's caches to fill
+            # a thread has a core's caches to fill
             if len(body) <= SMALL_BODY and max((picture := check_picture(body)).size) <= SMALL_SIDE:
                 result = answer(trained, model, picture)
             else:

@@ -8,7 +8,7 @@ from functools import cache
 from types import FrameType
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from src.common.output import warn
 from src.common.system import open_files
@@ -18,16 +18,13 @@ HEADER_SECONDS, ANSWER_SECONDS = 10, 60  # until a request has begun, and until 
 MOST_CONNECTIONS = int(min(512, open_files() // 2))
 AT_ONCE = max(1, MOST_CONNECTIONS // 8)  # that asyncio takes; it takes some more before it ends those that are too many
 BACKLOG = 1_024  # connections that may wait
-MOST_BESIDE = 64 * 1024  # bytes of a request beside its body: llhttp takes headers of any length
-MOST_WAITING = 64  # requests of a connection behind the one that is answered: uvicorn takes any number
 
 
-class Connection(HttpToolsProtocol):
-    """Ends a connection that is one too many, sends no request or no end of one, or does not take its answer."""
+class Connection(H11Protocol):
+    """Ends a connection that is one too many, sends no request or does not take its answer."""
 
     deadline: asyncio.TimerHandle | None = None
     answering: object = None
-    beside = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -37,27 +34,9 @@ class Connection(HttpToolsProtocol):
             transport.abort()
         self.set_deadline()
 
-    def data_received(self, data: bytes) -> None:
+    def handle_events(self) -> None:
         """Look at what has come in."""
-        self.beside += len(data)
-        super().data_received(data)
-        if self.beside > MOST_BESIDE or len(self.pipeline) > MOST_WAITING:
-            self.transport.abort()
-        self.set_deadline()
-
-    def on_message_begin(self) -> None:
-        """Begin to count what a request brings beside its body."""
-        self.beside = 0
-        super().on_message_begin()
-
-    def on_body(self, body: bytes) -> None:
-        """Leave the body out: it has limits of its own."""
-        self.beside -= len(body)
-        super().on_body(body)
-
-    def on_response_complete(self) -> None:
-        """Begin to wait for another request."""
-        super().on_response_complete()
+        super().handle_events()
         self.set_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:

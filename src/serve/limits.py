@@ -125,8 +125,8 @@ def refusal(request: HTTPConnection, names: Collection[str]) -> tuple[int, str] 
         request: The request.
         names: By which the server may be called, beside addresses.
     """
-    if {"content-length", "transfer-encoding"} <= {*request.headers.keys()} or len(request.headers.getlist("host")) > 1:
-        return 400, "A request may not have both Content-Length and Transfer-Encoding, nor several times Host."
+    if {"content-length", "transfer-encoding"} <= {*request.headers.keys()}:
+        return 400, "A request may not have both Content-Length and Transfer-Encoding."
     host, origin = request.headers.get("host", ""), request.headers.get("origin")
     name = host.rpartition(":")[0] if re.search(r":\d*$", host) else host
     if name.lower().rstrip(".") not in names and not is_address(name):

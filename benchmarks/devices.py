@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.chaos import fork
 from benchmarks.documents import write_tables
-from benchmarks.processes import free_port, machine, run_main_job, versions
+from benchmarks.processes import MAIN_JOB, free_port, machine, run_fit, versions
 
 RESULTS = Path(__file__).parent / "results" / "devices.json"
 TRAIN = 48_000
@@ -64,7 +64,7 @@ def step_seconds(batch_size: int, hidden_units: int, devices: int) -> float:
     words += ["--trainer.limit_val_batches", "0", "--trainer.max_epochs", str(EPOCHS)]
     words += ["--trainer.callbacks.val_acc", "train/acc"]
     words += ["--trainer.accelerator", "cpu", "--trainer.devices", str(devices), "--inspection.enabled", "false"]
-    seconds: list[float] = run_main_job(*words, environment=ONE_THREAD)["epoch_seconds"]
+    seconds: list[float] = run_fit(MAIN_JOB, *words, environment=ONE_THREAD)["epoch_seconds"]
     return statistics.median(seconds[1:]) / -(-TRAIN // batch_size)
 
 
@@ -84,7 +84,7 @@ def accuracy(factor: int) -> dict[str, Any]:
     found = []
     for seed in range(SEEDS):
         words = ["--data.batch_size", str(200 * factor), "--model.lr", str(0.001 * factor**0.5)]
-        figures = run_main_job(*words, "--seed_everything", str(seed), "--inspection.enabled", "false")
+        figures = run_fit(MAIN_JOB, *words, "--seed_everything", str(seed), "--inspection.enabled", "false")
         found.append(figures["val/acc"])
     return {"factor": factor, "val/acc": found}
 

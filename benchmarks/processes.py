@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 HERE, PEERS = ".venv/bin/python", ".venv-peers/bin/python"
-MAIN_JOB = [HERE, "-m", "src.cli", "fit", "--config", "configs/mlp.yaml"]
+MAIN_JOB = "configs/mlp.yaml"
 CLOCK = ["--trainer.callbacks", "benchmarks.peers.lightning_clock.LightningClock"]
 PEER_PACKAGES = ("tensorflow", "keras", "jax")
 Figures = dict[str, Any]
@@ -47,10 +47,11 @@ def run(command: list[str], environment: dict[str, str] | None = None, exit_code
     return figures | {"whole_seconds": whole, "processor_seconds": used, "peak_mb": usage.ru_maxrss / 1024}
 
 
-def run_main_job(*words: str, environment: dict[str, str] | None = None) -> Figures:
-    """Run the main job as a user does, with the clock beside it, and its run folder in a temporary place."""
+def run_fit(config: str, *words: str, environment: dict[str, str] | None = None) -> Figures:
+    """Train a recipe as a user does, with the clock beside it, and its run folder in a temporary place."""
     with tempfile.TemporaryDirectory() as folder:
-        return run([*MAIN_JOB, *CLOCK, "--trainer.default_root_dir", folder, *words], environment)
+        command = [HERE, "-m", "src.cli", "fit", "--config", config, *CLOCK, "--trainer.default_root_dir", folder]
+        return run([*command, *words], environment)
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import HERE, Figures, machine, run, run_main_job, versions
+from benchmarks.processes import HERE, MAIN_JOB, Figures, machine, run, run_fit, versions
 
 RESULTS = Path(__file__).parent / "results" / "scaling.json"
 RAW = Path("data/MNIST/raw")
@@ -62,7 +62,8 @@ def measure_point(point: Point, folder: Path) -> None:
     """Run the three ways at one size and add their figures to the point."""
     asked = {name: str(point[name]) for name in ("batch_size", "hidden_units")}
     number = str(EPOCHS[point["samples"]])
-    ours = run_main_job(
+    ours = run_fit(
+        MAIN_JOB,
         *("--data.data_dir", str(folder), "--trainer.max_epochs", number),
         *("--data.batch_size", asked["batch_size"], "--model.hidden_units", f"[{asked['hidden_units']}]"),
     )

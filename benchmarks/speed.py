@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.documents import write_tables
-from benchmarks.processes import HERE, PEERS, Figures, machine, run, run_main_job, versions
+from benchmarks.processes import HERE, MAIN_JOB, PEERS, Figures, machine, run, run_fit, versions
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 Round = dict[str, Figures]
@@ -48,7 +48,7 @@ def import_lightning() -> Figures:
 
 
 RUNS: dict[str, Callable[[], Figures]] = {
-    **{name: partial(run_main_job, *words) for name, words in OURS.items()},
+    **{name: partial(run_fit, MAIN_JOB, *words) for name, words in OURS.items()},
     BARE: script(HERE, "bare_torch"),
     SCAN: script(PEERS, "jax_scan"),
     TUNED[0]: script(PEERS, "keras_mlp", "--tuned", KERAS_BACKEND="tensorflow"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.documents import write_tables
-from benchmarks.processes import machine, run_main_job, versions
+from benchmarks.processes import MAIN_JOB, machine, run_fit, versions
 
 RESULTS = Path(__file__).parent / "results" / "threads.json"
 WAYS: dict[str, dict[str, str]] = {
@@ -27,7 +27,7 @@ WORDS = ["--inspection.enabled", "false", "--trainer.max_epochs", "5"]
 def epochs(environment: dict[str, str], processes: int) -> list[float]:
     """Run trainings at once and return the median seconds of an epoch of each, the first two left out."""
     with ThreadPoolExecutor(processes) as pool:
-        jobs = [pool.submit(run_main_job, *WORDS, environment=environment) for _ in range(processes)]
+        jobs = [pool.submit(run_fit, MAIN_JOB, *WORDS, environment=environment) for _ in range(processes)]
         return [statistics.median(job.result()["epoch_seconds"][2:]) for job in jobs]
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from benchmarks.peers.common import VAL_SIZE, Clock, read
+from benchmarks.peers.common import VAL_SIZE, Clock, options, read
 
 Tree = dict[str, Array]
 TRAIN_SIZE, BATCH_SIZE = 48_000, 200
@@ -53,21 +53,22 @@ def epoch(state: tuple[Tree, Tree, Tree, Array], key: Array, images: Array, labe
 
 def main() -> None:
     """Train and report."""
+    flags = options(__doc__).parse_args()
     clock = Clock()
     images = jnp.asarray(read("images").astype("float32") / 255)
     labels = jnp.asarray(read("labels").astype("int32"))
-    key, params_key = jax.random.split(jax.random.key(0))
+    key, params_key = jax.random.split(jax.random.key(flags.seed))
     params = init(params_key)
     zeros = jax.tree.map(jnp.zeros_like, params)
     state = (params, zeros, zeros, jnp.zeros(()))
     compiled = jax.jit(epoch).lower(state, key, images, labels).compile()
     clock.step()  # a scan shows no step of its own: compiled is as close to the first one as can be seen
-    for number in range(10):
+    for number in range(flags.epochs):
         state, metrics = compiled(state, jax.random.fold_in(key, number), images, labels)
         train_loss, train_acc, val_loss, val_acc = map(float, metrics)
         print(f"{number + 1}: {train_loss:.4f} {train_acc:.4f} {val_loss:.4f} {val_acc:.4f}")
-        clock.epoch()
-    clock.report(val_acc)
+        clock.epoch(val_acc)
+    clock.report()
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ class LightningClock(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the end of the epoch before: checkpoints are written after every callback's end of an epoch."""
         if trainer.current_epoch:
-            self.clock.epoch()
+            self.clock.epoch(float(trainer.callback_metrics[self.val_acc]))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the end of the last epoch and report."""
-        self.clock.epoch()
-        self.clock.report(float(trainer.callback_metrics[self.val_acc]))
+        self.clock.epoch(float(trainer.callback_metrics[self.val_acc]))
+        self.clock.report()

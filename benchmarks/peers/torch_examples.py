@@ -64,8 +64,8 @@ def main() -> None:
     for epoch in range(1, 11):
         train(model, train_loader, optimizer, epoch, clock)
         val_acc = validate(model, val_loader)
-        clock.epoch()
-    clock.report(val_acc)
+        clock.epoch(val_acc)
+    clock.report()
 
 
 if __name__ == "__main__":

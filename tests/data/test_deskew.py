@@ -9,9 +9,10 @@ from PIL import Image
 from torch import Tensor
 
 from src.cli.main import main
+from src.data.batches import Split
 from src.data.checks import TEST_IMAGES
 from src.data.datamodule import MNISTDataModule
-from src.data.deskew import deskew
+from src.data.deskew import deskew, upright
 from src.data.idx import read_idx
 from src.digits.frame import read_digit
 from src.export.formats import open_onnx, open_pt2
@@ -43,13 +44,22 @@ def test_a_bar_that_leans_stands_upright(slope: float) -> None:
 
 
 def test_what_is_flat_or_empty_or_upright_stays_and_others_do_not_matter(digits: Path) -> None:
-    empty, flat, upright = torch.zeros(28, 28, dtype=torch.uint8), bar(0.0).t().contiguous(), bar(0.0)
+    empty, flat, straight = torch.zeros(28, 28, dtype=torch.uint8), bar(0.0).t().contiguous(), bar(0.0)
     images = read_idx(digits / TEST_IMAGES)
 
-    for image in (empty, flat, upright):
+    for image in (empty, flat, straight):
         assert torch.equal(deskew(image[None])[0], image)
     assert torch.equal(deskew(images)[7:8], deskew(images[7:8]))
     assert bar(1.5).float().sub(deskew(bar(1.5)[None])[0]).abs().mean() > 2  # by one pixel a row, no further
+
+
+@pytest.mark.parametrize("ground", [0, 90], ids=["all on black", "one on grey"])
+def test_a_split_has_what_each_of_its_images_becomes(digits: Path, ground: int) -> None:
+    images = read_idx(digits / TEST_IMAGES)[:20].clone()
+    images[:3] = bar(0.5)
+    images[3] = bar(0.5).clamp(min=ground)
+
+    assert torch.equal(upright(Split(images, torch.zeros(20), range(20))).file_images, deskew(images))
 
 
 @pytest.mark.parametrize("ground", [0, 100, 128, 200])

@@ -29,6 +29,7 @@ from src.runs.folder import Run
 from src.runs.trained import WEIGHTS, Trained
 
 AT_ONCE = 256  # pictures in memory
+SMALL = 10_000  # bytes of a file
 ON_SHEET, COLUMNS = 2_000, 10
 
 
@@ -111,11 +112,21 @@ def read(paths: Sequence[Path], trained: Trained) -> Iterator[Reading]:
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in range(0, len(paths), AT_ONCE):
             some = paths[start : start + AT_ONCE]
-            found = list(threads.map(find_digits, some))
+            # threads that read small files spend more time waiting for the interpreter than they save
+            read_all = threads.map if any(size(path) > SMALL for path in some) else map
+            found = list(read_all(find_digits, some))
             digits = [digit for lines in found if not isinstance(lines, str) for line in lines for digit in line]
             rows = iter(trained.answer(torch.stack([digit.pixels for digit in digits]))[1] if digits else ())
             for lines in found:
                 yield Reading([], lines) if isinstance(lines, str) else Reading.of(lines, rows, trained.classes)
+
+
+def size(path: Path) -> int:
+    """Return the bytes of a file, 0 for what its reading will name as missing."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def digits_of(picture: Path, trained: Trained) -> list[list[Digit]] | str:

@@ -159,7 +159,7 @@ def chart(recipes: dict[str, list[dict[str, Any]]]) -> None:
             axis.plot(*zip(*points, strict=True), marker, label=recipe)
     for name, accuracy in PUBLISHED.items():
         axis.axhline(100 * accuracy, color="grey", linewidth=0.8, linestyle=":")
-        place = {"xy": (0.01, 100 * accuracy), "xycoords": ("axes fraction", "data")}
+        place: dict[str, Any] = {"xy": (0.01, 100 * accuracy), "xycoords": ("axes fraction", "data")}
         axis.annotate(name, **place, va="top" if "LeNet" in name else "bottom", fontsize=8)
     axis.set(xscale="log", xlabel="seconds of one core, start-up included", ylabel="test/acc, %", ylim=(95, 100))
     axis.grid(alpha=0.3)

@@ -12,6 +12,7 @@ import os
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def measure_all_reduce() -> dict[str, float]:
     """Measure two processes over gloo: latency of a message in seconds, bandwidth in bytes a second."""
     with tempfile.TemporaryDirectory() as folder:
         path, port = Path(folder) / "seconds", free_port()
-        for child in [fork(lambda rank=rank: _reduce(rank, port, path), Path(folder) / "log") for rank in range(2)]:
+        for child in [fork(partial(_reduce, rank, port, path), Path(folder) / "log") for rank in range(2)]:
             if os.waitpid(child, 0)[1]:
                 raise SystemExit((Path(folder) / "log").read_text())
         small, large = json.loads(path.read_text())

@@ -76,7 +76,7 @@ def measure(recipes: dict[str, list[Trained]], qmnist: str | None, fashion: str,
 
 def describe(some: Pictures) -> dict[str, Any]:
     """Return how many pictures there are, how many of them are read as one digit, and which they are."""
-    content = hashlib.sha256((some.seen if some.raw is None else some.raw).numpy()).hexdigest()
+    content = hashlib.sha256((some.seen if some.raw is None else some.raw).numpy().tobytes()).hexdigest()
     return {"pictures": len(some.labels), "seen": len(some.seen), "read": int(some.is_read.sum()), "sha256": content}
 
 

@@ -40,8 +40,13 @@ NARROW = 0.65  # of MNIST's width for its height; then each column has as much i
 FASHION, NOISE, GREY, LETTERS = "Fashion-MNIST", "noise", "one grey", "letters"
 FASHION_FOLDER = "/usr/share/datasets/fashion-mnist"  # of Debian's package dataset-fashion-mnist
 DRAWN = "CFHKMNRUVWXaefkmnuvwx"
-FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic")
-FONTS += (
+FONTS = (
+    "DejaVuSans",
+    "DejaVuSans-Bold",
+    "DejaVuSans-Oblique",
+    "DejaVuSerif",
+    "DejaVuSerif-Bold",
+    "DejaVuSerif-Italic",
     "DejaVuSansMono",
     "DejaVuSansMono-Bold",
     "STIXGeneral",

@@ -75,6 +75,7 @@ def on_corruptions(trained: Trained, spoiled: dict[str, Pictures]) -> Record:
     """Return the share of wrong answers and the calibration error on each corruption, and their means."""
     record: Record = {}
     for name, some in spoiled.items():
+        assert some.raw is not None
         raw, seen = answers(trained, some.raw, some.labels), answers(trained, some.seen, some.seen_labels)
         record[f"raw/{name}"] = 1 - float(raw.right.double().mean())
         record[f"seen/{name}"] = 1 - float((seen.right & some.is_read).double().mean())

@@ -65,7 +65,7 @@ def scaled_digits(images: npt.NDArray[np.uint8], random: np.random.Generator, sc
         digit = Image.fromarray(image)
         digit = digit.crop(digit.getbbox())
         factor = scale * random.uniform(0.85, 1.15)
-        size = tuple(max(1, round(side * factor)) for side in digit.size)
+        size = max(1, round(digit.width * factor)), max(1, round(digit.height * factor))
         digits.append(digit.resize(size, Image.Resampling.BICUBIC))
     return digits
 
@@ -114,7 +114,8 @@ def pair_that_touches(
     overlap, enough = 0, random.integers(1, 3)
     while overlap < enough and left > margin:
         left -= 1
-        both = np.minimum(page.crop((left, other_top, left + second.width, other_top + second.height)), second)
+        below = page.crop((left, other_top, left + second.width, other_top + second.height))
+        both = np.minimum(np.asarray(below), np.asarray(second))
         overlap += bool((both > 127).any())
     region = (left, other_top, left + second.width, other_top + second.height)
     page.paste(ImageChops.lighter(page.crop(region), second), region)

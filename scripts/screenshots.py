@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -73,7 +74,8 @@ def drawing(browser: Browser, address: str) -> None:
     save("seven", page.locator("canvas").screenshot())
     page.close()
     pictures = []
-    for width, scheme, touch in ((980, "light", False), (360, "dark", True)):
+    kinds: tuple[tuple[int, Literal["light", "dark"], bool], ...] = ((980, "light", False), (360, "dark", True))
+    for width, scheme, touch in kinds:
         page = browser.new_page(
             viewport={"width": width, "height": 700}, color_scheme=scheme, has_touch=touch, device_scale_factor=1.5
         )

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -218,7 +219,7 @@ def in_shell(command: str, folder: Path) -> Answer:
 def serving(checkpoint: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run ``src.cli serve`` on a free port; give its process and its address."""
     command = [sys.executable, "-m", "src.cli", "serve", "--ckpt_path", str(checkpoint), "--port", "0"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=REPOSITORY, text=True, **pipes) as server:
         try:
             yield server, next(line for line in server.stdout if line.startswith("Draw on")).split()[2]

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -98,6 +99,6 @@ def fork_for_each(requests: socket.socket) -> int:
 
 if __name__ == "__main__":
     requests = socket.socket(fileno=int(sys.argv[1]))
-    src.cli.main.main = lambda: fork_for_each(requests)
+    src.cli.main.main = partial(fork_for_each, requests)
     sys.argv[1:] = ["fit"]  # whose imports are all that is needed
     runpy.run_module("src.cli", run_name="__main__", alter_sys=True)

@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -76,6 +77,6 @@ class CompareBuffers(Callback):
 class SpoilBuffers(Callback):
     """Makes a running mean infinite in the second epoch, which nothing but the evaluation notices."""
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: object) -> None:
         if trainer.current_epoch:
             pl_module.net.body[1].running_mean[0] = torch.inf

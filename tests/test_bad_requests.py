@@ -27,7 +27,10 @@ Prepare = Callable[[Path], None]
 
 
 def config(text: str) -> Prepare:
-    return lambda folder: (folder / "bad.yaml").write_text(text) and None
+    def prepare(folder: Path) -> None:
+        (folder / "bad.yaml").write_text(text)
+
+    return prepare
 
 
 def not_utf8(folder: Path) -> None:

@@ -37,7 +37,8 @@ def fit(root: Path, digits: Path, *flags: str) -> None:
 def serve(root: Path) -> Iterator[str]:
     """Start TensorBoard with the flags of ``make tensorboard`` and yield its address when it has found the runs."""
     makefile = (REPOSITORY / "Makefile").read_text().replace("\\\n", "")
-    flags = re.search(r"/tensorboard --logdir lightning_logs --port \S+ (.*)", makefile)[1].split()
+    (words,) = re.findall(r"/tensorboard --logdir lightning_logs --port \S+ (.*)", makefile)
+    flags = words.split()
     # port 0: any free one; it says which
     server = subprocess.Popen(
         [sys.executable, "-m", "tensorboard.main", "--logdir", root / "lightning_logs", "--port", "0", *flags],

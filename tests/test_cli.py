@@ -533,7 +533,7 @@ def test_leaving_quickly_loses_nothing(tmp_path: Path, digits: Path) -> None:
     place = ["--trainer.default_root_dir", str(tmp_path), "--data.data_dir", str(digits), "--data.batch_size", "32"]
     short = ["--data.val_size", "60", "--trainer.max_epochs", "1", "--inspection.enabled", "false"]
 
-    environment = {"PYTHONPATH": str(tmp_path), "PYTHONUNBUFFERED": ""}
+    environment: dict[str, Any] = {"PYTHONPATH": str(tmp_path), "PYTHONUNBUFFERED": ""}
     fit = run_process("fit", *place, *short, "--trainer.callbacks", "farewell.Farewell", **environment)
     listed = run_process("--help", **environment)
 

@@ -19,7 +19,7 @@ from tests.conftest import serving
 
 PATIENCE = 40_000  # milliseconds
 expect.set_options(timeout=PATIENCE)
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 COUNT = """canvas => {
   const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
   copy.drawImage(canvas, 0, 0);
@@ -108,7 +108,7 @@ def test_each_digit_is_read_while_it_is_drawn(visit: Visit) -> None:
 
 def test_the_bars_move_before_the_pen_is_lifted(visit: Visit) -> None:
     page = visit.page
-    box = page.locator("canvas").bounding_box()
+    box: Any = page.locator("canvas").bounding_box()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.2 * box["height"])
     page.mouse.down()
     expect(page.locator("#bars .best")).to_have_count(1)
@@ -180,7 +180,7 @@ def test_a_finger_draws_on_a_phone_without_scrolling_it(visit: Visit) -> None:
     page.set_viewport_size({"width": 390, "height": 500})  # there is something to scroll now
     assert page.evaluate("document.documentElement.scrollHeight") > 500
     touch = page.context.new_cdp_session(page)
-    box = page.locator("canvas").bounding_box()
+    box: Any = page.locator("canvas").bounding_box()
     for number, (x, y) in enumerate(((0.46, 0.85), (0.48, 0.65), (0.49, 0.4), (0.5, 0.15))):
         point: dict[str, Any] = {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
         kind = "touchMove" if number else "touchStart"

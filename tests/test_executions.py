@@ -95,7 +95,7 @@ def test_a_learning_rate_schedule_moves_with_every_optimizer_step(
     plain = Classifier.configure_optimizers
 
     def with_schedule(self: Classifier) -> Any:
-        optimizer = plain(self)
+        optimizer: Any = plain(self)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.1, total_iters=15)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
@@ -179,7 +179,7 @@ def test_without_a_gpu_a_graph_is_given_up_with_the_reason(
 
 def test_an_optimizer_that_no_graph_can_hold_is_named() -> None:
     parameters = [torch.zeros(2, requires_grad=True)]
-    asked = SimpleNamespace(
+    asked: Any = SimpleNamespace(
         module=SimpleNamespace(device=torch.device("cuda"), trainer=SimpleNamespace(lr_scheduler_configs=[])),
         direct=True,
         averaging=[],

@@ -1,6 +1,7 @@
 """A few of the files of benchmarks/fuzz, others in each run."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def says_too_much() -> None:
     ],
 )
 def test_anything_else_is_found(
-    read: object, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    read: Callable[[], object], error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(limits, "SECONDS", 0.1)

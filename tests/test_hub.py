@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -76,7 +76,7 @@ def test_the_card_says_what_was_recorded_and_its_lines_run_as_written(
 
 
 def test_it_names_no_place_of_this_machine_and_may_be_written_again(folder: Path, trained: Path, digits: Path) -> None:
-    before = files(folder)
+    before = cast(dict[str, bytes], files(folder))
     assert sorted(before) == sorted(hub.NAMES)
     for place in (REPOSITORY, trained, digits, Path.home()):
         assert all(str(place).encode() not in content for content in before.values())

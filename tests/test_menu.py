@@ -11,7 +11,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, Trainer, callbacks, loggers
 from lightning_utilities.core.imports import RequirementCache
-from torch.distributed import TCPStore
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from src.cli.main import main
 from src.model.classifier import Classifier
@@ -110,7 +110,7 @@ def test_the_page_has_all_that_lightning_offers(menu: str) -> None:
     for name, item in known.items():
         assert f"| `{name}` | {item.meaning} |" in page
     if new := set(offered) - known.keys():
-        warnings.warn(f"new in Lightning {lightning.pytorch.__version__}: {', '.join(sorted(new))}", stacklevel=1)
+        warnings.warn(f"new in Lightning {lightning.__version__}: {', '.join(sorted(new))}", stacklevel=1)
 
 
 def test_a_checkpoint_callback_has_a_folder_of_its_own(cli: Cli, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ class Images(Callback):
     def __init__(self) -> None:
         Images.seen = []
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: object, batch: object, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: object, batch: Any, batch_idx: int) -> None:
         Images.seen.append(batch.positions.tolist())
 
 

@@ -136,8 +136,8 @@ def kinds_of_pictures(mnist: Path, seeds: range) -> Iterator[tuple[str, Image.Im
     yield "lines", number_page([drawn(), drawn()], [drawn(), drawn(30), drawn()])
     yield "far apart", number_page([drawn(), drawn()], across=900)
     for seed in seeds:
-        for name, change in VARIANTS.items():
-            yield f"{name}, {seed}", change(Image.fromarray(images[seed]), np.random.default_rng(seed))
+        for name, vary in VARIANTS.items():
+            yield f"{name}, {seed}", vary(Image.fromarray(images[seed]), np.random.default_rng(seed))
         for name, sheet in SHEETS.items():
             yield f"a sheet on a desk, {name}, {seed}", photo(sheet, seed)[0]
         for kind in (string_of_digits, pair_that_touches):
@@ -149,7 +149,7 @@ def read_in_python(image: Image.Image) -> Any:
     image.save(content, "PNG")
     content.seek(0)
     try:
-        return [[(digit.pixels, list(digit.box)) for digit in line] for line in read_number(content)]
+        return [[(digit.pixels, list(digit.box or ())) for digit in line] for line in read_number(content)]
     except PictureError as error:
         return str(error)
 

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import fastapi
 import pytest
@@ -247,7 +248,7 @@ def test_logits_that_are_not_finite_are_no_answer(tmp_path: Path) -> None:
 
 
 def request(receive: Callable[[], object], **headers: str) -> fastapi.Request:
-    async def wait() -> object:
+    async def wait() -> Any:
         result = receive()
         return await result if asyncio.iscoroutine(result) else result
 

@@ -11,9 +11,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import fastapi
 import pytest
@@ -45,7 +46,7 @@ def serving(checkpoint: Path, before: str = "", files: int = 0) -> Iterator[tupl
     code += "runpy.run_module('src.cli', run_name='__main__')"
     if files:
         code = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))\n{code}"
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, text=True, **pipes) as server:
         try:
             url = next(line for line in server.stdout if line.startswith("Draw on")).split()[2]
@@ -252,10 +253,13 @@ def test_many_bodies_do_not_fill_the_memory() -> None:
     size = 2**20
 
     def half_a_body() -> fastapi.Request:
-        sent = iter([{"type": "http.request", "body": bytes(size), "more_body": True}])
+        sent: Iterator[dict[str, Any]] = iter([{"type": "http.request", "body": bytes(size), "more_body": True}])
 
-        async def receive() -> dict[str, object]:
-            return next(sent, None) or await asyncio.sleep(3_600) or {}
+        async def receive() -> MutableMapping[str, Any]:
+            for message in sent:
+                return message
+            await asyncio.sleep(3_600)
+            return {}
 
         return fastapi.Request({"type": "http", "headers": [(b"content-type", b"image/png")]}, receive)
 
@@ -270,7 +274,7 @@ def test_many_bodies_do_not_fill_the_memory() -> None:
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        return [result.status_code for result in results if "too many" in str(result)]
+        return [cast(fastapi.HTTPException, result).status_code for result in results if "too many" in str(result)]
 
     assert asyncio.run(hold_many()) == [503] * 20
     assert bodies.held == 0
@@ -283,7 +287,7 @@ connections.GRACE_SECONDS = 1
 serve({str(trained)!r}, port=0)
 time.sleep(3)
 print("goes on")"""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, text=True, **pipes) as program:
         next(line for line in program.stdout if line.startswith("Draw on"))
         time.sleep(0.5)

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -225,7 +226,7 @@ def test_a_config_on_another_drive_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_processes_meet_without_libuv(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "WINDOWS", True)
-    store = store_module.open_store("127.0.0.1", 0, is_first=True)
+    store: Any = store_module.open_store("127.0.0.1", 0, is_first=True)
     assert not store.libuvBackend
 
     other = store_module.open_store("127.0.0.1", store.port, is_first=False)

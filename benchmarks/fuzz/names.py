@@ -7,6 +7,7 @@ import re
 import shutil
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import torch
 from hypothesis import strategies as st
@@ -65,8 +66,8 @@ def try_names(data: Path) -> Inputs:
         return "refused" if code else "accepted"
 
     odd = st.sets(picture_names, min_size=1, max_size=3)
-    classes = st.one_of(st.just([]), st.lists(class_names, min_size=1, max_size=3))
-    inputs = st.one_of(
+    classes: st.SearchStrategy[list[str]] = st.one_of(st.just([]), st.lists(class_names, min_size=1, max_size=3))
+    inputs: st.SearchStrategy[Any] = st.one_of(
         st.tuples(st.just("predict"), odd, classes, st.integers(0, 9).map(lambda number: not number)),
         st.tuples(st.just("data"), st.sets(file_names, min_size=2, max_size=3), st.just([]), st.just(False)),
     )

@@ -37,8 +37,9 @@ def main() -> None:
     labels = torch.from_numpy(read("labels", flags.data_dir)).long().to(flags.device)
     train_size = len(images) - VAL_SIZE
 
-    net = nn.Sequential(nn.Linear(784, flags.hidden_units), nn.ReLU(), nn.Linear(flags.hidden_units, 10))
-    for layer in (net[0], net[2]):
+    layers = nn.Linear(784, flags.hidden_units), nn.Linear(flags.hidden_units, 10)
+    net = nn.Sequential(layers[0], nn.ReLU(), layers[1])
+    for layer in layers:
         nn.init.normal_(layer.weight, 0.0, 0.05)
         nn.init.zeros_(layer.bias)
     net.to(flags.device)

@@ -1,5 +1,7 @@
 """JAX with a whole epoch as one compiled scan over its batches, and Adam by hand."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -36,10 +38,10 @@ def adam(params: Tree, grads: Tree, mean: Tree, square: Tree, step: Array) -> tu
     return jax.tree.map(lambda p, m, v: p - lr * m / (jnp.sqrt(v) + 1e-7), params, mean, square), mean, square
 
 
-def epoch(state: tuple[Tree, Tree, Tree, Array], key: Array, images: Array, labels: Array):
+def epoch(state: tuple[Tree, Tree, Tree, Array], key: Array, images: Array, labels: Array) -> tuple[Any, Any]:
     """Train one epoch and validate; return the new state and the epoch's metrics."""
 
-    def step(state: tuple[Tree, Tree, Tree, Array], members: Array):
+    def step(state: tuple[Tree, Tree, Tree, Array], members: Array) -> tuple[Any, Any]:
         params, mean, square, count = state
         x, y = images[members], labels[members]
         (loss, hits), grads = jax.value_and_grad(loss_and_hits, has_aux=True)(params, x, y)

@@ -19,8 +19,9 @@ class LitMNIST(L.LightningModule):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
-        for layer in (self.net[1], self.net[3]):
+        layers = nn.Linear(784, 256), nn.Linear(256, 10)
+        self.net = nn.Sequential(nn.Flatten(), layers[0], nn.ReLU(), layers[1])
+        for layer in layers:
             nn.init.normal_(layer.weight, 0.0, 0.05)
             nn.init.zeros_(layer.bias)
         self.train_acc = MulticlassAccuracy(10, average="micro")

@@ -1,5 +1,7 @@
 """A plain loop as in PyTorch's own examples: torchvision's per-image transform, a DataLoader, a line now and then."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -25,7 +27,7 @@ class Net(nn.Module):
         return self.fc2(functional.relu(self.fc1(torch.flatten(x, 1))))
 
 
-def train(model: Net, loader: DataLoader, optimizer: torch.optim.Optimizer, epoch: int, clock: Clock) -> None:  # type: ignore[type-arg]
+def train(model: Net, loader: Any, optimizer: torch.optim.Optimizer, epoch: int, clock: Clock) -> None:
     """Train one epoch."""
     model.train()
     for number, (data, target) in enumerate(loader):
@@ -38,7 +40,7 @@ def train(model: Net, loader: DataLoader, optimizer: torch.optim.Optimizer, epoc
             print(f"Epoch {epoch} [{number * len(data)}/{len(loader.dataset)}] loss: {loss.item():.4f}")
 
 
-def validate(model: Net, loader: DataLoader) -> float:  # type: ignore[type-arg]
+def validate(model: Net, loader: Any) -> float:
     """Return the accuracy."""
     model.eval()
     loss = hits = 0.0

@@ -1,5 +1,6 @@
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import torch
 
@@ -30,7 +31,8 @@ def train(run: Run, scores: list[float | None], callback: Checkpoints | None = N
     callback = callback or Checkpoints(run, {})
     for epoch, score in enumerate(scores, start=1):
         metrics = {} if score is None else {"val/acc": torch.tensor(score)}
-        callback.on_train_epoch_end(FakeTrainer(epoch=epoch, callback_metrics=metrics, callback=callback), None)
+        trainer: Any = FakeTrainer(epoch=epoch, callback_metrics=metrics, callback=callback)
+        callback.on_train_epoch_end(trainer, cast(Any, None))
     return callback
 
 

@@ -8,6 +8,7 @@ import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes, bytes], None]:
     return set_up
 
 
-def ready(folder: Path, **settings: object) -> MNISTDataModule:
+def ready(folder: Path, **settings: Any) -> MNISTDataModule:
     data = MNISTDataModule("CIFAR10", str(folder), batch_size=8, **{"val_size": 0.2, **settings})
     data.setup("fit")
     data.setup("test")

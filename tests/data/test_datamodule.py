@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from src.common.errors import UsageError
+from src.common.files import sha256
 from src.data.batches import Split
-from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, sha256
+from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import read_idx, write_idx
@@ -205,6 +206,7 @@ def test_a_label_that_is_no_digit_is_refused(own_digits: Path) -> None:
 def test_a_stratified_split_has_each_classs_share_to_within_one(digits: Path, val_size: float) -> None:
     labels = read_idx(digits / TRAIN_LABELS)
     train, val = split_positions(labels, val_size, "stratified")
+    assert isinstance(val, torch.Tensor)
     count = round(val_size * TRAIN_SIZE) if val_size < 1 else int(val_size)
 
     assert len(val) == count
@@ -253,7 +255,13 @@ def test_stratified_folds_have_each_classs_share_to_within_one(digits: Path) -> 
 @pytest.mark.parametrize("memory_map", [True, False])
 def test_a_folds_images_are_loaded_and_normalized_by_its_own_training_images(memory_map: bool, digits: Path) -> None:
     images = read_idx(digits / TRAIN_IMAGES)
-    settings = {"val_size": 12_000, "fold": 1, "folds": 4, "memory_map": memory_map, "normalization": "standard"}
+    settings: dict[str, Any] = {
+        "val_size": 12_000,
+        "fold": 1,
+        "folds": 4,
+        "memory_map": memory_map,
+        "normalization": "standard",
+    }
     data = ready(digits, **settings)
     batches = [batch.positions for batch in data.train_dataloader()]
 

@@ -1,6 +1,7 @@
 """Digits set upright: in training, in every use of the network afterwards, and nowhere else."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -128,7 +129,9 @@ def test_a_teacher_must_see_the_same(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:.*srun.* command", "ignore:.*does not have many workers", "ignore:.*LeafSpec")
 def test_a_notebooks_file_is_tested_on_the_same_pixels(cli: Cli, tmp_path: Path, digits: Path) -> None:
     data = MNISTDataModule(data_dir=str(digits), val_size=60, batch_size=32, deskew=True, normalization="standard")
-    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    off: dict[str, Any] = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
     trainer, path = Trainer(max_epochs=1, accelerator="cpu", **off), tmp_path / "mine.ckpt"
     model = Classifier(hidden_units=[8])
     trainer.fit(model, datamodule=data)

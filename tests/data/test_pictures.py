@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     return draw_folder(tmp_path / "pictures", train=4, test=2)
 
 
-def ready(folder: Path, **settings: object) -> MNISTDataModule:
+def ready(folder: Path, **settings: Any) -> MNISTDataModule:
     data = MNISTDataModule("folder", str(folder), val_size=6, batch_size=6, **settings)
     data.setup("fit")
     data.setup("test")
@@ -133,7 +134,7 @@ def test_a_place_that_cannot_be_written_to_has_no_cache(folder: Path, monkeypatc
     shutil.rmtree(folder / CACHE)
     mkdir = Path.mkdir
 
-    def refuse(self: Path, *words: object, **named: object) -> None:
+    def refuse(self: Path, *words: Any, **named: Any) -> None:
         if self.name == CACHE:
             raise OSError(30, os.strerror(30), str(self))
         mkdir(self, *words, **named)

@@ -10,7 +10,8 @@ from PIL import Image
 
 from src.cli.main import main
 from src.common import drawing
-from src.data.checks import TEST_LABELS, TRAIN_LABELS, sha256
+from src.common.files import sha256
+from src.data.checks import TEST_LABELS, TRAIN_LABELS
 from src.data.datasets import DATASETS
 from src.data.idx import read_idx, write_idx
 

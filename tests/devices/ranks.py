@@ -77,7 +77,7 @@ def _fork(rank: int, launched: dict[str, str], words: list[str], folder: Path, b
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(folder / f"{rank}.{name}", os.O_WRONLY | os.O_CREAT, 0o666), number)
         os.environ.update(launched)
-        rank_zero_only.rank = rank  # which Lightning reads when it is imported
+        vars(rank_zero_only)["rank"] = rank  # which Lightning reads when it is imported
         with (folder / f"{rank}.wrote").open("w", buffering=1) as log:
             sys.addaudithook(lambda event, args: _record(event, args, log))
             after = before(rank) if before else None

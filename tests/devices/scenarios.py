@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -149,7 +149,7 @@ def stopping(study: Study) -> dict[str, Any]:
     stop += ["--trainer.callbacks.mode=max", "--trainer.callbacks.patience=1", "--trainer.max_epochs", "30"]
 
     def before(rank: int) -> None:
-        Classifier.on_fit_end = lambda self: print("epochs", self.current_epoch)  # type: ignore[method-assign]
+        Classifier.on_fit_end = lambda self: print("epochs", cast(Classifier, self).current_epoch)
 
     return {
         f"{world_size}": [rank["out"] for rank in study.run(world_size, f"stop{world_size}", words, before)]

@@ -30,7 +30,7 @@ def photo(sheet: tuple[float, ...], seed: int, ink: int = 40, desk: int = 40) ->
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (width / 2, height / 2) @ turn.T + (x, y)
     image = Image.new("L", (WIDTH, HEIGHT), desk)
     ImageDraw.Draw(image).polygon([tuple(corner) for corner in corners.tolist()], fill=215)
-    left, top, right, bottom = (*corners.min(axis=0).clip(0), *corners.max(axis=0).clip(0, (WIDTH, HEIGHT)))
+    (left, top), (right, bottom) = corners.min(axis=0).clip(0), corners.max(axis=0).clip(0, (WIDTH, HEIGHT))
     digit = drawn().crop(drawn().getbbox())
     place = round((left + right - digit.width) / 2), round((top + bottom - digit.height) / 2)
     image.paste(ink, place, digit)

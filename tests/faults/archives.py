@@ -57,16 +57,16 @@ def rezipped(draw: st.DrawFn, whole: bytes) -> bytes:
         archive.comment = draw(st.sampled_from([b"", b"", b"", b"comment", b"PK\5\6" + bytes(18)]))
         for name, content, kind in parts:
             archive.writestr(name, content, kind)
-    content = bytearray(file.getvalue())
+    damaged = bytearray(file.getvalue())
     for _ in range(draw(st.integers(0, 2))):  # a field of a header
         signature = draw(st.sampled_from(SIGNATURES))
-        starts = [place for place in range(len(content)) if content.startswith(signature, place)]
+        starts = [place for place in range(len(damaged)) if damaged.startswith(signature, place)]
         if starts:
             place = draw(st.sampled_from(starts)) + draw(st.integers(4, 46))
-            value = draw(st.sampled_from([0, 1, 8, 0xFFFF, 0xFFFFFFFF, len(content), 1 << 31]))
+            value = draw(st.sampled_from([0, 1, 8, 0xFFFF, 0xFFFFFFFF, len(damaged), 1 << 31]))
             field = struct.pack("<I", value)[: draw(st.sampled_from([2, 4]))]
-            content[place : place + len(field)] = field
-    return draw(st.sampled_from([b"", b"", b"", b"x", b"PK\3\4", pickle.dumps({}, 2)])) + bytes(content)
+            damaged[place : place + len(field)] = field
+    return draw(st.sampled_from([b"", b"", b"", b"x", b"PK\3\4", pickle.dumps({}, 2)])) + bytes(damaged)
 
 
 def checkpoints(wholes: list[bytes]) -> st.SearchStrategy[bytes]:

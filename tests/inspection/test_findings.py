@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_predictions_are_those_of_the_network_in_the_order_of_the_split() -> Non
     assert torch.allclose(found.probabilities.float(), logits.softmax(dim=1), atol=1e-6)
     assert found.labels.equal(labels[members].long())
     assert found.positions.equal(members)
-    last = net.linear3
+    last: Any = net.linear3
     assert torch.allclose(last(hidden_activations(net, pixels)), logits, atol=1e-6)
 
 

@@ -73,7 +73,9 @@ def test_the_ranks_mean_gradient_is_that_of_the_global_batch(cuts: list[int]) ->
     with patch.object(Classifier, "trainer", SimpleNamespace(world_size=len(ranks))):
         for start, stop in ranks:
             shard = Batch(images[start:stop], labels[start:stop], labels[start:stop], [stop - start], [7])
-            (model.training_step(shard, 0) / len(ranks)).backward()
+            loss = model.training_step(shard, 0)
+            assert isinstance(loss, torch.Tensor)
+            (loss / len(ranks)).backward()
 
     for parameter, gradient in zip(model.parameters(), expected, strict=True):
         np.testing.assert_allclose(parameter.grad.numpy(), gradient, atol=1e-7)

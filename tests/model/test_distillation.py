@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -62,7 +64,7 @@ def test_the_teacher_drops_nothing(nets: tuple[nn.Module, nn.Module]) -> None:
 @pytest.mark.parametrize(
     ("flag", "value"), [("temperature", 0.0), ("temperature", float("nan")), ("weight", 0.0), ("weight", 1.5)]
 )
-def test_options_out_of_range_are_refused_by_name(nets: tuple[nn.Module, nn.Module], flag: str, value: float) -> None:
+def test_options_out_of_range_are_refused_by_name(nets: tuple[nn.Module, nn.Module], flag: str, value: Any) -> None:
     with pytest.raises(UsageError, match=f"`{flag}` must be"):
         Distillation(nets[1], "", **{flag: value})
 

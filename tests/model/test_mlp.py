@@ -8,7 +8,7 @@ from src.model.mlp import MLP
 
 
 def test_the_notebooks_network_has_203530_parameters() -> None:
-    network = MLP()
+    network: Any = MLP()
 
     assert sum(parameter.numel() for parameter in network.parameters()) == 203_530
     assert {name: tuple(parameter.shape) for name, parameter in network.named_parameters()} == {
@@ -21,7 +21,7 @@ def test_the_notebooks_network_has_203530_parameters() -> None:
 
 def test_kernels_are_normal_and_not_truncated_and_biases_zero() -> None:
     torch.manual_seed(0)
-    network = MLP()
+    network: Any = MLP()
     weight = network.linear1.weight.detach()
 
     assert float(weight.mean()) == pytest.approx(0, abs=5e-4)
@@ -45,7 +45,8 @@ def test_logits_are_not_clipped() -> None:
 
 def test_the_output_is_two_matrix_products_around_a_relu() -> None:
     torch.manual_seed(0)
-    network, images = MLP(), torch.rand(5, 28, 28)
+    network: Any = MLP()
+    images = torch.rand(5, 28, 28)
     hidden = (images.reshape(5, 784) @ network.linear1.weight.T).clamp(min=0)
 
     torch.testing.assert_close(network(images), hidden @ network.linear2.weight.T)

@@ -1,6 +1,5 @@
 """The table of settings against the parser that takes them."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -24,7 +23,7 @@ class Request(CLI):
 
 
 @pytest.fixture(scope="module")
-def request_() -> Iterator[Any]:
+def request_() -> Any:
     launch = Launch()
     cli = Request.__new__(Request)
     with suppress(ParsedError):

@@ -62,7 +62,7 @@ def postgresql() -> Iterator[str]:
     shutil.chown(folder, user)
 
     def run(program: str, *words: str) -> None:
-        command = [programs[0] / program, "-D", str(folder / "data"), *words]
+        command = [str(programs[0] / program), "-D", str(folder / "data"), *words]
         subprocess.run(command, user=user, cwd="/", check=True, stdout=subprocess.DEVNULL)
 
     try:

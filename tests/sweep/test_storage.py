@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 import pytest
@@ -15,7 +15,7 @@ from src.sweep.trial import Progress
 from tests.sweep.conftest import SPACE, Sweep, study_folder
 
 
-def other_study(path: Path, name: str, directions: list[str]) -> None:
+def other_study(path: Path, name: str, directions: list[Literal["minimize", "maximize"]]) -> None:
     study = optuna.create_study(study_name=name, storage=f"sqlite:///{path}", directions=directions)
     study.add_trial(optuna.create_trial(values=[0.5] * len(directions)))
 

@@ -73,11 +73,12 @@ def test_of_workers_that_look_at_once_one_takes_the_trial_of_a_stopped_one(tmp_p
         barrier.wait()
         return shared.take()
 
-    trial = workers[0].take()
+    trial: Any = workers[0].take()
     for _ in range(5):
         workers[0].tell(trial, TrialState.FAIL)
         with ThreadPoolExecutor(len(workers)) as threads:
-            [trial] = [trial for trial in threads.map(take, workers) if trial is not None] or [workers[0].take()]
+            taken: list[Any] = [trial for trial in threads.map(take, workers) if trial is not None]
+            [trial] = taken or [workers[0].take()]
 
 
 @experimental
@@ -101,11 +102,11 @@ def test_what_two_workers_take_at_once_is_not_one_too_many(tmp_path: Path, monke
 @experimental
 def test_the_result_of_a_worker_that_was_taken_for_dead_does_not_count(tmp_path: Path) -> None:
     shared, other = shared_study(tmp_path, trials=1), shared_study(tmp_path, trials=1)
-    trial = shared.take()
+    trial: Any = shared.take()
     with shared.running(trial):
         shared.space.suggest(trial)
         other.study.tell(trial.number, state=TrialState.FAIL)  # as the heartbeats have it
-        again = other.take()
+        again: Any = other.take()
         with pytest.raises(UpdateFinishedTrialError):
             trial.report(0.5, 1)
         assert not shared.tell(trial, TrialState.COMPLETE, 0.5)
@@ -119,13 +120,13 @@ def test_the_result_of_a_worker_that_was_taken_for_dead_does_not_count(tmp_path:
 @experimental
 def test_a_trial_that_was_queued_again_by_two_workers_is_run_once(tmp_path: Path) -> None:
     shared = shared_study(tmp_path, trials=1)
-    trial = shared.take()
+    trial: Any = shared.take()
     with pytest.raises(KeyboardInterrupt), shared.running(trial):
         raise KeyboardInterrupt
     lost = shared.study.get_trials()[0]
     for _ in range(2):
         queue_again(shared.study, lost)
-    attempts = [shared.take(), shared.take()]
+    attempts: list[Any] = [shared.take(), shared.take()]
 
     assert attempts[1] is None
     assert shared.tell(attempts[0], TrialState.COMPLETE, 0.5)

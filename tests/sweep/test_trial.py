@@ -59,8 +59,11 @@ def test_a_run_of_another_trial_is_not_taken_for_that_of_an_interrupted_one(
 def test_a_worker_that_died_before_its_run_had_a_token_costs_no_more_than_that_run(own_run: Path) -> None:
     (own_run / "trial.json").write_text('{"token": "x"}')
 
-    assert run_before(SimpleNamespace(user_attrs={"run": str(own_run), "token": "x"})) is not None
-    assert run_before(SimpleNamespace(user_attrs={"run": str(own_run)})) is None
+    with_token: Any = SimpleNamespace(user_attrs={"run": str(own_run), "token": "x"})
+    without: Any = SimpleNamespace(user_attrs={"run": str(own_run)})
+
+    assert run_before(with_token) is not None
+    assert run_before(without) is None
 
 
 def test_data_is_read_once(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:

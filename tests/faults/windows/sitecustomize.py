@@ -71,5 +71,5 @@ os.open = open_no_folder
 os.path.join = join_with_backslash
 for name in ("remove", "unlink", "rename", "replace"):
     setattr(os, name, refusing_open_files(getattr(os, name)))
-subprocess.Popen.send_signal = send_signal  # type: ignore[method-assign]
-subprocess.Popen.__init__ = start_in_this_console  # type: ignore[method-assign]
+subprocess.Popen.send_signal = send_signal  # type: ignore[assignment]
+subprocess.Popen.__init__ = start_in_this_console

@@ -175,14 +175,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="trainings at a time")
     parser.add_argument("--teacher", default="teacher.ckpt", help="the teacher's checkpoint; made if it is missing")
     parser.add_argument("--table", action="store_true", help="only write table and chart from recorded results")
-    asked = parser.parse_args()
+    flags = parser.parse_args()
     content: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"recipes": {}}
-    if not asked.table:
-        if DISTILLED in asked.recipes and not Path(asked.teacher).exists():
-            train(TEACHER, TEACHER_SEED, asked.teacher, keep=Path(asked.teacher))
-        work = [pair for pair in product(asked.recipes, asked.seeds) if not _is_recorded(content, *pair)]
-        with ThreadPoolExecutor(asked.workers) as pool:
-            tasks = [(recipe, pool.submit(train, recipe, seed, asked.teacher, None)) for recipe, seed in work]
+    if not flags.table:
+        if DISTILLED in flags.recipes and not Path(flags.teacher).exists():
+            train(TEACHER, TEACHER_SEED, flags.teacher, keep=Path(flags.teacher))
+        work = [pair for pair in product(flags.recipes, flags.seeds) if not _is_recorded(content, *pair)]
+        with ThreadPoolExecutor(flags.workers) as pool:
+            tasks = [(recipe, pool.submit(train, recipe, seed, flags.teacher, None)) for recipe, seed in work]
             for recipe, task in tasks:
                 content["recipes"].setdefault(recipe, []).append(task.result())
                 content |= {"machine": machine(), "versions": versions(peers=False)}

@@ -231,13 +231,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
-    asked = parser.parse_args()
-    if not asked.table:
+    flags = parser.parse_args()
+    if not flags.table:
         place_files()
         with tempfile.TemporaryDirectory() as folder:
             data = Path(folder) / "data"
             data.mkdir()
-            outcomes = study(small_data(data), Path(folder), asked.kills, seed=0)
+            outcomes = study(small_data(data), Path(folder), flags.kills, seed=0)
         record(outcomes)
     write_tables(tables(json.loads(RESULTS.read_text())))
 

@@ -176,13 +176,13 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
     parser.add_argument("--pictures", type=Path, help="only score a folder of labelled pictures of one digit each")
     parser.add_argument("--peers", action="store_true", help="with --pictures: by Tesseract and RapidOCR too")
-    asked = parser.parse_args()
+    flags = parser.parse_args()
     results = json.loads(RESULTS.read_text())
-    if asked.pictures:
-        results["pictures"] = score(asked.ckpt_path, asked.pictures)
-        results |= {"peers": score_peers(asked.pictures)} if asked.peers else {}
-    elif not asked.table:
-        results |= measure(asked.ckpt_path)
+    if flags.pictures:
+        results["pictures"] = score(flags.ckpt_path, flags.pictures)
+        results |= {"peers": score_peers(flags.pictures)} if flags.peers else {}
+    elif not flags.table:
+        results |= measure(flags.ckpt_path)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     write_tables(tables(json.loads(RESULTS.read_text())))
 

@@ -95,11 +95,11 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
     rounds = results["rounds"]
     rows = ["| medians | steady epoch | ten epochs after the first step | `val/acc` |", "|---|---|---|---|"]
     for name in RUNS:
-        steady, ten = (statistics.median(take(each[name]) for each in rounds) for take in (epoch, after_first_step))
-        accuracy = statistics.median(each[name]["val/acc"] for each in rounds)
+        steady, ten = (statistics.median(take(one[name]) for one in rounds) for take in (epoch, after_first_step))
+        accuracy = statistics.median(one[name]["val/acc"] for one in rounds)
         rows.append(f"| {name} | {1000 * steady:.0f} ms | {ten:.2f} s | {accuracy:.4f} |")
-    ten = statistics.median(after_first_step(each[GRAPH]) for each in rounds)
-    times = statistics.median(epoch(each[BARE]) / epoch(each[GRAPH]) for each in rounds)
+    ten = statistics.median(after_first_step(one[GRAPH]) for one in rounds)
+    times = statistics.median(epoch(one[BARE]) / epoch(one[GRAPH]) for one in rounds)
     rows += ["", "| `configs/gpu.yaml` | | target | |", "|---|---|---|---|"]
     for what, value, target, met in (
         ("ten epochs after the first step", f"{ten:.2f} s", f"{TEN_EPOCHS_SECONDS:.2f} s", ten <= TEN_EPOCHS_SECONDS),
@@ -116,11 +116,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
     parser.add_argument("--repeats", type=int, default=5, help="rounds after the one that warms up")
-    asked = parser.parse_args()
-    if not asked.table:
+    flags = parser.parse_args()
+    if not flags.table:
         if not torch.cuda.is_available():
             raise SystemExit("There is no NVIDIA GPU here to measure.")
-        RESULTS.write_text(json.dumps(measure(asked.repeats), indent=1) + "\n")
+        RESULTS.write_text(json.dumps(measure(flags.repeats), indent=1) + "\n")
     write_tables(tables(json.loads(RESULTS.read_text())))
 
 

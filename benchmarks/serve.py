@@ -242,10 +242,10 @@ def main() -> None:
     parser.add_argument("--ckpt_path", default="best", help="the network to serve")
     parser.add_argument("--small", action="store_true", help="send a fiftieth, print the result and write nothing")
     parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
-    asked = parser.parse_args()
-    if not asked.table:
-        results = {**machine(), **versions(peers=False), **measure(asked.ckpt_path, 50 if asked.small else 1)}
-        if asked.small:
+    flags = parser.parse_args()
+    if not flags.table:
+        results = {**machine(), **versions(peers=False), **measure(flags.ckpt_path, 50 if flags.small else 1)}
+        if flags.small:
             print(json.dumps(results, indent=1))
             return
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")

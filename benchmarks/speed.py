@@ -88,9 +88,9 @@ class Target:
 
     def ratio(self, rounds: list[Round]) -> float:
         """Return the median over the rounds that have all of it."""
-        complete = [each for each in rounds if all(peer in each for peer in self.peers)]
-        lowest = [min(self.figure(each[peer]) for peer in self.peers) for each in complete]
-        return statistics.median(self.figure(each[US]) / least for each, least in zip(complete, lowest, strict=True))
+        complete = [one for one in rounds if all(peer in one for peer in self.peers)]
+        lowest = [min(self.figure(one[peer]) for peer in self.peers) for one in complete]
+        return statistics.median(self.figure(one[US]) / least for one, least in zip(complete, lowest, strict=True))
 
 
 TARGETS = (
@@ -110,7 +110,7 @@ TARGETS = (
 
 def of(rounds: list[Round], name: str, take: Callable[[Figures], Any]) -> list[Any]:
     """Return one figure of every run of a peer."""
-    return [take(each[name]) for each in rounds if name in each]
+    return [take(one[name]) for one in rounds if name in one]
 
 
 def check(name: str, figures: Figures) -> Figures:
@@ -166,12 +166,12 @@ def peers_table(rounds: list[Round]) -> str:
 def targets_table(rounds: list[Round]) -> str:
     """Return the table of the ratios."""
     rows = ["| this project without pictures / peer | ratio | target | | go for |", "|---|---|---|---|---|"]
-    for each in TARGETS:
-        ratio = each.ratio(rounds)
-        aims = [f"{aim:.2f}" if aim else "" for aim in (each.target, each.go_for)]
-        mark = "" if each.target is None else "met" if ratio <= each.target else "**missed**"
-        rows.append(f"| {each.what} | {ratio:.2f} | {aims[0]} | {mark} | {aims[1]} |")
-    pictures = statistics.median(WHOLE(each[WITH_PICTURES]) - WHOLE(each[US]) for each in rounds)
+    for target in TARGETS:
+        ratio = target.ratio(rounds)
+        aims = [f"{aim:.2f}" if aim else "" for aim in (target.target, target.go_for)]
+        mark = "" if target.target is None else "met" if ratio <= target.target else "**missed**"
+        rows.append(f"| {target.what} | {ratio:.2f} | {aims[0]} | {mark} | {aims[1]} |")
+    pictures = statistics.median(WHOLE(one[WITH_PICTURES]) - WHOLE(one[US]) for one in rounds)
     mark = "met" if pictures <= PICTURES_SECONDS else "**missed**"
     rows.append(f"| the pictures' seconds in the whole command | {pictures:.2f} | {PICTURES_SECONDS:.2f} | {mark} | |")
     return "\n".join(rows)
@@ -189,9 +189,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="only write the documents' tables from recorded results")
     parser.add_argument("--repeats", type=int, default=5, help="rounds after the one that warms up")
-    asked = parser.parse_args()
-    if not asked.table:
-        content = {"machine": machine(), "versions": versions(peers=True), "rounds": measure(asked.repeats)}
+    flags = parser.parse_args()
+    if not flags.table:
+        content = {"machine": machine(), "versions": versions(peers=True), "rounds": measure(flags.repeats)}
         RESULTS.write_text(json.dumps(content, indent=1) + "\n")
     write_tables(tables(json.loads(RESULTS.read_text())))
 

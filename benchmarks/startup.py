@@ -47,8 +47,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = [measure() for _ in range(1 + parser.parse_args().rounds)][1:]  # the first one fills the disk's cache
-    medians = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
-    ratios = {name: statistics.median(each[name] / each["libraries"] for each in rounds) for name in rounds[0]}
+    medians = {name: statistics.median(figures[name] for figures in rounds) for name in rounds[0]}
+    ratios = {name: statistics.median(figures[name] / figures["libraries"] for figures in rounds) for name in rounds[0]}
     for name, value in medians.items():
         print(f"{name:<36} {value:.2f} s  {ratios[name]:.2f}")
     content = {

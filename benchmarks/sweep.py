@@ -85,16 +85,16 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
     return {"sweep": "\n".join(rows)}
 
 
-def measure(asked: argparse.Namespace) -> None:
+def measure(flags: argparse.Namespace) -> None:
     """Run the plain recipe and two sweeps, and record them."""
     with tempfile.TemporaryDirectory() as place:
         results = {
             **machine(),
-            "epochs": int(asked.epochs),
-            "plain recipe's val/acc": plain(place, asked.epochs),
-            "sweeps": [sweep(place, asked.trials, asked.epochs, workers) for workers in (1, 2)],
+            "epochs": int(flags.epochs),
+            "plain recipe's val/acc": plain(place, flags.epochs),
+            "sweeps": [sweep(place, flags.trials, flags.epochs, workers) for workers in (1, 2)],
         }
-    asked.output.write_text(json.dumps(results, indent=1) + "\n")
+    flags.output.write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results, indent=1))
 
 
@@ -105,9 +105,9 @@ def main() -> None:
     parser.add_argument("--epochs", default="10")
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="only write the documents' table from recorded results")
-    asked = parser.parse_args()
-    if not asked.table:
-        measure(asked)
+    flags = parser.parse_args()
+    if not flags.table:
+        measure(flags)
     write_tables(tables(json.loads(RESULTS.read_text())))
 
 

@@ -42,8 +42,8 @@ def compare(runs: list[str], split: Literal["val", "test"] = "val", output: str 
     if output:
         refuse_place("output", Path(output), ".csv")
     checkpoints = [*map(read, runs)] if len(runs) == 2 else map(read, runs)  # of many, one is in memory at a time
-    found = [(BEFORE | dotted(checkpoint.recipe), figures_of(checkpoint)) for checkpoint in checkpoints]
-    head, *rows = rows_of(runs, found)
+    recorded = [(BEFORE | dotted(checkpoint.recipe), figures_of(checkpoint)) for checkpoint in checkpoints]
+    head, *rows = rows_of(runs, recorded)
     say(table([head, *([*map(figure_or_value, head, row)] for row in rows)]))
     if output:
         text = io.StringIO(newline="")
@@ -83,13 +83,13 @@ def figures_of(checkpoint: Checkpoint) -> dict[str, Any]:
     return figures | ({TEST: result[TEST]} if Path(result["checkpoint"]).name == checkpoint.path.name else {})
 
 
-def rows_of(runs: list[str], found: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[list[Any]]:
+def rows_of(runs: list[str], recorded: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[list[Any]]:
     """Return a table of runs, of their recipes and figures, with mean and sd of those that repeat a recipe."""
-    recipes = [recipe for recipe, _ in found]
+    recipes = [recipe for recipe, _ in recorded]
     keys = dict.fromkeys(key for recipe in recipes for key in recipe)
     differs = [key for key in keys if len({repr(recipe.get(key)) for recipe in recipes}) > 1]
     metrics = list(dict.fromkeys(["val/acc", *(str(recipe["checkpoints.monitor"]) for recipe in recipes), TEST]))
-    rows = [{"run": run, **recipe, **figures} for run, (recipe, figures) in zip(runs, found, strict=True)]
+    rows = [{"run": run, **recipe, **figures} for run, (recipe, figures) in zip(runs, recorded, strict=True)]
     for group in [group for group in repeated(recipes) if len(group) > 1]:
         same = {key: value for key, value in recipes[group[0]].items() if key not in REPEATS}
         columns = {name: [rows[number][name] for number in group if name in rows[number]] for name in metrics}
@@ -104,7 +104,7 @@ def rows_of(runs: list[str], found: list[tuple[dict[str, Any], dict[str, Any]]])
 def verdict(pair: list[Checkpoint], names: list[str], part: Literal["val", "test"]) -> str:
     """Return McNemar's test of two networks on the same images; UsageError if they have none in common."""
     for key in ("dataset", "data_dir", "test_size", "image_shape", *(SPLIT if part == "val" else ())):
-        one, other = (getattr(found, key, None) or found.setting("data", key, None) for found in pair)
+        one, other = (getattr(checkpoint, key, None) or checkpoint.setting("data", key, None) for checkpoint in pair)
         if one != other:
             raise UsageError(
                 f"McNemar's test needs the same images, and --data.{key.replace('shape', 'size')} is "

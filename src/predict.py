@@ -114,10 +114,10 @@ def read(paths: Sequence[Path], trained: Trained) -> Iterator[Reading]:
             some = paths[start : start + AT_ONCE]
             # threads that read small files spend more time waiting for the interpreter than they save
             read_all = threads.map if any(size(path) > SMALL for path in some) else map
-            found = list(read_all(find_digits, some))
-            digits = [digit for lines in found if not isinstance(lines, str) for line in lines for digit in line]
+            readings = list(read_all(find_digits, some))
+            digits = [digit for lines in readings if not isinstance(lines, str) for line in lines for digit in line]
             rows = iter(trained.answer(torch.stack([digit.pixels for digit in digits]))[1] if digits else ())
-            for lines in found:
+            for lines in readings:
                 yield Reading([], lines) if isinstance(lines, str) else Reading.of(lines, rows, trained.classes)
 
 

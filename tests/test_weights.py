@@ -39,6 +39,14 @@ def test_then_the_newest_run_does(
     assert capsys.readouterr().out.splitlines()[0] == "best of the newest run that has one: lightning_logs/version_0"
 
 
+def test_no_training_goes_on_from_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--ckpt_path", str(WEIGHTS), "--trainer.default_root_dir", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {WEIGHTS} holds a network and not its training: name a run's checkpoint.\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_it_reads_as_many_test_images_as_its_card_says(mnist: Path) -> None:
     raw = mnist / "MNIST" / "raw"
     logits, _ = Trained.load(None, CARD.parent).answer(read_idx(raw / TEST_IMAGES))

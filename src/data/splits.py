@@ -81,7 +81,7 @@ def _by_class(labels: Tensor) -> list[Tensor]:
 def _stratified(labels: Tensor, count: int) -> Tensor:
     """Draw ``count`` positions so that each class has its share, by the method of the largest remainder."""
     members = _by_class(labels)
-    shares = torch.tensor([len(each) for each in members], dtype=torch.float64) * count / len(labels)
+    shares = torch.tensor([*map(len, members)], dtype=torch.float64) * count / len(labels)
     counts = shares.floor().long()
     counts[(shares - counts).argsort(descending=True, stable=True)[: count - int(counts.sum())]] += 1
     return torch.cat([some[:number] for some, number in zip(members, counts, strict=True)])

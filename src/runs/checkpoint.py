@@ -51,9 +51,6 @@ class Checkpoint:
             request: A checkpoint file, a run folder, ``best`` or ``last`` (of the newest run that has one).
             root: The folder that holds ``lightning_logs``.
             training: Whether training goes on from it: a run folder then stands for its last, else for its best.
-
-        Raises:
-            UsageError: If there is none, or it is damaged, or it does not come from this project.
         """
         path = find_checkpoint(request, root, "last" if training else "best")
         previous = path.with_name("last.prev.ckpt")
@@ -165,6 +162,8 @@ class Checkpoint:
     @property
     def records(self) -> list[dict[str, float]]:
         """The metrics of each finished epoch by their names."""
+        if "callbacks" not in self.content:
+            raise UsageError(f"{self.path} holds a network and not its training: name a run's checkpoint.")
         return list(self._at("callbacks", "History", "epochs", kind=list))
 
     @property

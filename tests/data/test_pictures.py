@@ -143,6 +143,7 @@ def test_a_place_that_cannot_be_written_to_has_no_cache(folder: Path, monkeypatc
     place = packed(folder, None, 0.2)
 
     assert not (folder / CACHE).exists()
+    assert arrays(place).keys() == expected.keys() != set()
     assert all(np.array_equal(array, expected[name]) for name, array in arrays(place).items())
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from src.common.errors import UsageError, cause_of
 from src.common.files import open_regular, read_regular, reading
 from src.data.datasets import is_class_name
-from src.data.idx import MAP_FROM_BYTES
+from src.data.idx import MAP_FROM_BYTES, as_tensor
 
 NAMES = ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
 CLASSES = "classes.txt"
@@ -79,15 +79,9 @@ def read_arrays(
     if (wrong := labels[(labels < 0) | (labels >= classes)]).size:
         raise UsageError(f"{labels_path} has the label {wrong[0]}: the {classes} classes go from 0 to {classes - 1}.")
     is_mapped = images.nbytes >= MAP_FROM_BYTES if memory_map is None else memory_map
-    if is_mapped and images.flags.c_contiguous:
-        start = images_path.stat().st_size - images.nbytes
-        mapped = torch.from_file(str(images_path), shared=False, size=start + images.nbytes, dtype=torch.uint8)
-        pixels = mapped[start:].view(images.shape)
-    else:
-        pixels = torch.from_numpy(np.array(images, order="C"))
-    return pixels.squeeze(3) if pixels.dim() == 4 and pixels.shape[3] == 1 else pixels, torch.from_numpy(
-        labels.astype(np.uint8)
-    )
+    images = images if is_mapped and images.flags.c_contiguous else np.array(images, order="C")
+    images = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
+    return as_tensor(images), torch.from_numpy(labels.astype(np.uint8))
 
 
 def _open_images(path: Path) -> Any:

@@ -52,6 +52,6 @@ def taken(pixels: Tensor, columns: Tensor) -> Tensor:
 
 def upright(split: Split) -> Split:
     """Return a split with all images of its file set upright, in memory."""
-    count = len(split.file_images)
-    parts = [deskew(split.upright(slice(start, start + AT_ONCE))) for start in range(0, count, AT_ONCE)]
+    positions = torch.arange(len(split.file_images))
+    parts = [deskew(split.upright(part)) for part in torch.split(positions, AT_ONCE)]
     return split._replace(file_images=torch.cat(parts), transposed=False)

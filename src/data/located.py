@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from src.common.errors import UsageError
 from src.data.arrays import classes_of, find_arrays, image_shape_of, read_arrays
 from src.data.batches import Split
@@ -53,15 +55,15 @@ class Located:
             return upright(self.read(part, memory_map=False))
         if self.dataset == "CIFAR10":
             images, labels = read_records(self.files[:-1] if part == "train" else self.files[-1:], memory_map)
-            return Split(images, labels, range(len(labels)))
+            return Split(images, labels, torch.arange(len(labels)))
         images_path, labels_path = self.files[:2] if part == "train" else self.files[2:]
         if self.dataset in DATASETS:
             images, labels = read_pair(images_path, labels_path, self.dataset, memory_map)
-            return Split(images, labels, range(len(labels)), DATASETS[self.dataset].transposed)
+            return Split(images, labels, torch.arange(len(labels)), DATASETS[self.dataset].transposed)
         images, labels = read_arrays(images_path, labels_path, len(self.classes), memory_map)
         if tuple(images.shape[1:]) != self.image_shape:
             raise UsageError(f"{images_path} has images of {shown(images.shape[1:])}, not {shown(self.image_shape)}.")
-        return Split(images, labels, range(len(labels)))
+        return Split(images, labels, torch.arange(len(labels)))
 
 
 def locate(

@@ -18,11 +18,7 @@ MOST_CLASSES = 256  # a label is a byte
 
 
 def find_arrays(folder: Path) -> list[Path]:
-    """Return the four files of a folder.
-
-    Raises:
-        UsageError: If one is missing.
-    """
+    """Return the four files of a folder."""
     for name in NAMES:
         if not (folder / name).exists():
             raise UsageError(f"{folder / name} is missing: `data_dir` needs {', '.join(NAMES)}, made by numpy.save.")
@@ -30,11 +26,7 @@ def find_arrays(folder: Path) -> list[Path]:
 
 
 def classes_of(folder: Path) -> tuple[str, ...]:
-    """Return the classes' names: the lines of ``classes.txt`` or, without it, the numbers up to the highest label.
-
-    Raises:
-        UsageError: If the names are none.
-    """
+    """Return the classes' names: the lines of ``classes.txt`` or, without it, the numbers up to the highest label."""
     path = folder / CLASSES
     if not path.exists():
         labels = _open(folder / NAMES[1])
@@ -66,9 +58,6 @@ def read_arrays(
 
     Returns:
         Images and class numbers, both uint8; one channel alone is left out.
-
-    Raises:
-        UsageError: If a file is damaged, or has other types or shapes, or the two do not fit together.
     """
     images, labels = _open_images(images_path), _open(labels_path)
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":

@@ -33,9 +33,6 @@ class Distortion:
         elastic: How far a point of the grid moves to the side and up or down, in pixels.
         upstroke: The share of the images with label 1 that get an upstroke, as many people write a 1.
         flip: The share of the images that are mirrored, left to right.
-
-    Raises:
-        UsageError: If a strength is out of its range.
     """
 
     rotation: float = 0.0

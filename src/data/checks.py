@@ -43,9 +43,6 @@ def wrong_files(folder: Path, dataset: DatasetName) -> list[str]:
     """Name the files of a data set that a folder has not, or has with another SHA-256 than they were placed with.
 
     MNIST's must have the official SHA-256. A file that is in no record is taken as it is.
-
-    Raises:
-        UsageError: If a file cannot be read.
     """
     record = {name: entry["sha256"] for name, entry in read_record(folder).items()}
     known = OFFICIAL_SHA256 if dataset == "MNIST" else record

@@ -25,9 +25,6 @@ def read_records(paths: Sequence[Path], memory_map: bool | None = None) -> tuple
 
     Returns:
         Images ``(N, 32, 32, 3)`` and class numbers ``(N,)``, both uint8.
-
-    Raises:
-        UsageError: If a file is damaged, compressed or has labels of other classes, or is to be mapped.
     """
     if memory_map:
         raise UsageError("`memory_map` is not for CIFAR10, whose colours lie apart in its files: leave it out.")

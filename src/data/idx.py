@@ -46,10 +46,6 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
 
     Returns:
         A tensor with the dimensions that the header states; uint8, or int32 for 32-bit integers.
-
-    Raises:
-        UsageError: If the file cannot be read, is no IDX file of these types, is shorter or longer than its header
-            promises, or cannot be mapped.
     """
     compressed = path.suffix == ".gz"
     if compressed and memory_map:
@@ -140,9 +136,6 @@ def read_pair(
 
     Returns:
         Images ``(N, 28, 28)`` uint8 as they lie in the file; class numbers ``(N,)`` uint8, counted from 0.
-
-    Raises:
-        UsageError: If a file is damaged, holds something else, or does not fit the other one or the data set.
     """
     if memory_map is None:
         with reading(images_path):

@@ -45,9 +45,6 @@ class Located:
 
         Returns:
             All of them.
-
-        Raises:
-            UsageError: If a file is damaged, or does not fit to the other one, or cannot be set upright.
         """
         if deskew:
             if len(self.image_shape) > 2 or memory_map:
@@ -79,10 +76,6 @@ def locate(
         data_dir: The folder.
         image_size: Height and width that pictures get; None for the most frequent one.
         test_size: How many pictures test where there is no folder for it.
-
-    Raises:
-        UsageError: If something is missing or damaged.
-        RunError: If no source has the data.
     """
     if dataset in DATASETS:
         files = find_files(Path(data_dir), dataset) if data_dir else place_files(dataset)

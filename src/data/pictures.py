@@ -42,9 +42,6 @@ def packed(folder: Path, image_size: Sequence[int] | None, test_size: int | floa
         folder: It has ``train/CLASS/*`` and ``test/CLASS/*``, or ``train`` alone, or the classes' folders themselves.
         image_size: Height and width to give them; None for the most frequent one.
         test_size: How many test where there is no ``test``, as a number or as a fraction below 1.
-
-    Raises:
-        UsageError: If there are none, or classes that cannot be told apart, or a picture is damaged.
     """
     with reading(folder):
         classes, parts = find_samples(folder)
@@ -82,11 +79,7 @@ def _writable(cache: Path) -> Path:
 
 
 def find_samples(folder: Path) -> tuple[list[str], list[list[Sample]]]:
-    """Return the classes' names, and the files to train and those to test on, without what systems leave there.
-
-    Raises:
-        UsageError: If there are too few or too many classes, or some that cannot be told apart.
-    """
+    """Return the classes' names, and the files to train and those to test on, without what systems leave there."""
     train = folder / "train" if (folder / "train").is_dir() else folder
     classes = sorted(path.name for path in train.iterdir() if path.is_dir() and not is_litter(path))
     if not 2 <= len(classes) <= MOST_CLASSES:

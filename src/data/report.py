@@ -24,10 +24,6 @@ def report(data: MNISTDataModule, output: Path) -> str:
 
     Returns:
         Sizes, counts per class and split, mean and standard deviation, and each file with its SHA-256 and source.
-
-    Raises:
-        UsageError: If the files are missing or damaged, or the sheet has no place.
-        OSError: If the sheet cannot be written.
     """
     refuse_place("output", output, ".png")
     splits, problem = _read(data)

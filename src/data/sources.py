@@ -33,9 +33,6 @@ def find_files(data_dir: Path, dataset: DatasetName) -> list[Path]:
 
     Returns:
         The files in the order of their names.
-
-    Raises:
-        UsageError: If one of them is missing, or the folder cannot be read.
     """
     names = DATASETS[dataset].files
     for folder in (data_dir, data_dir / DATASETS[dataset].folder):
@@ -70,10 +67,6 @@ def place_files(dataset: DatasetName = "MNIST", root: Path = DEFAULT_ROOT) -> li
 
     Returns:
         The files in the order of their names.
-
-    Raises:
-        RunError: If no source has the data.
-        UsageError: If the folder cannot be read or written.
     """
     folder = root / DATASETS[dataset].folder
     if wrong_files(folder, dataset):

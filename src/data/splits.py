@@ -87,11 +87,7 @@ def _stratified(labels: Tensor, count: int) -> Tensor:
 
 
 def mean_and_std(split: Split) -> tuple[float, float]:
-    """Compute mean and (population) standard deviation of a split's pixels / 255 exactly, from their histogram.
-
-    Raises:
-        UsageError: If all pixels are equal, so that nothing can be divided by the standard deviation.
-    """
+    """Compute mean and (population) standard deviation of a split's pixels / 255 exactly, from their histogram."""
     counts = torch.zeros(256, dtype=torch.float64)
     for members in torch.split(split.members, CHUNK):  # a split may be larger than the memory
         counts += torch.bincount(split.file_images[members].flatten(), minlength=256)

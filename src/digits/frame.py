@@ -50,9 +50,6 @@ def to_digit(image: Image.Image) -> Tensor:
 
     Returns:
         ``(28, 28)`` uint8, white ink on black. A picture which already is such a one comes back as it is.
-
-    Raises:
-        PictureError: If there is no ink, or a pixel is not a finite number.
     """
     grey = to_grey(image)
     pixels = already_framed(grey)

@@ -58,9 +58,6 @@ def find_ink(grey: Image.Image, seen: Look | None = None) -> tuple[Levels, Box]:
     Args:
         grey: The picture.
         seen: A look at it with ``WORKING_SIDE``, if that was taken before.
-
-    Raises:
-        PictureError: If there is none.
     """
     seen = seen or look(grey, WORKING_SIDE)
     ink, factor = _without_residue(seen), seen.factor
@@ -77,11 +74,7 @@ def find_ink(grey: Image.Image, seen: Look | None = None) -> tuple[Levels, Box]:
 
 
 def separate(levels: Levels) -> Levels:
-    """Return how much of each pixel is ink, from 0 to 1.
-
-    Raises:
-        PictureError: If nothing differs enough from the background.
-    """
+    """Return how much of each pixel is ink, from 0 to 1."""
     ink = levels - background(levels)
     if (ink * ink * ink).sum() < 0:  # few pixels differ by much, on the ink's side
         ink = -ink

@@ -132,11 +132,7 @@ def _lines(groups: list[Group]) -> list[list[Group]]:
 
 
 def _refuse_other_than_one_number(lines: list[list[Group]]) -> None:
-    """Refuse a sudoku, a page of text and the like.
-
-    Raises:
-        PictureError: If there are too many lines or digits for a number, or some are too far apart.
-    """
+    """Refuse a sudoku, a page of text and the like."""
     boxes = [box for line in lines for box, _ in line]
     height = float(np.median([box[1] - box[0] for box in boxes]))
     gaps = [box[2] - before[3] for line in lines for (before, _), (box, _) in pairwise(line)]

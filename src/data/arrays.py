@@ -32,8 +32,7 @@ def classes_of(folder: Path) -> tuple[str, ...]:
         labels = _open(folder / NAMES[1])
         return tuple(str(number) for number in range(min(int(labels.max(initial=0)) + 1, MOST_CLASSES)))
     with reading(path):
-        names = tuple(read_regular(path).decode(errors="replace").split("\n"))
-    names = names[:-1] if names[-1:] == ("",) else names
+        names = tuple(read_regular(path).decode(errors="replace").splitlines())
     if not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names) or not all(map(is_class_name, names)):
         raise UsageError(f"{path} needs one name in each line, 2 to {MOST_CLASSES} different ones.")
     return names
@@ -42,7 +41,7 @@ def classes_of(folder: Path) -> tuple[str, ...]:
 def image_shape_of(folder: Path) -> tuple[int, ...]:
     """Return the shape of an image: (H, W), or (H, W, C) with several channels."""
     shape: tuple[int, ...] = _open_images(folder / NAMES[0]).shape[1:]
-    return shape[:-1] if len(shape) == 3 and shape[-1] == 1 else shape
+    return shape
 
 
 def read_arrays(
@@ -57,7 +56,7 @@ def read_arrays(
         memory_map: Map the images instead of reading them; left out, files from 1 GiB up are mapped.
 
     Returns:
-        Images and class numbers, both uint8; one channel alone is left out.
+        Images and class numbers, both uint8.
     """
     images, labels = _open_images(images_path), _open(labels_path)
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
@@ -69,11 +68,11 @@ def read_arrays(
         raise UsageError(f"{labels_path} has the label {wrong[0]}: the {classes} classes go from 0 to {classes - 1}.")
     is_mapped = images.nbytes >= MAP_FROM_BYTES if memory_map is None else memory_map
     images = images if is_mapped and images.flags.c_contiguous else np.array(images, order="C")
-    images = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
     return as_tensor(images), torch.from_numpy(labels.astype(np.uint8))
 
 
 def _open_images(path: Path) -> Any:
+    """Return images whose pixels stay on the disk; one channel alone is left out."""
     images = _open(path)
     if images.dtype != np.uint8:
         raise UsageError(
@@ -82,7 +81,7 @@ def _open_images(path: Path) -> Any:
         )
     if images.ndim not in (3, 4) or 0 in images.shape or (images.ndim == 4 and images.shape[3] not in (1, 3)):
         raise UsageError(f"{path} has the shape {images.shape}: it must be (N, H, W) or (N, H, W, 3).")
-    return images
+    return images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
 
 
 def _open(path: Path) -> Any:

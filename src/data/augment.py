@@ -20,9 +20,9 @@ UPSTROKE, PEN = 5.0, 1.2  # pixels of its length, which varies by 40 %, and of h
 class Distortion:
     """Random affine and elastic distortion, as Simard, Steinkraus and Platt (2003) introduced it for MNIST.
 
-    Each strength is the largest change; an image's own is uniform between minus and plus that. Elastic distortion
-    moves the points of a 7 x 7 grid and everything between them smoothly (bicubic), instead of smoothing a field
-    with as many points as pixels: the same kind of field at a small part of the cost. Pixels between pixels are
+    Each strength is the largest change; that of an image is uniform between minus and plus the strength. Elastic
+    distortion moves the points of a 7 x 7 grid and everything between them smoothly (bicubic), instead of smoothing a
+    field with as many points as pixels: the same kind of field at a small part of the cost. Pixels between pixels are
     interpolated linearly, those from outside are background.
 
     Args:
@@ -33,9 +33,6 @@ class Distortion:
         elastic: How far a point of the grid moves to the side and up or down, in pixels.
         upstroke: The share of the images with label 1 that get an upstroke, as many people write a 1.
         flip: The share of the images that are mirrored, left to right.
-
-    Raises:
-        UsageError: If a strength is out of its range.
     """
 
     rotation: float = 0.0

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -34,48 +35,39 @@ class Split(NamedTuple):
     Attributes:
         file_images: All images of the file, ``(N, H, W)`` or ``(N, H, W, C)`` uint8, in memory or mapped.
         file_labels: All labels of the file, ``(N,)`` uint8.
-        members: The positions in the file that belong to the split: a range, or a tensor of int64.
+        members: ``(M,)`` int64, the positions in the file that belong to the split.
         transposed: Whether the images lie on their side in the file; batches of them stand upright.
     """
 
     file_images: Tensor
     file_labels: Tensor
-    members: range | Tensor
+    members: Tensor
     transposed: bool = False
 
     @property
     def images(self) -> Tensor:
-        """The images of the split, standing upright: ``(members, H, W[, C])`` uint8."""
-        return self.upright(self._where)
+        """The images of the split, standing upright: ``(M, H, W[, C])`` uint8."""
+        return self.upright(self.members)
 
     @property
     def labels(self) -> Tensor:
-        """The labels of the split: ``(members,)`` uint8."""
-        return self.file_labels[self._where]
+        """The labels of the split: ``(M,)`` uint8."""
+        return self.file_labels[self.members]
 
-    @property
-    def _where(self) -> slice | Tensor:
-        members = self.members
-        return slice(members.start, members.stop) if isinstance(members, range) else members
-
-    def upright(self, where: slice | Tensor) -> Tensor:
+    def upright(self, positions: Tensor) -> Tensor:
         """Return the images at these positions of the file, standing upright: ``(B, H, W[, C])`` uint8."""
-        # turned after the gather: rows that are whole in memory are gathered faster
-        images = self.file_images[where] if isinstance(where, slice) else self.file_images.index_select(0, where)
-        return images.transpose(1, 2) if self.transposed else images
+        images = self.file_images.index_select(0, positions)
+        return images.transpose(1, 2) if self.transposed else images  # rows that are whole are gathered faster
 
 
 def moved(splits: dict[str, Split], device: torch.device) -> dict[str, Split]:
     """Return splits whose images lie on a device; those of a file are moved once."""
-    placed: dict[int, tuple[Tensor, Tensor]] = {}
-    result = {}
+    to_device = cache(lambda tensor: tensor.to(device))
+    placed = {}
     for name, split in splits.items():
-        if id(split.file_images) not in placed:
-            placed[id(split.file_images)] = split.file_images.to(device), split.file_labels.to(device)
-        images, labels = placed[id(split.file_images)]
-        members = split.members if isinstance(split.members, range) else split.members.to(device)
-        result[name] = split._replace(file_images=images, file_labels=labels, members=members)
-    return result
+        images, labels, members = map(to_device, split[:3])
+        placed[name] = split._replace(file_images=images, file_labels=labels, members=members)
+    return placed
 
 
 class EpochOrder:
@@ -150,12 +142,13 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         # a generator: the order is drawn at the first batch, because Lightning may call iter() before set_epoch()
-        order = None if self.sampler is None else self.sampler.order().to(self.split.file_images.device)
+        members = self.split.members
+        positions = members if self.sampler is None else members[self.sampler.order().to(members.device)]
         first_batch, self._start = self._start, 0
         for number in range(first_batch, self.batches, self.steps_per_execution):
             self._batches_done = min(number + self.steps_per_execution, self.batches)
             shards = [self._shard(batch) for batch in range(number, self._batches_done)]
-            yield self._gather(shards, order)
+            yield self._gather(torch.cat([positions[shard] for shard, _ in shards]), shards)
 
     def _shard(self, number: int) -> tuple[slice, int]:
         """Return which samples of the epoch this rank has in a global batch, and how many all ranks have."""
@@ -164,21 +157,10 @@ class BatchLoader:
         first, last = (start + global_size * rank // self.world_size for rank in (self.rank, self.rank + 1))
         return slice(first, last), global_size
 
-    def _gather(self, shards: list[tuple[slice, int]], order: Tensor | None) -> Batch:
-        labels, members = self.split.file_labels, self.split.members
+    def _gather(self, positions: Tensor, shards: list[tuple[slice, int]]) -> Batch:
         sizes = [shard.stop - shard.start for shard, _ in shards]
         global_sizes = [global_size for _, global_size in shards]
-        chosen = shards[0][0] if order is None else torch.cat([order[shard] for shard, _ in shards])
-        if isinstance(members, range) and isinstance(chosen, slice):
-            here = slice(members.start + chosen.start, members.start + chosen.stop)  # a view: nothing is copied
-            positions = torch.arange(here.start, here.stop)
-            return Batch(self.split.upright(here), labels[here].long(), positions, sizes, global_sizes)
-        if isinstance(members, range):
-            assert isinstance(chosen, Tensor)
-            positions = chosen + members.start
-        else:
-            positions = members[chosen]
-        labels = labels.index_select(0, positions).long()
+        labels = self.split.file_labels.index_select(0, positions).long()
         epoch = None if self.sampler is None else self.sampler.epoch
         return Batch(self.split.upright(positions), labels, positions, sizes, global_sizes, epoch)
 

@@ -40,12 +40,9 @@ def add_to_record(folder: Path, digests: dict[str, str], source: str) -> None:
 
 
 def wrong_files(folder: Path, dataset: DatasetName) -> list[str]:
-    """Name the files of a data set that a folder has not, or has with another SHA-256 than they were placed with.
+    """Name the files of a data set that a folder has not, or has with another SHA-256 than the right one.
 
-    MNIST's must have the official SHA-256. A file that is in no record is taken as it is.
-
-    Raises:
-        UsageError: If a file cannot be read.
+    That is for MNIST the official one, else the one of the record; a file that is in no record is taken as it is.
     """
     record = {name: entry["sha256"] for name, entry in read_record(folder).items()}
     known = OFFICIAL_SHA256 if dataset == "MNIST" else record
@@ -65,12 +62,3 @@ def is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def source_of(path: Path, dataset: DatasetName) -> str:
-    """Say where a file under ``data/`` comes from and whether its SHA-256 was checked."""
-    entry = read_record(path.parent).get(path.name)
-    if dataset == "MNIST" or entry:
-        origin = f"placed from {entry['source']}" if entry else f"found in {path.parent}"
-        return f"{origin}, SHA-256 checked"
-    return f"found in {path.parent}, not checked"

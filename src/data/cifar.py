@@ -17,18 +17,7 @@ RECORD_BYTES = 1 + math.prod(SHAPE)
 
 
 def read_records(paths: Sequence[Path], memory_map: bool | None = None) -> tuple[Tensor, Tensor]:
-    """Read files of records, of any number.
-
-    Args:
-        paths: The files, in the order of their images.
-        memory_map: Refused: images of such files are not as they are kept in memory.
-
-    Returns:
-        Images ``(N, 32, 32, 3)`` and class numbers ``(N,)``, both uint8.
-
-    Raises:
-        UsageError: If a file is damaged, compressed or has labels of other classes, or is to be mapped.
-    """
+    """Read files of records, one after the other: images ``(N, 32, 32, 3)`` and class numbers ``(N,)``, both uint8."""
     if memory_map:
         raise UsageError("`memory_map` is not for CIFAR10, whose colours lie apart in its files: leave it out.")
     images, labels = [], []

@@ -52,9 +52,6 @@ class MNISTDataModule(LightningDataModule):
         on_device: Keep the images in the memory of the device that trains, as uint8, and gather batches there.
         seed: Decides, with the epoch, the order of the training images, and with their positions their distortion.
         steps_per_execution: Training batches that the loader hands over at once.
-
-    Raises:
-        UsageError: If an argument is out of its range.
     """
 
     def __init__(

@@ -57,8 +57,8 @@ def taken(pixels: Tensor, columns: Tensor) -> Tensor:
 def upright(split: Split) -> Split:
     """Return a split with all images of its file set upright, in memory."""
     parts = []
-    for start in range(0, len(split.file_images), AT_ONCE):
-        images = split.upright(slice(start, start + AT_ONCE))
+    for positions in torch.split(torch.arange(len(split.file_images)), AT_ONCE):
+        images = split.upright(positions)
         mostly_black = (images == 0).flatten(1).double().mean(dim=1) > 0.5  # then the median, which costs most, is 0
         parts.append(sheared(images.double()) if mostly_black.all() else deskew(images))
     return split._replace(file_images=torch.cat(parts), transposed=False)

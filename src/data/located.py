@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from src.common.errors import UsageError
 from src.data.arrays import classes_of, find_arrays, image_shape_of, read_arrays
 from src.data.batches import Split
@@ -34,34 +36,23 @@ class Located:
     image_shape: tuple[int, ...]
 
     def read(self, part: Literal["train", "test"], memory_map: bool | None = None, deskew: bool = False) -> Split:
-        """Read and check the training or the test images.
-
-        Args:
-            part: Which of them.
-            memory_map: Map the images instead of reading them; left out, plain files from 1 GiB up are mapped.
-            deskew: Set digits upright, in memory.
-
-        Returns:
-            All of them.
-
-        Raises:
-            UsageError: If a file is damaged, or does not fit to the other one, or cannot be set upright.
-        """
+        """Read and check all images of a part; ``deskew`` sets digits upright, in memory."""
         if deskew:
             if len(self.image_shape) > 2 or memory_map:
                 raise UsageError("`deskew` is for grey images in memory: leave it out, or `memory_map`.")
             return upright(self.read(part, memory_map=False))
         if self.dataset == "CIFAR10":
             images, labels = read_records(self.files[:-1] if part == "train" else self.files[-1:], memory_map)
-            return Split(images, labels, range(len(labels)))
-        images_path, labels_path = self.files[:2] if part == "train" else self.files[2:]
-        if self.dataset in DATASETS:
-            images, labels = read_pair(images_path, labels_path, self.dataset, memory_map)
-            return Split(images, labels, range(len(labels)), DATASETS[self.dataset].transposed)
-        images, labels = read_arrays(images_path, labels_path, len(self.classes), memory_map)
-        if tuple(images.shape[1:]) != self.image_shape:
-            raise UsageError(f"{images_path} has images of {shown(images.shape[1:])}, not {shown(self.image_shape)}.")
-        return Split(images, labels, range(len(labels)))
+        else:
+            images_path, labels_path = self.files[:2] if part == "train" else self.files[2:]
+            if self.dataset in DATASETS:
+                images, labels = read_pair(images_path, labels_path, self.dataset, memory_map)
+            else:
+                images, labels = read_arrays(images_path, labels_path, len(self.classes), memory_map)
+            if (shape := tuple(images.shape[1:])) != self.image_shape:
+                raise UsageError(f"{images_path} has images of {shown(shape)}, not {shown(self.image_shape)}.")
+        is_transposed = self.dataset in DATASETS and DATASETS[self.dataset].transposed
+        return Split(images, labels, torch.arange(len(labels)), is_transposed)
 
 
 def locate(
@@ -72,15 +63,7 @@ def locate(
 ) -> Located:
     """Find the files of a data set, or place them where no folder is named, or make them of pictures.
 
-    Args:
-        dataset: Its name.
-        data_dir: The folder.
-        image_size: Height and width that pictures get; None for the most frequent one.
-        test_size: How many pictures test where there is no folder for it.
-
-    Raises:
-        UsageError: If something is missing or damaged.
-        RunError: If no source has the data.
+    ``image_size`` and ``test_size`` are for pictures, as ``pictures.packed`` has them.
     """
     if dataset in DATASETS:
         files = find_files(Path(data_dir), dataset) if data_dir else place_files(dataset)

@@ -36,15 +36,12 @@ Sample = tuple[Path, int]  # a file and its class
 
 
 def packed(folder: Path, image_size: Sequence[int] | None, test_size: int | float) -> Path:
-    """Return a folder with the pictures as NumPy files; they are read where they have changed since the last time.
+    """Return a folder with the pictures as NumPy files, which are made anew when a picture has changed.
 
     Args:
         folder: It has ``train/CLASS/*`` and ``test/CLASS/*``, or ``train`` alone, or the classes' folders themselves.
         image_size: Height and width to give them; None for the most frequent one.
         test_size: How many test where there is no ``test``, as a number or as a fraction below 1.
-
-    Raises:
-        UsageError: If there are none, or classes that cannot be told apart, or a picture is damaged.
     """
     with reading(folder):
         classes, parts = find_samples(folder)
@@ -59,7 +56,7 @@ def packed(folder: Path, image_size: Sequence[int] | None, test_size: int | floa
 
 
 def _made_before(cache: Path, key: str, image_size: Sequence[int] | None) -> Path | None:
-    """Return where the pictures are as arrays already, if anywhere."""
+    """Return the folder of the arrays if they have been made, else None."""
     with suppress(OSError, ValueError):
         height, width = image_size or json.loads(read_regular(cache / f"{key}.size"))
         place = cache / f"{key}-{height}x{width}"
@@ -68,7 +65,7 @@ def _made_before(cache: Path, key: str, image_size: Sequence[int] | None) -> Pat
 
 
 def _writable(cache: Path) -> Path:
-    """Return the folder for arrays, or one that ends with this process where that cannot be written to."""
+    """Return the folder for arrays or, where nothing can be written to it, one that this process removes at its end."""
     try:
         cache.mkdir(exist_ok=True)
         (cache / ".lock").touch()
@@ -82,11 +79,7 @@ def _writable(cache: Path) -> Path:
 
 
 def find_samples(folder: Path) -> tuple[list[str], list[list[Sample]]]:
-    """Return the classes' names, and the files to train and those to test on, without what systems leave there.
-
-    Raises:
-        UsageError: If there are too few or too many classes, or some that cannot be told apart.
-    """
+    """Return the classes' names, the files to train on and those to test on, without litter."""
     train = folder / "train" if (folder / "train").is_dir() else folder
     classes = sorted(path.name for path in train.iterdir() if path.is_dir() and not is_litter(path))
     if not 2 <= len(classes) <= MOST_CLASSES:
@@ -111,7 +104,7 @@ def find_samples(folder: Path) -> tuple[list[str], list[list[Sample]]]:
 
 
 def is_litter(path: Path) -> bool:
-    """Say whether a system or an editor made a file or a folder, to remember how a folder is shown and the like."""
+    """Say whether a file or a folder is hidden, or made by a system to remember how a folder is shown."""
     return path.name.startswith(".") or path.name.lower() in ("thumbs.db", "desktop.ini")
 
 
@@ -119,7 +112,7 @@ def _pack(
     folder: Path, classes: list[str], parts: list[list[Sample]], cache: Path, key: str,
     image_size: Sequence[int] | None, test_size: int | float,
 ) -> Path:  # fmt: skip
-    """Read all pictures into arrays, and take away those of what has changed since."""
+    """Read all pictures into arrays, and remove the arrays of what has changed since."""
     with ThreadPoolExecutor(cores()) as threads:
         paths = [path for part in parts for path, _ in part]
         # of small pictures most of the work is Python's, for which threads only wait for each other

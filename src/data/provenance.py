@@ -6,8 +6,9 @@ from typing import Any
 
 from src.common.errors import UsageError
 from src.common.files import sha256
-from src.data.checks import source_of
+from src.data.checks import read_record
 from src.data.datamodule import MNISTDataModule
+from src.data.datasets import DatasetName
 
 
 def describe(data: MNISTDataModule) -> dict[str, Any]:
@@ -24,6 +25,13 @@ def describe(data: MNISTDataModule) -> dict[str, Any]:
         "split": {name: len(split.members) for name, split in data.splits.items()},
         "mean_std": data.mean_std,
     }
+
+
+def source_of(path: Path, dataset: DatasetName) -> str:
+    """Say where a file under ``data/`` comes from and whether its SHA-256 was checked."""
+    entry = read_record(path.parent).get(path.name)
+    origin = f"placed from {entry['source']}" if entry else f"found in {path.parent}"
+    return f"{origin}, {'SHA-256' if entry or dataset == 'MNIST' else 'not'} checked"
 
 
 def sources(data: MNISTDataModule) -> dict[Path, str]:

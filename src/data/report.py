@@ -24,10 +24,6 @@ def report(data: MNISTDataModule, output: Path) -> str:
 
     Returns:
         Sizes, counts per class and split, mean and standard deviation, and each file with its SHA-256 and source.
-
-    Raises:
-        UsageError: If the files are missing or damaged, or the sheet has no place.
-        OSError: If the sheet cannot be written.
     """
     refuse_place("output", output, ".png")
     splits, problem = _read(data)
@@ -60,9 +56,8 @@ def _read(data: MNISTDataModule) -> tuple[dict[str, Split], str]:
 def _draw_sheet(split: Split, classes: tuple[str, ...]) -> bytes:
     """Draw the first samples of each class, a row per class, upright; return a PNG file."""
     tiles = torch.zeros(len(classes), SAMPLES, *split.file_images.shape[1:], dtype=torch.uint8)
-    positions, labels = torch.as_tensor(split.members), split.labels
     for label, row in enumerate(tiles):
-        chosen = positions[(labels == label).nonzero().flatten()[:SAMPLES]]
+        chosen = split.members[(split.labels == label).nonzero().flatten()[:SAMPLES]]
         row[: len(chosen)] = split.upright(chosen)
     captions = [[name] for name in classes for _ in range(SAMPLES)]
     return to_png(sheet(tiles.flatten(0, 1), captions, f"{SAMPLES} samples of each class", columns=SAMPLES, scale=2))

@@ -8,15 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from src.common.errors import FULL, RunError, UsageError
+from src.common.errors import FULL, RunError, UsageError, cause_of
 from src.common.files import reading, sha256
-from src.data.checks import (
-    DEFAULT_ROOT,
-    OFFICIAL_SHA256,
-    add_to_record,
-    is_there,
-    wrong_files,
-)
+from src.data.checks import DEFAULT_ROOT, OFFICIAL_SHA256, add_to_record, is_there, wrong_files
 from src.data.datasets import DATASETS, DatasetName
 from src.data.downloads import SOURCES
 
@@ -24,31 +18,18 @@ log = logging.getLogger(__name__)
 
 
 def find_files(data_dir: Path, dataset: DatasetName) -> list[Path]:
-    """Find a data set's files in a folder that the user named; nothing in it is ever written.
+    """Find a data set's files, each plain or as ``.gz``, in a folder that the user named; it is never written to.
 
-    Args:
-        data_dir: A folder that holds the files itself or, as torchvision lays them out, under ``DATASET/raw``; each
-            plain or as ``.gz``.
-        dataset: The data set, which decides the files' names.
-
-    Returns:
-        The files in the order of their names.
-
-    Raises:
-        UsageError: If one of them is missing, or the folder cannot be read.
+    The folder holds the files itself or, as torchvision lays them out, under ``DATASET/raw``.
     """
     names = DATASETS[dataset].files
     for folder in (data_dir, data_dir / DATASETS[dataset].folder):
-        candidates = [[folder / name, folder / f"{name}.gz"] for name in names]
-        with reading(folder):
-            paths = [next((path for path in pair if is_there(path)), None) for pair in candidates]
-        if any(paths):
-            for name, path in zip(names, paths, strict=True):
-                if path is None:
-                    raise UsageError(
-                        f"{folder / name} is missing: `data_dir` needs all {len(names)} files of {dataset}."
-                    )
-            return [path for path in paths if path is not None]
+        with reading(folder):  # of a file that is there twice, the plain one
+            paths = {name: path for name in names for path in (folder / f"{name}.gz", folder / name) if is_there(path)}
+        if paths:
+            if missing := [folder / name for name in names if name not in paths]:
+                raise UsageError(f"{missing[0]} is missing: `data_dir` needs all {len(names)} files of {dataset}.")
+            return list(paths.values())
     raise UsageError(
         f"`data_dir` {data_dir} has no files of {dataset} ({names[0]}, ...): name a folder that has them, "
         f"or leave the flag out to get {dataset} from its source."
@@ -60,20 +41,8 @@ def place_files(dataset: DatasetName = "MNIST", root: Path = DEFAULT_ROOT) -> li
 
     Files that are there and right are left alone. MNIST's are right if they have the official SHA-256, the others' if
     they have the one that ``SOURCE.json``, beside them, recorded when they were placed; a file without a record is
-    taken as it is. A wrong one is kept aside as ``NAME.wrong`` once its replacement is there. MNIST comes from the
-    packaged copy or else from torchvision's download, its family from torchvision's download, which checks them, and
-    CIFAR-10 from its archive, whose SHA-256 is known. Safe when several processes start at once.
-
-    Args:
-        dataset: The data set.
-        root: The data folder, usually ``data``.
-
-    Returns:
-        The files in the order of their names.
-
-    Raises:
-        RunError: If no source has the data.
-        UsageError: If the folder cannot be read or written.
+    taken as it is. A wrong one is kept aside as ``NAME.wrong`` once its replacement is there. Safe when several
+    processes start at once.
     """
     folder = root / DATASETS[dataset].folder
     if wrong_files(folder, dataset):
@@ -101,7 +70,7 @@ def _replace_wrong_files(folder: Path, dataset: DatasetName) -> None:
             except Exception as error:  # whatever a source fails with, the next one is tried and the user is told
                 if isinstance(error, OSError) and error.errno in FULL:
                     raise
-                failures.append(f"{source}: {' '.join(str(error).split())}")
+                failures.append(f"{source}: {cause_of(error)}")
                 continue
             add_to_record(folder, digests, source)  # first: a kill in between must not leave files without a record
             for name in wrong:

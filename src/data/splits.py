@@ -33,7 +33,7 @@ def split_positions(
     fold: int | None = None,
     folds: int | None = None,
     name: str = "val_size",
-) -> tuple[range | Tensor, range | Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Split the positions of a file into training and validation.
 
     Args:
@@ -45,7 +45,7 @@ def split_positions(
         name: What ``val_size`` is called in an error.
 
     Returns:
-        Both splits' positions, ascending.
+        Both splits' positions, ascending, int64.
 
     Raises:
         UsageError: If nothing would be left to train on, or to validate on in a fold.
@@ -58,15 +58,14 @@ def split_positions(
         raise UsageError(
             f"`{name}` {val_size:,} leaves nothing to train on: it must be below the {size:,} training images."
         )
-    if folds is None and split == "tail":
-        return range(size - count), range(size - count, size)
-    validates = torch.zeros(size, dtype=torch.bool)
     if folds is None or fold is None:
-        validates[_stratified(labels, count)] = True
+        chosen = torch.arange(size - count, size) if split == "tail" else _stratified(labels, count)
     elif split == "tail":
-        validates[size * fold // folds : size * (fold + 1) // folds] = True
+        chosen = torch.arange(size * fold // folds, size * (fold + 1) // folds)
     else:  # dealt out like cards, class after class
-        validates[torch.cat(_by_class(labels))[fold::folds]] = True
+        chosen = torch.cat(_by_class(labels))[fold::folds]
+    validates = torch.zeros(size, dtype=torch.bool)
+    validates[chosen] = True
     return (~validates).nonzero().flatten(), validates.nonzero().flatten()
 
 
@@ -87,26 +86,11 @@ def _stratified(labels: Tensor, count: int) -> Tensor:
     return torch.cat([some[:number] for some, number in zip(members, counts, strict=True)])
 
 
-def pixel_counts(split: Split) -> Tensor:
-    """Count how often each pixel value occurs in a split: ``(256,)`` int64, whatever its size in memory."""
-    counts = torch.zeros(256, dtype=torch.int64)
-    for start in range(0, len(split.members), CHUNK):
-        members = split.members[start : start + CHUNK]
-        here = slice(members.start, members.stop) if isinstance(members, range) else members
-        counts += torch.bincount(split.file_images[here].flatten(), minlength=256)
-    return counts
-
-
 def mean_and_std(split: Split) -> tuple[float, float]:
-    """Compute mean and standard deviation of a split's pixels / 255 exactly, from their histogram.
-
-    Returns:
-        Mean and (population) standard deviation in units of pixel / 255.
-
-    Raises:
-        UsageError: If all pixels are equal, so that nothing can be divided by the standard deviation.
-    """
-    counts = pixel_counts(split).double()
+    """Compute mean and (population) standard deviation of a split's pixels / 255 exactly, from their histogram."""
+    counts = torch.zeros(256, dtype=torch.float64)
+    for members in torch.split(split.members, CHUNK):  # a split may be larger than the memory
+        counts += torch.bincount(split.file_images[members].flatten(), minlength=256)
     values = torch.arange(256, dtype=torch.float64) / 255
     mean = (counts * values).sum() / counts.sum()
     std = ((counts * (values - mean) ** 2).sum() / counts.sum()).sqrt()

@@ -13,13 +13,13 @@ from src.digits.pieces import Mask, connected_pieces
 Counts = npt.NDArray[np.intp]  # of each level from 0 to 255
 
 EVERY_LEVEL = np.arange(256)
-FITTED_SIDE = 32  # of the sample to which the background is fitted
+FITTED_SIDE = 32  # pixels, of the sample to which the background is fitted
 RIDGE = 1e-3 * np.eye(6)  # else there may be no solution
-FITTINGS, CLOSE = 8, 0.5  # at most; of 255, to the one before, is enough
-RIM = 5 / 6  # of the way from the middle is where the fit begins
-# of the variance lies between two levels; of the pixels are background, and are ink
+FITTINGS, CLOSE = 8, 0.5  # the most fits; two whose levels, of 255, differ by less are the same
+RIM = 5 / 6  # the share of the way from the middle to the edge beyond which the first fit looks
+# shares: of the variance between two kinds of levels; of the pixels that are background; of those that are ink
 TWO_KINDS, LEAST_GROUND, MUCH_INK = 0.8, 0.15, 0.3
-# of the rim is desk, at least; of a sheet is ink, at most; of the turned rectangle around it is the sheet, at least
+# shares: of the rim that is desk; of a sheet that is ink; of the turned rectangle around a sheet that the sheet fills
 LEAST_DESK, MOST_INK, LEAST_SHEET = 0.15, 0.2, 0.9
 ANGLES = np.deg2rad(range(-20, 21, 4))  # of that rectangle; turned further, one around a thick 0 fits too
 SOFT_SIZE = 5  # pixels across the sheet's soft edge
@@ -37,7 +37,8 @@ def background(levels: Levels) -> Levels:
     values = levels[sample(levels.shape, FITTED_SIDE)].ravel()
     fit, share = _fit(terms, values, is_rim)
     if share < 0.5:  # the ink was cut out so closely that the rim is ink
-        fit, _ = _fit(terms, values, (apart := np.abs(values - level)) <= median(apart))
+        distances = np.abs(values - level)
+        fit, _ = _fit(terms, values, distances <= median(distances))
     rows, slopes = fit[0] + fit[2] * y + fit[5] * y**2, fit[1] + fit[3] * y
     return np.asarray(rows[:, None] + slopes[:, None] * x + fit[4] * x**2, np.float32)
 
@@ -46,10 +47,10 @@ def background(levels: Levels) -> Levels:
 def _surface(shape: tuple[int, int]) -> tuple[Any, Any, Any, Mask]:
     """Return coordinates from -1 to 1, and of the sample the terms of the surface and whether they begin the fit."""
     y, x = (np.linspace(-1, 1, length) for length in shape)
-    every = sample(shape, FITTED_SIDE)
-    some_y, some_x = (some.ravel() for some in np.meshgrid(y[every[0]], x[every[1]], indexing="ij"))
-    terms = np.stack([np.ones_like(some_x), some_x, some_y, some_x * some_y, some_x**2, some_y**2], axis=-1)
-    return y, x, terms, np.maximum(np.abs(some_x), np.abs(some_y)) >= RIM
+    rows, columns = sample(shape, FITTED_SIDE)
+    v, u = (axis.ravel() for axis in np.meshgrid(y[rows], x[columns], indexing="ij"))
+    terms = np.stack([np.ones_like(u), u, v, u * v, u**2, v**2], axis=-1)
+    return y, x, terms, np.maximum(np.abs(u), np.abs(v)) >= RIM
 
 
 def without_desk(grey: Image.Image) -> Image.Image:
@@ -61,10 +62,10 @@ def without_desk(grey: Image.Image) -> Image.Image:
     if threshold is None or _rim(dark := levels <= threshold).mean() < LEAST_DESK:
         return grey
     pieces = connected_pieces(dark)
-    others = connected_pieces(np.append(pieces.inside, True)[pieces.labels])
-    if not len(others.areas):
+    sheets = connected_pieces(np.append(pieces.inside, True)[pieces.labels])
+    if not len(sheets.areas):
         return grey
-    sheet = others.labels == others.areas.argmax()
+    sheet = sheets.labels == sheets.areas.argmax()
     if not 0 < dark[sheet].mean() < MOST_INK or _share_of_rectangle(sheet) < LEAST_SHEET:
         return grey
     kept = Image.fromarray(sheet.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(SOFT_SIZE)).resize(grey.size)
@@ -131,17 +132,17 @@ def _fit(terms: Levels, values: Levels, first: npt.NDArray[np.bool_]) -> tuple[L
     Returns:
         The factors of the terms, and the share of values that are near the fit.
     """
-    apart = values - median(values[first])
-    considered = apart[first]
+    residuals = values - median(values[first])
+    considered = residuals[first]
     for number in range(FITTINGS):
         spread = max(1.4826 * float(median(np.abs(considered))), 1)
-        weights = np.maximum(1 - (apart / (4 * spread)) ** 2, 0) ** 2 * (1 if number else first)
+        weights = np.maximum(1 - (residuals / (4 * spread)) ** 2, 0) ** 2 * (1 if number else first)
         weighted = terms * weights[:, None]
         fit = np.linalg.solve(weighted.T @ terms + RIDGE, weighted.T @ values)
-        before, apart = apart, values - terms @ fit
-        if np.abs(apart - before).max() < CLOSE:
+        considered = values - terms @ fit
+        if np.abs(considered - residuals).max() < CLOSE:
             break
-        considered = apart
+        residuals = considered
     return fit, np.count_nonzero(weights) / len(weights)
 
 

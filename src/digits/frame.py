@@ -18,7 +18,7 @@ from src.digits.grey import Levels, to_grey
 from src.digits.ink import find_ink
 
 SIDE, BOX, CENTRE = 28, 20, 14
-LEAST_INK = 32  # of 255 is what counts as ink for its brightness
+LEAST_INK = 32  # the level, of 255, above which a pixel counts for how bright the ink is
 
 
 def read_digit(picture: str | Path | BinaryIO) -> Tensor:
@@ -50,9 +50,6 @@ def to_digit(image: Image.Image) -> Tensor:
 
     Returns:
         ``(28, 28)`` uint8, white ink on black. A picture which already is such a one comes back as it is.
-
-    Raises:
-        PictureError: If there is no ink, or a pixel is not a finite number.
     """
     grey = to_grey(image)
     pixels = already_framed(grey)
@@ -60,7 +57,7 @@ def to_digit(image: Image.Image) -> Tensor:
 
 
 def already_framed(grey: Image.Image) -> Pixels | None:
-    """Return the pixels of a picture of 28x28, white on black, which already fits MNIST's frame; None of others."""
+    """Return the pixels of a picture that fits MNIST's frame already, 28x28 and white on black; else None."""
     left, top, right, bottom = grey.getbbox() or (0, 0, 0, 0)
     if grey.size != (SIDE, SIDE) or not BOX - 1 <= max(bottom - top, right - left) <= BOX:
         return None

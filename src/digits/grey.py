@@ -8,9 +8,9 @@ from src.common.pictures import PictureError
 
 Levels = npt.NDArray[np.float32]
 
-WORKING_SIDE = 112  # of the copy in which colours and ink are looked for
-CLOSER_SIDE = 320  # of that in which several digits and thin strokes are
-LARGEST_SPREAD = 128  # of 255 between the levels of ink that has no ground; with more it is a picture
+WORKING_SIDE = 112  # pixels, of the copy in which colours and ink are looked for
+CLOSER_SIDE = 320  # pixels, of the copy in which several digits and thin strokes are looked for
+LARGEST_SPREAD = 128  # levels, of 255, of ink on a transparent ground; what differs by more is a picture
 
 
 def to_grey(image: Image.Image) -> Image.Image:

@@ -12,13 +12,13 @@ from src.digits.pieces import Mask, Pieces, connected_pieces
 
 Box = tuple[int, int, int, int]  # left, top, right and bottom in pixels, the ends exclusive
 
-CLOSE_ENOUGH = 40  # pixels of the ink's longest side in that copy; below, a closer look is taken
-LEAST_CONTRAST = 8  # of 255 between ink and background
-LEAST_SIGNAL = 8  # times the noise
-NOISE_FLOOR = 2.5  # times the noise is black
-EDGE = 0.25  # of the ink's level is where ink begins
-CORE = 0.4  # of it is what pieces are made of, which lines on the paper are not
-LEAST_SHARE = 0.1  # of the largest piece's pixels has a piece of the digit, such as the bar of a 5
+CLOSE_ENOUGH = 40  # pixels of the ink's longest side in a copy; with fewer a closer look is taken
+LEAST_CONTRAST = 8  # levels, of 255, between ink and background
+LEAST_SIGNAL = 8  # times the noise: the least contrast of ink
+NOISE_FLOOR = 2.5  # times the noise: levels below are background
+EDGE = 0.25  # the share of the full level at which ink begins
+CORE = 0.4  # the share of the full level above which pieces are looked for; lines on the paper are below
+LEAST_SHARE = 0.1  # a digit's piece, such as the bar of a 5, has this share of the largest one's pixels
 SOFT_EDGE = 2  # pixels around a piece that belong to it
 
 
@@ -55,12 +55,7 @@ def look(grey: Image.Image, side: int) -> Look:
 def find_ink(grey: Image.Image, seen: Look | None = None) -> tuple[Levels, Box]:
     """Return the ink's rectangle, 0 = background, 1 = ink, and its place; a small one is taken from a closer look.
 
-    Args:
-        grey: The picture.
-        seen: A look at it with ``WORKING_SIDE``, if that was taken before.
-
-    Raises:
-        PictureError: If there is none.
+    ``seen`` is a look at the picture with ``WORKING_SIDE``, if there has been one.
     """
     seen = seen or look(grey, WORKING_SIDE)
     ink, factor = _without_residue(seen), seen.factor
@@ -77,17 +72,13 @@ def find_ink(grey: Image.Image, seen: Look | None = None) -> tuple[Levels, Box]:
 
 
 def separate(levels: Levels) -> Levels:
-    """Return how much of each pixel is ink, from 0 to 1.
-
-    Raises:
-        PictureError: If nothing differs enough from the background.
-    """
+    """Return how much of each pixel is ink, from 0 to 1."""
     ink = levels - background(levels)
     if (ink * ink * ink).sum() < 0:  # few pixels differ by much, on the ink's side
         ink = -ink
     highest = float(ink.max())
-    some = ink[sample(ink.shape, WORKING_SIDE)]
-    noise = 1.4826 * float(median(np.abs(some[some <= highest / 2])))
+    sampled = ink[sample(ink.shape, WORKING_SIDE)]
+    noise = 1.4826 * float(median(np.abs(sampled[sampled <= highest / 2])))
     if highest < max(LEAST_CONTRAST, LEAST_SIGNAL * noise):
         raise PictureError("no ink found")
     full, floor = float(ink[ink > highest / 2].mean(dtype=np.float64)), NOISE_FLOOR * noise

@@ -19,9 +19,10 @@ from src.digits.frame import already_framed, frame
 from src.digits.grey import CLOSER_SIDE, WORKING_SIDE, to_grey
 from src.digits.ink import CLOSE_ENOUGH, EDGE, Box, Look, bounds, cut_out, find_ink, look, to_box
 
-NARROW = 0.9  # of its height, at most, is a single digit wide that needs no closer look
-LEAST_PIXELS = 8  # of a copy has a piece
-# a piece of a digit is so tall or wide, as parts of the tallest piece's height; a digit is so tall
+NARROW = 0.9  # times its height: a digit that is wider may be several, and gets a closer look
+LEAST_PIXELS = 8  # of a piece, in a copy
+# shares of the tallest piece's height: a piece of a digit is as tall as the first or as wide as the second; a digit as
+# tall as the third
 LEAST_HEIGHT, LEAST_WIDTH, LEAST_DIGIT = 0.15, 0.25, 0.4
 MOST_LINES, MOST_DIGITS, WIDEST_GAP = 4, 24, 3  # of one number; the gap in heights of its digits
 
@@ -33,8 +34,8 @@ class Digit(NamedTuple):
 
     Attributes:
         pixels: ``(28, 28)`` uint8, white ink on black, as MNIST was made.
-        box: Left, top, right and bottom in the picture's pixels, the ends exclusive; None of what is no digit, which is
-            not looked for.
+        box: Left, top, right and bottom in the picture's pixels, the ends exclusive; None where classes are
+            no digits.
     """
 
     pixels: Tensor
@@ -132,11 +133,7 @@ def _lines(groups: list[Group]) -> list[list[Group]]:
 
 
 def _refuse_other_than_one_number(lines: list[list[Group]]) -> None:
-    """Refuse a sudoku, a page of text and the like.
-
-    Raises:
-        PictureError: If there are too many lines or digits for a number, or some are too far apart.
-    """
+    """Refuse a sudoku, a page of text and the like."""
     boxes = [box for line in lines for box, _ in line]
     height = float(np.median([box[1] - box[0] for box in boxes]))
     gaps = [box[2] - before[3] for line in lines for (before, _), (box, _) in pairwise(line)]

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from src.digits.number import Digit
 
-SURE = 0.9  # of validation's answers below that confidence three in ten or more are wrong: benchmarks/digits.py
-WIDE = 1.3  # times as wide as high are 2 % of MNIST's digits, and half of the pairs that touch each other
+SURE = 0.9  # the confidence below which three in ten of validation's answers or more are wrong: benchmarks/digits.py
+WIDE = 1.3  # times its height: 2 % of MNIST's digits are wider, and half of the pairs that touch each other
 
 
 @dataclass(frozen=True)

@@ -74,15 +74,14 @@ class Inspection(Callback):
         self._drawn: int | None = None  # the step of what TensorBoard has
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the initial weights, to be shown too; remove the pictures of epochs that come again."""
+        """Keep the initial weights, to show them too; remove the pictures of epochs that come again."""
         self._has_trained = True
         if folder := self._folder(trainer):
             with guard("this run"):
                 if trainer.global_step == 0:
                     self._initial = copy_of_network(pl_module)
-                # after a step back TensorBoard no longer shows them
                 for path, step in _steps(folder).items():
-                    if step > trainer.current_epoch:
+                    if step > trainer.current_epoch:  # after a step back TensorBoard no longer shows them
                         path.unlink()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -149,8 +148,7 @@ class Inspection(Callback):
             if is_end:
                 with guard("the text"):
                     write_text(writer, self.command, self.run, net, epoch)
-            if is_new:
-                # TensorBoard wants one graph for a run, and steps that never go back
+            if is_new:  # TensorBoard wants one graph for a run, and steps that never go back
                 network = Network(writer, net, self.data, step, self._initial if is_first else None)
                 network.draw([*OF_NETWORK, draw_graph] if is_first else OF_NETWORK)
                 with guard("the validation split"):

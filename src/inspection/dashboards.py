@@ -104,10 +104,7 @@ def draw_calibration(view: Evaluation) -> None:
     """Images and Scalars: the reliability diagram and the expected calibration error."""
     error = findings.calibration_error(view.predictions)
     confidence, accuracy = view.predictions.confidence.mean(), view.predictions.right.double().mean()
-    notes = [
-        f"expected calibration error {error:.4f}",
-        f"mean confidence {confidence:.4f}, accuracy {accuracy:.4f}",
-    ]
+    notes = [f"expected calibration error {error:.4f}", f"mean confidence {confidence:.4f}, accuracy {accuracy:.4f}"]
     bins = findings.calibration_bins(view.predictions)
     view.add_picture(f"{view.split}/reliability", charts.reliability(*bins, view.title("Reliability"), notes))
     view.writer.add_scalar(f"{view.split}/calibration_error", error, view.step)

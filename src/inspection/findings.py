@@ -64,9 +64,6 @@ def hidden_activations(net: nn.Module, images: Tensor) -> Tensor:
     """Return what the last layer sees, ``(N, units)``, for normalized images ``(N, C, H, W)``.
 
     A network that is no ``nn.Sequential`` has a method ``hidden(images)`` for it.
-
-    Raises:
-        AttributeError: If it has none.
     """
     hidden: Any = nn.Sequential(*list(net)[:-1]) if isinstance(net, nn.Sequential) else net.hidden
     activations: Tensor = hidden(images)

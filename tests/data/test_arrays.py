@@ -1,12 +1,16 @@
 """Images in NumPy files."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from src.common.errors import UsageError
+from src.data.arrays import read_arrays
 from src.data.datamodule import MNISTDataModule
 
 
@@ -41,15 +45,28 @@ def test_they_are_read_as_they_are(shape: Any, read: Any, memory_map: bool, tmp_
     assert np.array_equal(data.splits["test"].images.numpy().reshape(8, *shape), arrays["x_test"])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a file of mostly nothing would fill other systems' disks")
+def test_images_larger_than_the_memory_are_mapped(tmp_path: Path) -> None:
+    write(tmp_path)
+    rows = 2 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 20 // 1024
+    with (tmp_path / "x_train.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (20, rows, 1024)})
+        file.truncate(file.tell() + 20 * rows * 1024)
+
+    images, _ = read_arrays(tmp_path / "x_train.npy", tmp_path / "y_train.npy", classes=4)
+    assert images[-1, -1].equal(torch.zeros(1024, dtype=torch.uint8))
+
+
 def test_an_array_in_columns_is_read_too(tmp_path: Path) -> None:
     arrays = write(tmp_path, (6, 5))
     np.save(tmp_path / "x_train.npy", np.asfortranarray(arrays["x_train"]))
     assert np.array_equal(ready(tmp_path, memory_map=True).splits["train"].file_images.numpy(), arrays["x_train"])
 
 
-def test_the_classes_names_are_lines(tmp_path: Path) -> None:
+@pytest.mark.parametrize("windows", [False, True])
+def test_the_classes_names_are_lines(windows: bool, tmp_path: Path) -> None:
     write(tmp_path)
-    (tmp_path / "classes.txt").write_text("cat\ndog\nbird\nfish\n")
+    (tmp_path / "classes.txt").write_bytes(b"cat\r\ndog\r\nbird\r\nfish\r\n" if windows else b"cat\ndog\nbird\nfish\n")
     assert ready(tmp_path).classes == ("cat", "dog", "bird", "fish")
 
 

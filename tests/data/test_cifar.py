@@ -17,9 +17,10 @@ import torchvision
 from src.cli.main import main
 from src.common.errors import RunError, UsageError
 from src.data import downloads
-from src.data.checks import RECORD, source_of
+from src.data.checks import RECORD
 from src.data.datamodule import MNISTDataModule
 from src.data.datasets import DATASETS
+from src.data.provenance import source_of
 from src.data.sources import place_files
 from tests.pictures import draw_picture
 from tests.test_cli import run_folder

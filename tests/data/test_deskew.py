@@ -60,7 +60,7 @@ def test_a_split_has_what_each_of_its_images_becomes(digits: Path, ground: int) 
     images[:3] = bar(0.5)
     images[3] = bar(0.5).clamp(min=ground)
 
-    assert torch.equal(upright(Split(images, torch.zeros(20), range(20))).file_images, deskew(images))
+    assert torch.equal(upright(Split(images, torch.zeros(20), torch.arange(20))).file_images, deskew(images))
 
 
 @pytest.mark.parametrize("ground", [0, 100, 128, 200])

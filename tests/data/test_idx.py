@@ -1,6 +1,7 @@
 import gzip
 import os
 import struct
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -123,9 +124,24 @@ def test_images_are_not_unpacked_for_labels_that_are_cut_off(tmp_path: Path) -> 
 def test_what_no_memory_holds_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("src.data.idx.memory_bytes", lambda: 10**9)
     path = bomb(tmp_path / "images.gz", 2_000_000, 28, 28)
-    monkeypatch.setattr("src.data.idx._read_at_most", lambda *_: pytest.fail("it is unpacked"))
+    tracemalloc.start()
     with pytest.raises(UsageError, match=f"{path} promises 1,568,000,000 bytes, more than this machine's memory"):
         read_idx(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < CHUNK_BYTES
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a file of mostly nothing would fill other systems' disks")
+def test_a_file_larger_than_the_memory_is_mapped(tmp_path: Path) -> None:
+    size = 2 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    header = struct.pack(">4BII", 0, 0, 8, 2, size // 1024, 1024)
+    with (tmp_path / "images").open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + size // 1024 * 1024)
+
+    assert read_idx(tmp_path / "images", memory_map=True)[-1].equal(torch.zeros(1024, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("name", ["images.gz", "labels.gz"])

@@ -11,9 +11,10 @@ from torchvision.datasets import MNIST
 from src.common.errors import RunError, UsageError
 from src.common.files import sha256
 from src.data import sources
-from src.data.checks import OFFICIAL_SHA256, RECORD, TEST_LABELS, TRAIN_LABELS, source_of
+from src.data.checks import OFFICIAL_SHA256, RECORD, TEST_LABELS, TRAIN_LABELS
 from src.data.datasets import DATASETS, DatasetName
 from src.data.downloads import SOURCES
+from src.data.provenance import source_of
 from src.data.sources import find_files, place_files
 
 

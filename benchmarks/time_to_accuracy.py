@@ -105,14 +105,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="only write the table from recorded results")
     if not parser.parse_args().table:
-        runs: dict[str, list[Figures]] = {name: [] for name in RUNS}
+        content: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}}
+        content |= {"machine": machine(), "versions": versions(peers=True)}
         for seed in range(1, 11):
             for name, (job, times) in RUNS.items():
-                if seed <= times:
-                    runs[name].append(job(seed))
-                    print(name, seed, runs[name][-1]["val_accs"][-1], flush=True)
-        content = {"machine": machine(), "versions": versions(peers=True), "runs": runs}
-        RESULTS.write_text(json.dumps(content) + "\n")
+                runs = content["runs"].setdefault(name, [])
+                if len(runs) < min(seed, times):
+                    runs.append(job(seed))
+                    print(name, seed, runs[-1]["val_accs"][-1], flush=True)
+                    RESULTS.write_text(json.dumps(content) + "\n")
     write_tables(tables(json.loads(RESULTS.read_text())))
 
 

@@ -31,7 +31,6 @@ from benchmarks import (
     speed,
     sweep,
     threads,
-    time_to_accuracy,
 )
 from benchmarks.documents import documents, shown
 from src.compare import mcnemar
@@ -58,7 +57,6 @@ STUDIES = (
     speed,
     sweep,
     threads,
-    time_to_accuracy,
 )
 
 

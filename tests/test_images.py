@@ -185,8 +185,8 @@ def test_what_is_for_digits_alone_says_so(fit: Fit, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--model.network.num_classes", "5"), "--model.network: it makes (2, 5) of 2 images, and there are 6 classes"),
-        (("--data.dataset", "MNIST", "--data.data_dir", "null"), "--model.network: it takes no images (2, 1, 28, 28)"),
+        (("--model.network.num_classes", "5"), "--model.network makes (2, 5) of 2 images, and there are 6 classes"),
+        (("--data.dataset", "MNIST", "--data.data_dir", "null"), "--model.network takes no images (2, 1, 28, 28)"),
     ],
 )
 @pytest.mark.usefixtures("mnist")

@@ -233,8 +233,8 @@ def test_a_metric_that_early_stopping_does_not_find_is_one_sentence(cli: Cli) ->
     answer = cli("fit", *EPOCHS, "--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val_loss")
 
     assert (answer.code, len(answer.err.splitlines())) == (1, 1)
-    assert answer.err.startswith("error: --trainer.callbacks.monitor: there is no metric val_loss; those there are: ")
-    assert " val/loss" in answer.err
+    assert answer.err.startswith("error: --trainer.callbacks: EarlyStopping ended the training (RuntimeError: ")
+    assert "`val_loss` which is not available" in answer.err and "`val/loss`" in answer.err
 
 
 def test_on_a_terminal_an_error_gets_a_line_below_the_bar(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

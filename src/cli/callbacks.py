@@ -35,14 +35,7 @@ REFUSED: dict[type[Callback], str] = {
 
 
 def refuse_callbacks(callbacks: Sequence[Callback]) -> None:
-    """Refuse callbacks that change a run behind its record.
-
-    Args:
-        callbacks: Those of ``--trainer.callbacks``.
-
-    Raises:
-        UsageError: If there is one; the sentence names what does the same.
-    """
+    """Refuse callbacks of ``--trainer.callbacks`` that change a run behind its record."""
     for callback in callbacks:
         for kind, reason in REFUSED.items():
             if isinstance(callback, kind):
@@ -50,11 +43,7 @@ def refuse_callbacks(callbacks: Sequence[Callback]) -> None:
 
 
 def place_checkpoints(callbacks: Sequence[Callback], run: Run) -> None:
-    """Give each ModelCheckpoint that names no folder one in the run, where it cannot write over our checkpoints.
-
-    Raises:
-        UsageError: If one names the folder of a run's checkpoints.
-    """
+    """Give each ModelCheckpoint a folder in the run, or refuse the one it names if it could write over checkpoints."""
     for callback in callbacks:
         if not isinstance(callback, ModelCheckpoint):
             continue
@@ -83,10 +72,6 @@ def explain_failure(error: Exception, callbacks: Sequence[Callback], checkpoint:
         callbacks: Those of ``--trainer.callbacks``.
         checkpoint: The file, if there is one.
         has_begun: Whether a batch was done, so that the checkpoint was loaded.
-
-    Raises:
-        UsageError: If it is.
-        RunError: If a callback of Lightning's failed in the middle.
     """
     if explain(error):
         return

@@ -1,6 +1,8 @@
 """Classes of a config's own for the network, the loss and the metrics: tried on a few images before a run is made."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -15,7 +17,8 @@ from src.common.errors import UsageError, cause_of
 from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
 
-TRIED = 4  # logits
+IMAGES = 4  # on which a class is tried
+PARTS = slice(None), slice(1), slice(1, None)  # all of them, the first, and the others
 # such as the weights of classes
 register_type(Tensor, serializer=Tensor.tolist, deserializer=partial(torch.tensor, dtype=torch.float32))
 
@@ -25,9 +28,6 @@ def sum_losses(request: Namespace) -> None:
 
     Args:
         request: The parsed arguments of a subcommand.
-
-    Raises:
-        UsageError: If the loss has no such argument.
     """
     if (loss := request.model.loss) is None:
         return
@@ -46,14 +46,11 @@ def refuse_classes(request: Namespace, model: Classifier, data: MNISTDataModule)
         request: The parsed arguments of a subcommand.
         model: What was made of them.
         data: It must be set up.
-
-    Raises:
-        UsageError: If there is one.
     """
     if not isinstance(request.model.network, str):
         refuse_network(model, data)
-    logits = torch.randn(TRIED, len(data.classes), generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(TRIED) % len(data.classes)
+    logits = torch.randn(IMAGES, len(data.classes), generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(IMAGES) % len(data.classes)
     if request.model.loss is not None:
         refuse_loss(model, logits, labels)
     for name, metric in model.val_metrics.items(keep_base=True):
@@ -61,22 +58,27 @@ def refuse_classes(request: Namespace, model: Classifier, data: MNISTDataModule)
             refuse_metric(metric, logits, labels)
 
 
+@contextmanager
+def trying(name: str, inputs: str) -> Iterator[None]:
+    """Refuse a class, called by its flag and name, whose own code fails with these inputs."""
+    try:
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # torch refuses next what it warns of
+            yield
+    except Exception as error:  # whatever the class raises
+        raise UsageError(
+            f"{name} takes no {inputs} ({cause_of(error)}): mend its arguments, or name another."
+        ) from error
+
+
 def refuse_network(model: Classifier, data: MNISTDataModule) -> None:
     """Refuse a network that does not make a logit for each class of two of the images."""
     images = data.normalize(next(iter(data.splits.values())).images[:2])
-    try:
-        with torch.no_grad():
-            shape = tuple(model.net.eval()(images).shape)
-    except Exception as error:  # whatever the network makes of them
-        raise UsageError(
-            f"--model.network: it takes no images {tuple(images.shape)} ({cause_of(error)}): set its arguments to fit "
-            "the data."
-        ) from error
-    finally:
-        model.net.train()
+    with trying("--model.network", f"images {tuple(images.shape)}"):
+        shape = tuple(model.net.eval()(images).shape)
+    model.net.train()
     if shape != (len(images), len(data.classes)):
         raise UsageError(
-            f"--model.network: it makes {shape} of {len(images)} images, and there are {len(data.classes)} classes: "
+            f"--model.network makes {shape} of {len(images)} images, and there are {len(data.classes)} classes: "
             "set its arguments to fit the data."
         )
 
@@ -84,42 +86,31 @@ def refuse_network(model: Classifier, data: MNISTDataModule) -> None:
 def refuse_loss(model: Classifier, logits: Tensor, labels: Tensor) -> None:
     """Refuse a loss whose value for a batch is not the sum of those of the batch's parts."""
     name = f"--model.loss {type(model.criterion).__name__}"
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of shapes that do not fit, which torch refuses next
-            whole, one, rest = (model.criterion(logits[part], labels[part]) for part in parts())
-    except Exception as error:  # whatever the class makes of them
-        raise UsageError(
-            f"{name} takes no logits {tuple(logits.shape)} with labels ({TRIED},) ({cause_of(error)}): mend its "
-            "arguments, or name another."
-        ) from error
-    if not isinstance(whole, Tensor) or whole.dim() or not is_same(whole, one + rest):
+    with trying(name, shapes(logits, labels)):
+        whole, first, rest = (model.criterion(logits[part], labels[part]) for part in PARTS)
+    if not isinstance(whole, Tensor) or whole.dim() or not is_same(whole, first + rest):
         raise UsageError(f"{name} is not the sum over a batch's images, so devices could not share them: name another.")
 
 
 def refuse_metric(metric: Metric, logits: Tensor, labels: Tensor) -> None:
     """Refuse a metric that is no number, or whose states on several devices do not add up to those on one."""
     name = f"--model.metrics: {type(metric).__name__}"
-    whole, one, rest = (deepcopy(metric) for _ in range(3))
-    try:
-        for part, tried in zip(parts(), (whole, one, rest), strict=True):
-            tried.update(logits[part], labels[part])
-        value: Any = whole.compute()
-    except Exception as error:  # whatever the class makes of them
-        raise UsageError(
-            f"{name} takes no logits {tuple(logits.shape)} with labels ({TRIED},) ({cause_of(error)}): mend its "
-            "arguments, or name another."
-        ) from error
+    metrics = [deepcopy(metric) for _ in PARTS]
+    with trying(name, shapes(logits, labels)):
+        for copy, part in zip(metrics, PARTS, strict=True):
+            copy.update(logits[part], labels[part])
+        value: Any = metrics[0].compute()
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise UsageError(f"{name} is not one number: set its `average`, or name another.")
-    states: Any = [tried.metric_state for tried in (whole, one, rest)]
-    for key in states[0]:
-        if not is_same(states[0][key], states[1][key] + states[2][key]):
-            raise UsageError(f"{name} cannot be added up over devices: name another.")
+    states: list[Any] = [copy.metric_state for copy in metrics]
+    whole, first, rest = states
+    if not all(is_same(whole[key], first[key] + rest[key]) for key in whole):
+        raise UsageError(f"{name} cannot be added up over devices: name another.")
 
 
-def parts() -> tuple[slice, slice, slice]:
-    """Return where all, the first and the other logits are."""
-    return slice(None), slice(1), slice(1, None)
+def shapes(logits: Tensor, labels: Tensor) -> str:
+    """Return the shapes of logits and labels in words."""
+    return f"logits {tuple(logits.shape)} with labels ({len(labels)},)"
 
 
 def is_same(value: Tensor, other: Tensor) -> bool:

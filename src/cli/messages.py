@@ -14,14 +14,12 @@ from src.cli.commands import NAMES
 from src.common.errors import FAILED, FULL, RunError, UsageError, cause_of, one_line
 
 OUT_OF_MEMORY = "can't allocate memory|not enough memory|out of memory"  # Linux's, Windows', a GPU's as torch says it
+ANOTHER_PLACE = "name another place"
 WAYS_OUT = {
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "change its permissions, or name another place"),
-    **dict.fromkeys((errno.EROFS, errno.ENOLCK), "name another place, or copy the run to a disk that can be written"),
-    errno.ENOTDIR: "a part of its path is a file; name another place",
-    **dict.fromkeys((errno.EISDIR, errno.ENXIO), "a file is needed there; name another place"),
-    errno.ELOOP: "a link in it leads back to itself; name another place",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), f"change its permissions, or {ANOTHER_PLACE}"),
+    **dict.fromkeys((errno.EROFS, errno.ENOLCK), f"{ANOTHER_PLACE}, or copy the run to a disk that can be written"),
     **dict.fromkeys(FAILED, "the disk fails; go on with a copy on another disk"),
-    errno.ENAMETOOLONG: "name another place, or give it a shorter name",
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ELOOP, errno.ENAMETOOLONG), ANOTHER_PLACE),
 }
 NO_CHECKPOINT = "--ckpt_path is missing: give a checkpoint, a run folder, best or last."
 COMMANDS = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
@@ -79,11 +77,6 @@ def explain(error: Exception) -> tuple[str, int] | None:
         return one_line(str(error)), error.exit_code
     if any(kind.__name__ == "MisconfigurationException" for kind in type(error).__mro__):  # Lightning's
         return cause_of(error), UsageError.exit_code
-    if isinstance(error, RuntimeError) and str(error).startswith("Early stopping conditioned on metric"):
-        monitor, _, *metrics = re.findall(r"`([^`]*)`", str(error))  # the second is its own name
-        names = ", ".join(metrics) or "none, as nothing was measured"
-        sentence = f"--trainer.callbacks.monitor: there is no metric {monitor}; those there are: {names}."
-        return sentence, RunError.exit_code
     if isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower()):
         cause = " ".join(str(error).partition("\n")[0].split())
         if "EADDRINUSE" in cause:

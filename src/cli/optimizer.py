@@ -45,14 +45,11 @@ def add_optimizer(parser: LightningArgumentParser) -> None:
 
 
 def refuse_optimizer(request: Namespace, made: Namespace) -> None:
-    """Refuse an optimizer or a schedule that cannot train a network here, by a step on a small one.
+    """Refuse an optimizer or a schedule that fails at a step, or beside settings of the recipe that it replaces.
 
     Args:
         request: The parsed arguments of ``fit``.
         made: The same, instantiated.
-
-    Raises:
-        UsageError: If it cannot, or if the recipe's own settings are there too.
     """
     for flag, names in REPLACED.items():
         for name in names if request[flag] is not None else ():

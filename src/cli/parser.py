@@ -55,11 +55,7 @@ class Parser(ArgumentParser):
         return config
 
     def validate(self, namespace: Namespace, skip_unset: bool = False, **kwargs: Any) -> None:
-        """Check a request; unlike in jsonargparse, null is a value like others, and settings are no value.
-
-        Raises:
-            TypeError: If something has another type than it must have.
-        """
+        """Check a request; unlike in jsonargparse, null is a value like others, and settings are no value."""
         request = namespace.get(namespace.get("subcommand") or "", namespace)
         groups = [name for name in GROUPS if name in request]
         for name in groups:
@@ -77,11 +73,7 @@ class Parser(ArgumentParser):
         raise ParserError(message) from ex
 
     def parse_path(self, cfg_path: Any, *args: Any, **kwargs: Any) -> Namespace:
-        """Read a config, and name it in what is wrong with it.
-
-        Raises:
-            UsageError: If it is not text, or not YAML, or has no settings.
-        """
+        """Read a config, and name it in what is wrong with it."""
         try:
             config: Namespace = super().parse_path(cfg_path, *args, **kwargs)
         except UnicodeDecodeError as error:

@@ -25,14 +25,7 @@ PER_BATCH: dict[str, tuple[object, ...]] = {
 
 
 def refuse_with_several_steps(request: Namespace) -> None:
-    """Refuse what Lightning cannot do when one of its batches holds several optimizer steps.
-
-    Args:
-        request: The parsed arguments of ``fit``.
-
-    Raises:
-        UsageError: If a flag counts Lightning's batches or belongs to its automatic optimization.
-    """
+    """Refuse flags that count Lightning's batches, or clip, when one of these batches holds several optimizer steps."""
     steps = request.model.steps_per_execution
     for name, allowed in PER_BATCH.items():
         value = request.trainer[name]
@@ -44,14 +37,7 @@ def refuse_with_several_steps(request: Namespace) -> None:
 
 
 def refuse_impossible(request: Namespace) -> None:
-    """Refuse what Lightning or torch would only fail at.
-
-    Args:
-        request: The parsed arguments of a subcommand.
-
-    Raises:
-        UsageError: If a count of the Trainer's is below 1, or the network does not fit into the memory.
-    """
+    """Refuse counts below 1 and networks larger than the memory, at which Lightning or torch would fail later."""
     for name in AT_LEAST_ONE:
         value = request.trainer[name]
         if value is not None and value < 1:

@@ -33,10 +33,6 @@ def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> d
         checkpoint: The checkpoint.
         request: What is asked for on top of it, which may name such a class again.
         training: Whether training goes on; else its network and its data are all that is needed.
-
-    Raises:
-        UsageError: If it has one that is not kept in checkpoints, or a class that is none of torch's or torchmetrics'
-            and is not named again.
     """
     for key in dotted(checkpoint.recipe):
         policy = policy_of(key)
@@ -83,10 +79,6 @@ def refuse_conflicts(request: Namespace, checkpoint: Checkpoint, training: bool)
         checkpoint: The checkpoint.
         training: Whether training goes on from it; its optimizer's settings and its split must then stay, within an
             epoch also what decides which batches are done.
-
-    Raises:
-        UsageError: If the request asks for another value of such a setting, or for another network, normalization or
-            classes; or if it leaves nothing to train.
     """
     fixed = {"never"}
     if training:
@@ -122,11 +114,7 @@ def refuse_conflicts(request: Namespace, checkpoint: Checkpoint, training: bool)
 
 
 def refuse_other_images(checkpoint: Checkpoint, data: MNISTDataModule) -> None:
-    """Refuse data of other classes or of another shape than a checkpoint's network takes.
-
-    Raises:
-        UsageError: If it has such.
-    """
+    """Refuse data of other classes or of another shape than a checkpoint's network takes."""
     for name, mark, given, saved in (
         ("classes", ", ", data.classes, checkpoint.classes),
         ("images", " x ", data.image_shape, checkpoint.image_shape),
@@ -139,15 +127,12 @@ def refuse_other_images(checkpoint: Checkpoint, data: MNISTDataModule) -> None:
 
 
 def refuse_forgotten(request: Namespace, checkpoint: Checkpoint, words: list[str]) -> None:
-    """Refuse to go on without the callbacks or loggers of the run, unless it is said.
+    """Refuse to go on without the run's callbacks and loggers, which no checkpoint brings back, unless told ``null``.
 
     Args:
         request: The parsed arguments of ``fit``.
         checkpoint: The checkpoint.
-        words: The words of the request.
-
-    Raises:
-        UsageError: If the run had some, which no checkpoint brings back, and the request neither has nor refuses them.
+        words: The words of the request, in which the ``null`` is.
     """
     run = Run.of_checkpoint(checkpoint.path)
     missing: dict[str, list[str]] = {}

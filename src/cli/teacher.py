@@ -23,10 +23,6 @@ def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str])
         root: The folder that holds ``lightning_logs``.
         before: The file and the SHA-256 of the teacher with which a training that goes on was begun; None and nothing
             without one.
-
-    Raises:
-        UsageError: If there is no such teacher, or it has other classes, or has changed since; or if there is none,
-            but settings for it.
     """
     settings = request.distillation
     if settings.teacher is None:
@@ -54,11 +50,7 @@ def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str])
 
 
 def refuse_other_pixels(teacher: Trained, data: MNISTDataModule) -> None:
-    """Refuse a teacher with other classes, images or normalization than the student's, whose images it will see.
-
-    Raises:
-        UsageError: If it was.
-    """
+    """Refuse a teacher with other classes, images or normalization than the student's, whose images it will see."""
     if teacher.classes != data.classes or teacher.image_shape != data.image_shape:
         _refuse(teacher, "dataset")
     if (teacher.network.mean, teacher.network.std) != (data.mean_std or (0.0, 1.0)):

@@ -55,9 +55,6 @@ def open_trackers(loggers: list[Any], run: Run | None, epochs_done: int) -> None
         loggers: The Trainer's.
         run: The run folder, on the process that writes to it.
         epochs_done: The epochs that the checkpoint to go on from has.
-
-    Raises:
-        UsageError: If one cannot be.
     """
     ids: dict[str, list[Any]] = {}
     for logger in loggers:

@@ -63,9 +63,6 @@ def training_settings(
         run: The run folder.
         data: The data; it must be set up.
         epochs_done: The epochs that the checkpoint to go on from has.
-
-    Raises:
-        UsageError: If something was asked for that cannot be had together.
     """
     config = recipe_of(request)
     history = History(run, config, data, Monitor.of(request))

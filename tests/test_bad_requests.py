@@ -214,7 +214,7 @@ REQUESTS = {
     "no run yet": Request("test --ckpt_path best", ("--ckpt_path best", "train one first")),
     "no checkpoint named": Request("validate", ("--ckpt_path is missing: give a checkpoint",)),
     "no picture named": Request("predict", ("--images is missing; see --help.",)),
-    "best, nearly": Request("test --ckpt_path bset", ("--ckpt_path bset: no such", "did you mean best?")),
+    "best, nearly": Request("test --ckpt_path bset", ("--ckpt_path bset: no such", "a run folder, best or last.")),
     "no such run": Request(
         "test --ckpt_path lightning_logs/version_7", ("no such", "the newest run is lightning_logs/version_1."), runs
     ),

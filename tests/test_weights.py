@@ -90,4 +90,7 @@ def test_a_run_without_validation_is_not_passed_over(
     (own_run / "checkpoints" / "best.ckpt").unlink()
 
     assert main(["predict", "--images", str(PICTURES)]) == 2
-    assert "without validation there is none: use --ckpt_path last." in capsys.readouterr().err
+    assert (
+        "without validation there is none: use lightning_logs/version_0/checkpoints/last.ckpt."
+        in capsys.readouterr().err
+    )

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from src.common.files import read_regular, write_atomic
+from src.common.files import read_object, read_regular, write_atomic
 from src.common.output import warn
 from src.runs.folder import Run, runs_of
 
@@ -40,9 +40,6 @@ class Job:
         Args:
             root: The folder that holds the folder of runs.
             folder: The name of that folder.
-
-        Raises:
-            UsageError: If another process trains in it, or a new one cannot be made.
         """
         if (run := self._made_before) is None:  # else it died before its first checkpoint
             return Run.create(root, folder)
@@ -63,10 +60,10 @@ class Job:
 
     def _made(self, run: Run) -> bool:
         try:
-            note = json.loads(note_of(run.path) or "{}")
-        except (ValueError, RecursionError):
-            note = None
-        if not isinstance(note, dict):
+            note = read_object(run.path / NOTE)
+        except OSError:  # this run is no job's, or this machine does not see its note
+            return False
+        except ValueError:
             warn(f"{run.path / NOTE} is damaged: if this job made that run, go on with --ckpt_path {run.path}.")
             return False
         by_torchrun = bool(self.torchrun) and note.get("torchrun") == self.torchrun

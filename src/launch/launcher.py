@@ -55,9 +55,6 @@ class Launch:
 
         Args:
             trainer: The Trainer's arguments as parsed.
-
-        Raises:
-            UsageError: If they do not fit the launched processes, or ask for more than the machine has.
         """
         devices = number_of_devices(trainer.devices)
         if self.environment is None:
@@ -99,8 +96,10 @@ def number_of_devices(devices: Any) -> int | None:
 def refuse_more_than_there_are(processes: int, accelerator: Any, name: str) -> None:
     """Refuse more processes on this machine than it has GPUs, or on the CPU more than anybody can want.
 
-    Raises:
-        UsageError: It calls the processes by ``name``.
+    Args:
+        processes: Their number.
+        accelerator: Of the Trainer.
+        name: How the refusal calls the processes.
     """
     gpus = torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 0
     if gpus and processes > gpus:

@@ -73,9 +73,6 @@ class Ranks:
         Args:
             facts: Returns the SHA-256 of data and checkpoints, by name.
             run: The run folder, on rank 0, if the command writes to one.
-
-        Raises:
-            UsageError: On every process, if one has failed or differs from rank 0.
         """
         if self._store is None or self._has_checked_in:
             return
@@ -96,11 +93,7 @@ class Ranks:
         self._has_checked_in = True
 
     def speak(self, sentence: str) -> None:
-        """Print why this process ends; until all have checked in, rank 0 prints for all of them.
-
-        Args:
-            sentence: The line to print.
-        """
+        """Print in a sentence why this process ends; until all have checked in, rank 0 prints for all of them."""
         if not self.rank or self._store is None:  # rank 0 cannot be reached
             print(sentence, file=sys.stderr, flush=True)
         if (store := self._store) is None or self._has_checked_in:

@@ -16,11 +16,10 @@ from torchmetrics.classification import MulticlassAccuracy
 from src.common.errors import UsageError, in_range
 from src.model.distillation import Distillation
 from src.model.exact import Exact
-from src.model.execution import total_steps
 from src.model.hints import KERAS
 from src.model.metrics import by_name
 from src.model.networks import NetworkName, build_network
-from src.model.schedule import share_of_lr
+from src.model.schedule import share_of_lr, total_steps
 
 
 class Classifier(Exact):
@@ -56,9 +55,6 @@ class Classifier(Exact):
         make_schedule: Takes the optimizer and returns the schedule of its learning rate; None stands for warm-up and
             cosine.
         schedule_interval: Whether the schedule is stepped after every ``epoch`` or every ``step``.
-
-    Raises:
-        UsageError: If an argument is out of its range.
     """
 
     def __init__(
@@ -110,10 +106,10 @@ class Classifier(Exact):
         self.hparams.update(hidden_units=list(hidden_units), image_shape=list(image_shape))
 
     def setup(self, stage: str) -> None:
-        """Compile the network in place, so that checkpoints keep their keys."""
+        """Compile the network if that is asked for."""
         super().setup(stage)
         if self.is_compiled and stage == "fit":
-            self.net.compile()
+            self.net.compile()  # in place, so that checkpoints keep their keys
 
     def __getattr__(self, name: str) -> Any:
         """Find a part of the module; for a method of Keras' models, say what to call instead."""

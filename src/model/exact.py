@@ -11,9 +11,10 @@ from torchmetrics import Metric
 
 from src.common.errors import RunError, UsageError
 from src.model.cpu import speed_up_cpu
-from src.model.execution import Execution, step_schedules
+from src.model.execution import Execution
 from src.model.metrics import StageMetrics
 from src.model.protocols import Batch
+from src.model.schedule import step_schedules
 
 
 class Exact(LightningModule):
@@ -159,11 +160,7 @@ class Exact(LightningModule):
         self.log_dict(metrics.compute(), logger=logger, sync_dist=True, reduce_fx="max")
 
     def check_finite(self) -> None:
-        """Make sure that weights and losses of the epoch are finite on all devices; every rank must call this.
-
-        Raises:
-            RunError: On all of them, if one is not, with the first such batch.
-        """
+        """Raise RunError unless the epoch's losses and the weights are finite; every rank must call this."""
         finite, epoch = self.train_metrics.finite_batches(), self.current_epoch + 1
         # float16 ends at 65,504
         way_out = "Try `trainer.precision` bf16-true" if self.trainer.precision == "16-true" else "Try a lower `lr`"

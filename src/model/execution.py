@@ -1,13 +1,12 @@
-"""Optimizer steps and schedules: several steps in one batch of Lightning's, one by one or as a CUDA graph."""
+"""Several optimizer steps in one batch of Lightning's, one by one or as a CUDA graph."""
 
 import logging
 from collections.abc import Callable
 from functools import partial
-from math import inf
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import SingleDeviceStrategy
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from src.common.errors import UsageError
 from src.model.graph import CapturedFunction, CaptureError
-from src.model.protocols import Loader
+from src.model.schedule import step_schedules, watches_metric
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +31,6 @@ class Execution:
             losses and the logits.
         seed_dropout: Takes the number of a batch in its epoch.
         cuda_graph: Capture the steps as a CUDA graph; where that is impossible, one line says why.
-
-    Raises:
-        UsageError: If a schedule watches a metric after steps, of which there is none within an execution.
     """
 
     def __init__(
@@ -145,45 +141,6 @@ class Execution:
     def _give_up_capture(self, reason: str) -> None:
         self.captures = False
         log.warning("No CUDA graph: %s. Training goes on without, more slowly.", reason)
-
-
-def watches_metric(schedule: object) -> bool:
-    """Say whether a schedule takes a metric when it is stepped."""
-    return isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
-
-
-def step_schedules(trainer: Trainer, interval: str, number: int) -> None:
-    """Step what changes lr after so many steps or epochs; what watches a metric is given its newest value.
-
-    Args:
-        trainer: It has the schedules.
-        interval: ``step``, ``epoch``, or ``metric`` for an epoch's schedules that watch one.
-        number: How many steps of this epoch, or how many epochs, are done.
-
-    Raises:
-        UsageError: If there is no such metric.
-    """
-    for config in trainer.lr_scheduler_configs:
-        by_metric, metrics = watches_metric(config.scheduler), trainer.callback_metrics
-        kind = "metric" if by_metric and config.interval == "epoch" else config.interval
-        if kind != interval or number % config.frequency:
-            continue
-        if by_metric and config.monitor not in metrics:
-            names = ", ".join(sorted(metrics)) or "none"
-            raise UsageError(f"a schedule's monitor: there is no metric {config.monitor}; those there are: {names}.")
-        schedule: Any = config.scheduler
-        schedule.step(*([metrics[str(config.monitor)]] if by_metric else []))
-
-
-def total_steps(trainer: Trainer) -> float:
-    """Return the optimizer steps of the whole training, perhaps infinitely many."""
-    steps = trainer.estimated_stepping_batches
-    if trainer.lightning_module.automatic_optimization:
-        return steps
-    loader = trainer.train_dataloader  # Lightning counts its own batches, which hold several steps
-    assert isinstance(loader, Loader)
-    limits = (trainer.max_steps, (trainer.max_epochs or -1) * loader.batches)
-    return min((limit for limit in limits if limit >= 0), default=inf)
 
 
 def count_steps(optimizer: LightningOptimizer, steps: int) -> None:

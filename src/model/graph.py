@@ -17,9 +17,6 @@ def capture(function: Function, images: Tensor, labels: Tensor) -> tuple[Callabl
 
     Returns:
         What runs them, on whatever the two tensors hold by then, and the tensors in which it leaves the results.
-
-    Raises:
-        CaptureError: If they cannot be recorded.
     """
     graph = torch.cuda.CUDAGraph()
     try:
@@ -50,14 +47,7 @@ class CapturedFunction:
         self._results: tuple[Tensor, Tensor]
 
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Call the function.
-
-        Args:
-            images: Of the same shape every time.
-            labels: Of the same shape every time.
-
-        Returns:
-            The function's results; the next call overwrites them.
+        """Call the function on tensors of the same shapes every time; the next call overwrites its results.
 
         Raises:
             CaptureError: If the function cannot be captured; it has then not run.

@@ -52,9 +52,6 @@ class StageMetrics(MetricCollection):
     Args:
         stage: The first part of their names.
         metrics: Those beside the loss, by the last part of their names; each takes logits and labels.
-
-    Raises:
-        UsageError: If one keeps all predictions instead of sums.
     """
 
     def __init__(self, stage: Stage, metrics: Mapping[str, Metric]) -> None:
@@ -140,11 +137,7 @@ class StageMetrics(MetricCollection):
 
 
 def by_name(metrics: Iterable[Callable[[int], Metric]], num_classes: int) -> dict[str, Metric]:
-    """Make metrics for a number of classes, each under a name: ``f1`` for MulticlassF1Score.
-
-    Raises:
-        UsageError: If one cannot be made, or two have the same name.
-    """
+    """Make metrics for a number of classes, each under a name: ``f1`` for MulticlassF1Score."""
     named: dict[str, Metric] = {}
     for make in metrics:
         try:

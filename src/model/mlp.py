@@ -21,9 +21,6 @@ class MLP(nn.Sequential):
         hidden_units: Units of each hidden layer.
         num_classes: Number of logits.
         dropout: Probability with which a hidden unit is dropped in training.
-
-    Raises:
-        UsageError: If hidden_units is empty or has a number below 1, or dropout lies outside [0, 1).
     """
 
     def __init__(

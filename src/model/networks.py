@@ -20,21 +20,11 @@ def build_network(
     dropout: float = 0.0,
     image_shape: Sequence[int] = (28, 28),
 ) -> nn.Sequential:
-    """Return a fresh network.
-
-    Args:
-        network: Its kind.
-        hidden_units: Units of each fully connected hidden layer.
-        num_classes: Number of logits.
-        dropout: Probability with which a hidden unit is dropped in training.
-        image_shape: Of the images, (H, W) or (H, W, C).
+    """Return a fresh network; its arguments are those of ``Classifier``.
 
     Returns:
         A network that takes ``(B, C, H, W)`` float32, normalized, and returns logits ``(B, num_classes)``. Its last
         layer makes the logits of the last hidden layer's units, which the Projector shows.
-
-    Raises:
-        UsageError: If an argument is out of its range.
     """
     if network == "mlp":
         return MLP(prod(image_shape), hidden_units, num_classes, dropout)

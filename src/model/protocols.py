@@ -1,6 +1,6 @@
 """What the model takes from data, which it does not know."""
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from torch import Tensor
 
@@ -23,12 +23,3 @@ class Batch(Protocol):
     @property
     def global_sizes(self) -> list[int]:
         """How many each step has on all ranks together."""
-
-
-@runtime_checkable
-class Loader(Protocol):
-    """What the model asks of a loader."""
-
-    @property
-    def batches(self) -> int:
-        """Global batches in an epoch, one for each optimizer step."""

@@ -1,6 +1,12 @@
-"""The learning rate over the steps of a training."""
+"""Schedules of the learning rate: warm-up and cosine, and when a schedule is stepped."""
 
-from math import cos, pi
+from math import cos, inf, pi
+from typing import Any
+
+from lightning.pytorch import Trainer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from src.common.errors import UsageError
 
 
 def share_of_lr(step: int, warmup_steps: int, total_steps: float | None) -> float:
@@ -18,3 +24,38 @@ def share_of_lr(step: int, warmup_steps: int, total_steps: float | None) -> floa
         return 1.0
     done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
     return (1 + cos(pi * min(1.0, done))) / 2
+
+
+def total_steps(trainer: Trainer) -> float:
+    """Return the optimizer steps of the whole training, perhaps infinitely many."""
+    steps = trainer.estimated_stepping_batches
+    if trainer.lightning_module.automatic_optimization:
+        return steps
+    loader: Any = trainer.train_dataloader  # Lightning counts its own batches, which hold several steps
+    limits = (trainer.max_steps, (trainer.max_epochs or -1) * loader.batches)
+    return min((limit for limit in limits if limit >= 0), default=inf)
+
+
+def watches_metric(schedule: object) -> bool:
+    """Say whether a schedule takes a metric when it is stepped."""
+    return isinstance(schedule, ReduceLROnPlateau)
+
+
+def step_schedules(trainer: Trainer, interval: str, number: int) -> None:
+    """Step the schedules whose turn it is; one that watches a metric is given its newest value.
+
+    Args:
+        trainer: Has the schedules.
+        interval: ``step``, ``epoch``, or ``metric`` for the schedules of an epoch that watch one.
+        number: How many steps of this epoch, or how many epochs, are done.
+    """
+    for config in trainer.lr_scheduler_configs:
+        by_metric, metrics = watches_metric(config.scheduler), trainer.callback_metrics
+        kind = "metric" if by_metric and config.interval == "epoch" else config.interval
+        if kind != interval or number % config.frequency:
+            continue
+        if by_metric and config.monitor not in metrics:
+            names = ", ".join(sorted(metrics)) or "none"
+            raise UsageError(f"a schedule's monitor: there is no metric {config.monitor}; those there are: {names}.")
+        schedule: Any = config.scheduler
+        schedule.step(*([metrics[str(config.monitor)]] if by_metric else []))

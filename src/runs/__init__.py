@@ -7,11 +7,10 @@ def runs() -> int:
     Returns:
         The exit code.
     """
-    import json
     from datetime import datetime
     from pathlib import Path
 
-    from src.common.files import read_regular
+    from src.common.files import read_object
     from src.common.output import say, table
     from src.runs.folder import FIRST_STEPS, runs_of
 
@@ -21,16 +20,16 @@ def runs() -> int:
         written = (config if config.exists() else run.path).stat().st_mtime
         date = f"{datetime.fromtimestamp(written):%Y-%m-%d %H:%M}"
         try:
-            result = json.loads(read_regular(run.path / "result.json"))
+            result = read_object(run.path / "result.json")
             model, best = result["config"]["model"], result["best"] or {}
             units = "-".join(map(str, model["hidden_units"]))
             kind = model["network"]
             network = f"{kind} {units}" if isinstance(kind, str) else str(kind["class_path"])
             monitor = result["config"].get("checkpoints", {}).get("monitor", "val/acc")
             reached = f"{best['epoch']}: {monitor} {best[monitor]:.4f}" if best else "not validated"
-            what = (str(result["config"]["data"]["dataset"]), network, str(len(result["epochs"])), reached)
+            summary = (str(result["config"]["data"]["dataset"]), network, str(len(result["epochs"])), reached)
         except (OSError, ValueError, LookupError, TypeError, AttributeError):  # not at its end, or damaged
-            what = ("", "", "", "no result yet")
-        rows.append((run.path.name, date, *what))
+            summary = ("", "", "", "no result yet")
+        rows.append((run.path.name, date, *summary))
     say(table(rows) if len(rows) > 1 else f"There are no runs in lightning_logs: {FIRST_STEPS}")
     return 0

@@ -36,34 +36,25 @@ STORAGES = {
 
 
 class DamagedCheckpointError(UsageError):
-    """A file that is not as it was written, or never was a checkpoint.
-
-    Args:
-        problem: What is wrong with which file.
-    """
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(f"{problem}: name another.")
-        self.problem = problem
+    """A file that is not as it was written, or never was a checkpoint."""
 
 
 class Refused(Exception):  # noqa: N818 - it never leaves this module
-    """What a file holds or asks for, which no checkpoint of this project does."""
+    """A file holds something that no checkpoint of this project does."""
 
 
 def load_safely(path: Path) -> tuple[Any, str]:
     """Read a file that torch.save wrote.
 
     Args:
-        path: The file; it is opened once, and what was checked is what is loaded.
+        path: The file; it is opened once, so that what was checked is what is loaded.
 
     Returns:
-        What it holds, plain Python values and strided tensors on the CPU, none larger than its memory; and the
-        file's SHA-256.
+        Its content, plain Python values and strided tensors on the CPU, none larger than its memory; and the file's
+        SHA-256.
 
     Raises:
         DamagedCheckpointError: If it is damaged, no such file, or made to do harm.
-        OSError: If it cannot be read.
     """
     with open_regular(path) as file:
         try:
@@ -78,18 +69,18 @@ def load_safely(path: Path) -> tuple[Any, str]:
                 file.seek(0)
                 return content, hashlib.file_digest(file, "sha256").hexdigest()
         except Refused as error:
-            raise DamagedCheckpointError(f"{path} is not a checkpoint of this project: it has {error}") from error
+            raise DamagedCheckpointError(
+                f"{path} is not a checkpoint of this project: it has {error}; name another."
+            ) from error
         except Exception as error:  # torch and zipfile raise many types for the many ways a file can be damaged
-            raise DamagedCheckpointError(f"{path} is not a readable checkpoint (damaged or not one at all)") from error
-    raise DamagedCheckpointError(f"{path} is damaged (the checksum of its part {damaged} is wrong)")
+            raise DamagedCheckpointError(
+                f"{path} is not a readable checkpoint, damaged or none at all: name another."
+            ) from error
+    raise DamagedCheckpointError(f"{path} is damaged (the checksum of its part {damaged} is wrong): name another.")
 
 
 def values(content: Any) -> Iterator[Any]:
-    """Yield all values in nested dicts and lists, those that are in it several times as often.
-
-    Raises:
-        Refused: If they are too many, or too deep in each other, as where a list holds itself.
-    """
+    """Yield all values in nested dicts and lists; Refused if they are too many, or a list holds itself."""
     waiting, count = [(content, 0)], 0
     while waiting:
         value, depth = waiting.pop()

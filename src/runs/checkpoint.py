@@ -56,21 +56,16 @@ class Checkpoint:
         previous = path.with_name("last.prev.ckpt")
         try:
             return cls.read(path)
-        except DamagedCheckpointError as error:
+        except DamagedCheckpointError:
             if path.name != "last.ckpt" or path == Path(request) or not previous.is_file():
                 raise
             checkpoint = replace(cls.read(previous), is_previous=True)
-            warn(f"{error.problem}; going on from {previous}, the one before.")
+            warn(f"{path} is damaged; going on from {previous}, the one before.")
             return checkpoint
 
     @classmethod
     def read(cls, path: Path) -> "Checkpoint":
-        """Read a checkpoint without running any code that it may hold.
-
-        Raises:
-            UsageError: If the file is damaged, was made to do harm or does not come from this project.
-            OSError: If the file cannot be read.
-        """
+        """Read a checkpoint without running any code that it may hold."""
         checkpoint = cls(path, *load_safely(path))
         if not isinstance(checkpoint.content, dict):
             checkpoint.refuse("it holds no settings")
@@ -85,8 +80,9 @@ class Checkpoint:
 
     def refuse(self, problem: str) -> NoReturn:
         """Raise UsageError, as the file is none of this project's."""
-        what = f"{self.path} is not a checkpoint of this project"
-        raise UsageError(f"{what}: {problem}; name one that fit wrote with this code.")
+        raise UsageError(
+            f"{self.path} is not a checkpoint of this project: {problem}; name one that fit wrote with this code."
+        )
 
     def _check_recipe(self) -> None:
         """Refuse settings that are no plain values, or so many or long that a parser would hang over them."""

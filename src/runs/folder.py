@@ -1,6 +1,5 @@
 """Run folders: make one, find one, and make sure that only one process trains in it."""
 
-import difflib
 import re
 import shutil
 import stat
@@ -40,9 +39,6 @@ class Run:
         """Make the next ``version_N`` under ``root/folder`` and lock it.
 
         Processes that start together each get a folder of their own, because only one mkdir of a name succeeds.
-
-        Raises:
-            UsageError: If the folder cannot be made.
         """
         runs = root / folder
         try:
@@ -99,11 +95,7 @@ class Run:
         return checkpoint in (self.last, self.last_prev)
 
     def lock(self) -> None:
-        """Claim the run for this process; the operating system gives it back when the process ends, however it ends.
-
-        Raises:
-            UsageError: If another process trains in it.
-        """
+        """Claim the run for this process; the operating system gives it back when the process ends, however it ends."""
         try:
             with naming(self.path / ".lock"):
                 self._lock.acquire(timeout=0)
@@ -151,44 +143,30 @@ def runs_of(root: Path) -> list[Run]:
 
 
 def find_checkpoint(request: str, root: Path, prefer: Literal["best", "last"]) -> Path:
-    """Find the checkpoint that ``--ckpt_path`` asks for.
+    """Find the checkpoint that ``--ckpt_path`` asks for, or fail with a UsageError.
 
     Args:
         request: A checkpoint file, a run folder, ``best`` or ``last`` (of the newest run that has one).
         root: The folder that holds ``lightning_logs``.
         prefer: Which checkpoint a run folder stands for.
-
-    Returns:
-        The checkpoint file.
-
-    Raises:
-        UsageError: If there is none.
-        OSError: If the operating system does not let one look; it names the place.
     """
-    if request in ("best", "last"):
-        runs = runs_of(root)
-        for run in runs:
-            checkpoint = run.path / "checkpoints" / f"{request}.ckpt"
-            if _is_file(checkpoint):
-                return checkpoint
-        has_last = any(_is_file(run.last) for run in runs)
-        way_out = "without validation there is none: use `ckpt_path` last." if has_last else FIRST_STEPS
-        raise UsageError(f"`ckpt_path` {request}: no run in {root / RUNS_FOLDER} has a {request}.ckpt; {way_out}")
     path = Path(request)
-    if path.is_dir():
-        checkpoint = path / "checkpoints" / f"{prefer}.ckpt"
-        if not _is_file(checkpoint):
-            last = Run(path).last
-            way_out = f"use {last}." if _is_file(last) else "name another run."
-            raise UsageError(f"`ckpt_path` {request}: the folder has no checkpoints/{prefer}.ckpt; {way_out}")
-        return checkpoint
-    if not _is_file(path):
-        meant = difflib.get_close_matches(request, ("best", "last"), n=1)
-        way_out = f"did you mean {meant[0]}?" if meant else "give a checkpoint, a run folder, best or last."
-        if _number(path) >= 0 and (runs := runs_of(root)):
-            way_out = f"the newest run is {runs[0].path}."
+    if request in ("best", "last"):
+        name, runs, missing = request, runs_of(root), f"no run in {root / RUNS_FOLDER} has a {request}.ckpt"
+    elif path.is_dir():
+        name, runs, missing = prefer, [Run(path)], f"the folder has no checkpoints/{prefer}.ckpt"
+    elif _is_file(path):
+        return path
+    else:
+        newest = runs_of(root)[:1] if _number(path) >= 0 else []
+        way_out = f"the newest run is {newest[0].path}." if newest else "give a checkpoint, a run folder, best or last."
         raise UsageError(f"`ckpt_path` {request}: no such file or run folder; {way_out}")
-    return path
+    for run in runs:
+        if _is_file(checkpoint := run.path / "checkpoints" / f"{name}.ckpt"):
+            return checkpoint
+    last = next((run.last for run in runs if _is_file(run.last)), None)
+    way_out = f"without validation there is none: use {last}." if last else FIRST_STEPS
+    raise UsageError(f"`ckpt_path` {request}: {missing}; {way_out}")
 
 
 def _is_file(path: Path) -> bool:

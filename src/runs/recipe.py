@@ -101,10 +101,13 @@ POLICIES = {
 }
 
 # what version 0.1.0 did, whose checkpoints and studies have no such settings
-BEFORE = {"checkpoints.monitor": "val/acc", "checkpoints.mode": None, "data.deskew": False}
-BEFORE |= {"data.fold": None, "data.folds": None}
-
-
+BEFORE = {
+    "checkpoints.monitor": "val/acc",
+    "checkpoints.mode": None,
+    "data.deskew": False,
+    "data.fold": None,
+    "data.folds": None,
+}
 REPEATS = {"seed_everything": "seeds", "data.fold": "folds"}  # what makes a training another one of the same recipe
 
 
@@ -129,16 +132,9 @@ def policy_of(key: str) -> Policy | None:
 
 
 def recipe_of(request: Namespace) -> dict[str, Any]:
-    """Return the settings of a request that a checkpoint keeps.
-
-    Args:
-        request: The parsed arguments of a subcommand.
-
-    Returns:
-        Nested as in a config; only dicts, lists, text, numbers, booleans and None, for JSON, YAML and checkpoints.
-    """
+    """Return the settings of a subcommand that a checkpoint keeps, plain and nested as in a config."""
     recipe: dict[str, Any] = {}
-    for key, value in dotted(with_short_names(plain(request))).items():
+    for key, value in dotted(plain(request)).items():
         policy = policy_of(key)
         if policy is not None and policy.saved:
             *parts, name = key.split(".")
@@ -149,15 +145,6 @@ def recipe_of(request: Namespace) -> dict[str, Any]:
     return recipe
 
 
-def with_short_names(value: Any) -> Any:
-    """Return plain settings in which classes have their short names."""
-    if isinstance(value, dict):
-        return {
-            name: short_name(item) if name == "class_path" else with_short_names(item) for name, item in value.items()
-        }
-    return [with_short_names(item) for item in value] if isinstance(value, list) else value
-
-
 def short_name(class_path: str) -> str:
     """Return the bare name of a class of torch's or torchmetrics', which a checkpoint may name; else the whole path."""
     module, _, name = class_path.rpartition(".")
@@ -165,11 +152,10 @@ def short_name(class_path: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a parsed value as plain Python."""
-    if isinstance(value, Namespace):
-        return {name: plain(item) for name, item in vars(value).items()}
-    if isinstance(value, dict):
-        return {str(name): plain(item) for name, item in value.items()}
+    """Return a parsed value as plain Python, for JSON, YAML and checkpoints, with the short names of classes."""
+    if isinstance(value, Namespace | dict):
+        items = (vars(value) if isinstance(value, Namespace) else value).items()
+        return {str(name): short_name(item) if name == "class_path" else plain(item) for name, item in items}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, Tensor):
@@ -181,13 +167,7 @@ def plain(value: Any) -> Any:
 
 
 def dotted(settings: dict[str, Any], prefix: str = "", whole_classes: bool = False) -> dict[str, Any]:
-    """Return nested settings with dotted keys, as the parser names them.
-
-    Args:
-        settings: Nested as in a config.
-        prefix: What the keys begin with.
-        whole_classes: Keep a class and its arguments together, under one key.
-    """
+    """Return nested settings with dotted keys, as the parser names them; whole classes stay under one key."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         key = f"{prefix}{name}"

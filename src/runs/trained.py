@@ -99,9 +99,6 @@ class Trained:
                 that has one; None for the best, or before the first run for the network in ``WEIGHTS``.
             root: The folder that holds ``lightning_logs``.
             network: The network, where it is of a class of the user's own.
-
-        Raises:
-            UsageError: If there is none, or it is damaged, or it does not come from this project.
         """
         ckpt_path = str(ckpt_path or ("best" if any(run.last.exists() for run in runs_of(root)) else WEIGHTS))
         checkpoint = Checkpoint.find(ckpt_path, root)
@@ -127,11 +124,7 @@ class Trained:
             images: ``(N, H, W)`` or ``(N, H, W, C)`` uint8, 0 = background.
 
         Returns:
-            Logits and probabilities, each ``(N, classes)`` float32.
-
-        Raises:
-            UsageError: If they are no such tensor.
-            RunError: If a logit is not finite.
+            Logits and probabilities, each ``(N, classes)`` float32, finite.
         """
         logits, probabilities = self.network(pixels_only(images))
         if not logits.isfinite().all():
@@ -164,14 +157,11 @@ def answers(network: Callable[[Tensor], tuple[Tensor, Tensor]], split: Split) ->
 
 
 def network_of(checkpoint: Checkpoint, network: nn.Module | None = None) -> nn.Module:
-    """Return a checkpoint's network with its weights, in evaluation mode; in no more memory than they have already.
+    """Return a checkpoint's network with its weights, in evaluation mode and in no more memory than they have already.
 
     Args:
         checkpoint: The checkpoint.
-        network: The network, where it is of a class that is none of this project's, which no checkpoint imports.
-
-    Raises:
-        UsageError: If the weights are not those of the network that its settings describe, or it has to be given.
+        network: The network, where it is of a class of the user's own, which no checkpoint imports.
     """
     kind = checkpoint.setting("model", "network")
     if network is None and isinstance(kind, dict):

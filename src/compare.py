@@ -8,7 +8,7 @@ from math import comb
 from pathlib import Path
 from typing import Any, Literal
 
-from src.common.errors import UsageError
+from src.common.errors import UsageError, cause_of
 from src.common.files import read_object, refuse_place, write_atomic
 from src.common.output import cell, format_value, say, table
 from src.data.splits import split_positions
@@ -75,7 +75,9 @@ def read(run: str) -> Checkpoint:
 
 def figures_of(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the metrics of a checkpoint's epoch, and test/acc where `test` has read that checkpoint."""
-    figures: dict[str, Any] = checkpoint.records[-1] if checkpoint.records else {}
+    figures: Any = checkpoint.records[-1] if checkpoint.records else {}
+    if not isinstance(figures, dict) or not all(isinstance(value, int | float) for value in figures.values()):
+        checkpoint.refuse("its callbacks.History.epochs has values that are no metrics")
     try:
         result = read_object(Run.of_checkpoint(checkpoint.path).path / "test.json", checkpoint=str, **{TEST: float})
     except (OSError, ValueError):  # there is none, or it is damaged
@@ -115,7 +117,13 @@ def verdict(pair: list[Checkpoint], names: list[str], part: Literal["val", "test
     images = networks[0].locate().read("test" if part == "test" else "train")
     if part == "val":
         options = {key: pair[0].setting("data", key, None) for key in SPLIT}
-        images = images._replace(members=split_positions(images.file_labels, **options)[1])
+        try:
+            images = images._replace(members=split_positions(images.file_labels, **options)[1])
+        except (TypeError, ValueError) as error:  # whatever the settings make of it
+            raise UsageError(
+                f"{pair[0].path} has val_size, split, fold and folds that do not split the training images "
+                f"({cause_of(error)}): name another run, or add --split test."
+            ) from error
     if not len(images.members):
         raise UsageError("McNemar's test has no images, as --data.val_size is 0: add --split test.")
     wrong = [(answers(net.answer, images)[0].argmax(dim=1) != images.labels).nonzero().flatten() for net in networks]

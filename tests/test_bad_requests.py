@@ -432,7 +432,9 @@ TRAINED = {
         "test --ckpt_path best --data.normalization standard", ("--data.normalization standard", "has unit")
     ),
     "a run folder without a checkpoint": Request("test --ckpt_path digits", ("--ckpt_path digits", "best.ckpt")),
-    "best without validation": Request("test --ckpt_path best", ("best.ckpt", "--ckpt_path last"), no_best),
+    "best without validation": Request(
+        "test --ckpt_path best", ("best.ckpt", f"use {RUN}/checkpoints/last.ckpt"), no_best
+    ),
     "a run without validation": Request(
         f"test --ckpt_path {RUN}", ("checkpoints/best.ckpt", f"use {RUN}/checkpoints/last.ckpt"), no_best
     ),

@@ -19,7 +19,8 @@ WAYS_OUT = {
     **dict.fromkeys((errno.EACCES, errno.EPERM), f"change its permissions, or {ANOTHER_PLACE}"),
     **dict.fromkeys((errno.EROFS, errno.ENOLCK), f"{ANOTHER_PLACE}, or copy the run to a disk that can be written"),
     **dict.fromkeys(FAILED, "the disk fails; go on with a copy on another disk"),
-    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ELOOP, errno.ENAMETOOLONG), ANOTHER_PLACE),
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ELOOP), ANOTHER_PLACE),
+    errno.ENAMETOOLONG: f"{ANOTHER_PLACE}, or give it a shorter name",
 }
 NO_CHECKPOINT = "--ckpt_path is missing: give a checkpoint, a run folder, best or last."
 COMMANDS = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from src.cli.main import main
 from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from src.data.datamodule import MNISTDataModule  # noqa: F401 - Lightning's log keeps the stderr of its first import
 from src.data.idx import write_idx
 from src.data.sources import place_files
 from tests.forks import Parent

@@ -215,6 +215,7 @@ REQUESTS = {
     "no checkpoint named": Request("validate", ("--ckpt_path is missing: give a checkpoint",)),
     "no picture named": Request("predict", ("--images is missing; see --help.",)),
     "best, nearly": Request("test --ckpt_path bset", ("--ckpt_path bset: no such", "a run folder, best or last.")),
+    "a folder that is no run": Request("test --ckpt_path .", ("has no checkpoints/best.ckpt", "name another run.")),
     "no such run": Request(
         "test --ckpt_path lightning_logs/version_7", ("no such", "the newest run is lightning_logs/version_1."), runs
     ),

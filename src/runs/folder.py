@@ -165,7 +165,8 @@ def find_checkpoint(request: str, root: Path, prefer: Literal["best", "last"]) -
         if _is_file(checkpoint := run.path / "checkpoints" / f"{name}.ckpt"):
             return checkpoint
     last = next((run.last for run in runs if _is_file(run.last)), None)
-    way_out = f"without validation there is none: use {last}." if last else FIRST_STEPS
+    nothing = FIRST_STEPS if request in ("best", "last") else "name another run."
+    way_out = f"without validation there is none: use {last}." if last else nothing
     raise UsageError(f"`ckpt_path` {request}: {missing}; {way_out}")
 
 

@@ -1,10 +1,10 @@
 """How long until the network is right on 97.5, 98, 99 and 99.3 % of the validation images?
 
 ``python -m benchmarks.time_to_accuracy`` runs every program ten times, each with another seed (the slow recipe three
-times), in turn, writes ``benchmarks/results/time_to_accuracy.json`` run by run, keeps what is there, and prints the
-tables (about twenty minutes on two cores); ``--table`` only prints them. Seconds count from the start of the process,
-and again from its first optimizer step; an accuracy counts when the epoch that reached it is over, with whatever
-belongs to an epoch there. The peers train the notebook's recipe for ``EPOCHS``.
+times), in turn, writes ``benchmarks/results/time_to_accuracy.json`` run by run, keeps what is there, and writes the
+documents' tables (about twenty minutes on two cores); ``--table`` writes the tables alone. Seconds count from the start
+of the process, and again from its first optimizer step; an accuracy counts when the epoch that reached it is over, with
+whatever belongs to an epoch there. The peers train the notebook's recipe for ``EPOCHS``.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from benchmarks.documents import write_tables
 from benchmarks.processes import HERE, PEERS, Figures, machine, run, run_fit, versions
 
 RESULTS = Path(__file__).parent / "results" / "time_to_accuracy.json"
@@ -72,7 +73,7 @@ def cells(runs: list[Figures]) -> Iterator[str]:
 
 
 def table(recorded: dict[str, list[Figures]]) -> str:
-    """Return the table of seconds."""
+    """Return the documents' table of seconds."""
     rows = ["| seconds to `val/acc` | " + " | ".join(f"{100 * accuracy:g} %" for accuracy in ACCURACIES) + " | runs |"]
     rows += ["|---" * (len(ACCURACIES) + 2) + "|"]
     rows += [f"| {name} | {' | '.join(cells(runs))} | {len(runs)} |" for name, runs in recorded.items()]
@@ -92,7 +93,7 @@ def precisions(recorded: dict[str, list[Figures]]) -> str:
 
 
 def tables(content: dict[str, Any]) -> dict[str, str]:
-    """Return the tables and where they were made."""
+    """Return the documents' tables and where they were made."""
     parts = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
     place = f"{content['machine']['cores']} cores ({content['machine']['cpu']}), {parts}."
     runs = content["runs"]
@@ -100,9 +101,9 @@ def tables(content: dict[str, Any]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Measure, or only print the tables."""
+    """Measure, or only make the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", action="store_true", help="only print the tables of recorded results")
+    parser.add_argument("--table", action="store_true", help="only write the tables from recorded results")
     if not parser.parse_args().table:
         content: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}}
         content |= {"machine": machine(), "versions": versions(peers=True)}
@@ -113,7 +114,7 @@ def main() -> None:
                     runs.append(job(seed))
                     print(name, seed, runs[-1]["val_accs"][-1], flush=True)
                     RESULTS.write_text(json.dumps(content) + "\n")
-    print(*tables(json.loads(RESULTS.read_text())).values(), sep="\n\n")
+    write_tables(tables(json.loads(RESULTS.read_text())))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from benchmarks import (
     speed,
     sweep,
     threads,
+    time_to_accuracy,
 )
 from benchmarks.documents import documents, shown
 from src.compare import mcnemar
@@ -57,6 +58,7 @@ STUDIES = (
     speed,
     sweep,
     threads,
+    time_to_accuracy,
 )
 
 

@@ -141,10 +141,7 @@ def measure(repeats: int) -> list[Round]:
 
 def peers_table(rounds: list[Round]) -> str:
     """Return the table with a row for every peer."""
-    rows = [
-        "| medians | steady epoch | start-up | ten epochs | peak memory | `val/acc` | runs |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    rows = ["| medians | steady epoch | start-up | ten epochs | peak memory | `val/acc` | runs |", "|---" * 7 + "|"]
     for name in RUNS:
         if name == IMPORTS:
             continue

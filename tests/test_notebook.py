@@ -19,6 +19,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from torch import nn
+from torch.utils.data import DataLoader
 
 from src.common.errors import UsageError
 from src.data.datamodule import MNISTDataModule
@@ -147,6 +148,12 @@ def test_a_network_with_dropout_gives_the_same_answers_twice_and_its_file_is_rea
         (lambda: Classifier(loss=nn.CrossEntropyLoss()), "`loss` must have reduction='sum': it is divided by the size"),
         (lambda: Classifier(dropout=50), "`dropout` must be at least 0 and below 1, got 50."),
         (lambda: MNISTDataModule().splits["train"], '`splits` has no "train" yet: call data.setup("fit") first.'),
+        (lambda: MNISTDataModule().splits["x_test"], '`splits` has train, val and test, and no "x_test".'),
+        (lambda: predict(Classifier(), FLOATS, MNISTDataModule()), "`split` must be one of the data module's, such as"),
+        (
+            lambda: Trainer(max_epochs=1, logger=False, **QUIET).fit(Classifier(), *[DataLoader([1.0])] * 2),
+            "the batches must come from this project's data module",
+        ),
         (lambda: MNISTDataModule().splits["test"], '`splits` has no "test" yet: call data.setup("test") first.'),
         (lambda: Classifier().predict, "a Classifier has no `predict`: use src.inspection.findings.predict(model,"),
         (lambda: Classifier().evaluate, "a Classifier has no `evaluate`: use Trainer(logger=False).test(model,"),
@@ -184,6 +191,7 @@ def test_a_network_with_dropout_gives_the_same_answers_twice_and_its_file_is_rea
         (lambda: Trained.load(Path("mlp.ckpt")), "`ckpt_path` mlp.ckpt: no such file or run folder; give a checkpoint"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*srun.* command", "ignore:.*does not have many workers", "ignore:.*LeafSpec")
 def test_a_mistake_is_told_in_arguments_and_calls(mistake: Callable[[], Any], sentence: str) -> None:
     with pytest.raises((UsageError, AttributeError)) as error:
         mistake()

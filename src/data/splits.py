@@ -131,5 +131,7 @@ class Splits(dict[str, Split]):
 
     def __missing__(self, name: str) -> Split:
         """Say what sets it up."""
+        if name not in ("train", "val", "test"):
+            raise UsageError(f'`splits` has train, val and test, and no "{name}".')
         stage = "test" if name == "test" else "fit"
         raise UsageError(f'`splits` has no "{name}" yet: call data.setup("{stage}") first.')

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_confusion_matrix
 
+from src.common.errors import UsageError
 from src.data.batches import BatchLoader, Split
 from src.data.datamodule import EVAL_BATCH_SIZE, MNISTDataModule
 
@@ -50,6 +51,11 @@ class Predictions(NamedTuple):
 @torch.no_grad()
 def predict(net: nn.Module, split: Split, data: MNISTDataModule) -> Predictions:
     """Predict a whole split on the CPU without dropout, whatever other ranks do and wherever the images are."""
+    if not isinstance(split, Split):
+        raise UsageError(
+            "`split` must be one of the data module's, such as data.splits['test']; for a few images use "
+            "model(data.normalize(images)).softmax(dim=1)."
+        )
     parts, was_training = [], net.training
     net.eval()
     for batch in BatchLoader(split, EVAL_BATCH_SIZE):

@@ -120,7 +120,7 @@ class Classifier(Exact):
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Refuse Keras' method, which torch's of the same name would take for its own."""
         raise UsageError(
-            "a Classifier has no `compile` as in Keras: use Classifier(lr=0.001), with compile=True torch's."
+            "a Classifier has no `compile` as in Keras: use Classifier(lr=0.001). For torch.compile add compile=True."
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -191,6 +191,8 @@ class Classifier(Exact):
             follow = ("num_classes", "image_shape", "seed")  # from the data
             model = {"network": network} | {name: value for name, value in self.hparams.items() if name not in follow}
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined] # Lightning does not declare it
+            if data is None:
+                raise UsageError("the file needs the normalization: fit or test with datamodule=data before saving it.")
             names = "dataset data_dir image_size test_size val_size split fold folds normalization deskew"
             checkpoint["config"] = {"model": model, "data": {name: getattr(data, name) for name in names.split()}}
         checkpoint["teacher_sha256"] = self.distillation.sha256 if self.distillation else ""

@@ -24,10 +24,7 @@ class Exact(LightningModule):
     is that of the global batch; what is random depends on where training is; nothing that is not finite is saved.
 
     Args:
-        metrics: Those beside the loss, by name; each takes logits and labels.
-        steps_per_execution: Optimizer steps in one of Lightning's batches.
-        cuda_graph: Run the steps of an execution as one CUDA graph.
-        seed: Decides what is dropped.
+        metrics: Metrics of logits and labels, by name; the other arguments are explained by Classifier.
     """
 
     def __init__(self, metrics: Mapping[str, Metric], steps_per_execution: int, cuda_graph: bool, seed: int) -> None:
@@ -69,6 +66,12 @@ class Exact(LightningModule):
         loss, logits = self.loss(images, labels)
         objective = self.objective(images, labels, logits, loss)
         return objective * (self.trainer.world_size / global_size), loss, logits
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Refuse batches of another loader, such as a notebook's own."""
+        if not hasattr(batch, "global_sizes"):
+            raise UsageError("the batches must come from this project's data module: give datamodule=data, no images.")
+        return batch
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the loss to minimize, or take all steps of an execution."""

@@ -255,6 +255,7 @@ REFUSED = {
     "--model.metrics+=MulticlassConfusionMatrix": "MulticlassConfusionMatrix is not one number: set its `average`",
     "--model.metrics+=MulticlassF1Score --model.metrics.average=some": "--model.metrics.average does not fit: the cl",
     "--model.metrics+=BinaryAccuracy": "--model.metrics has one that cannot be made (Expected argument `threshold`",
+    "--model.metrics+=F1Score": "name a class such as MulticlassF1Score, or mend its arguments.",
     "--model.metrics+=MulticlassF1Score --model.metrics+=MulticlassF1Score": "--model.metrics has two called f1: leav",
     "--model.metrics+=tests.test_losses.Largest": "--model.metrics: Largest cannot be added up over devices: name a",
     "--model.metrics+=MulticlassFBetaScore --model.metrics.num_classes=10": "made (Expected argument `beta` to be",

@@ -190,7 +190,7 @@ def test_the_shown_epochs_are_a_real_log(clone: Path) -> None:
     shown = re.findall(r"^Epoch (\d+)/10 - [\d.]+s - (loss: .*)$", README, re.MULTILINE)
     epochs = json.loads((clone / "lightning_logs" / "version_0" / "result.json").read_text())["epochs"]
 
-    assert len(shown) == 3
+    assert len(shown) == 4
     for number, metrics in shown:
         figures = [float(figure) for figure in re.findall(r"\d\.\d+", metrics)]
         epoch = epochs[int(number) - 1]

@@ -142,8 +142,9 @@ def by_name(metrics: Iterable[Callable[[int], Metric]], num_classes: int) -> dic
     for make in metrics:
         try:
             metric = make(num_classes)
-        except (TypeError, ValueError) as error:  # how torchmetrics refuses an argument
-            raise UsageError(f"`metrics` has one that cannot be made ({error}): mend its arguments.") from error
+        except (TypeError, ValueError, AttributeError) as error:  # how torchmetrics refuses an argument
+            way_out = "name a class such as MulticlassF1Score, or mend its arguments."
+            raise UsageError(f"`metrics` has one that cannot be made ({error}): {way_out}") from error
         metric.validate_args = False  # it would read every batch back from the device
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(metric).__name__.removeprefix("Multiclass"))
         name = words.lower().removesuffix("_score")

@@ -23,7 +23,7 @@ from src.data.checks import TEST_IMAGES
 from src.data.idx import read_idx
 from src.export import export
 from src.runs.trained import Trained
-from tests.conftest import CHROMIUM, chromium
+from tests.chromium import CHROMIUM, chromium
 from tests.test_page_file import KEEP, LARGEST, LOGITS, compared, encode, kinds_of_pictures, rgba
 
 RESULTS = Path(__file__).parent / "results" / "page_file.json"

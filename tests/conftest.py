@@ -4,43 +4,30 @@ import atexit
 import gc
 import logging
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 from playwright.sync_api import Browser, sync_playwright
-from torch import Tensor
 
 from src.cli.main import main
-from src.data.checks import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from src.data.datamodule import MNISTDataModule  # noqa: F401 - Lightning's log keeps the stderr of its first import
-from src.data.idx import write_idx
 from src.data.sources import place_files
+from tests.chromium import CHROMIUM, chromium
 from tests.forks import Parent
+from tests.synthetic import write_digits
 
-CHROMIUM = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 REPOSITORY = Path(__file__).parents[1]
 TRAIN_SIZE, TEST_SIZE = 230, 70
 FIRST = (
-    "test_readme.py",
-    "test_slurm.py",
-    "test_deletion.py",
-    "test_make_it_yours.py",
-    "test_exact.py",
-    "test_menu.py",
+    *("test_readme.py", "test_slurm.py", "test_deletion.py", "test_make_it_yours.py"),
+    *("test_exact.py", "test_menu.py"),
 )
 
 
@@ -48,35 +35,16 @@ DRAWN = ("--inspection.enabled", "true")
 TRAINS = {"digits", "mnist", "clone", "browser"}  # fixtures of tests that train or start something
 
 
-def synthetic_digits(size: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Noise with one bright row per class: learnable in an epoch or two, but not at once."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, 10, (size,), generator=generator, dtype=torch.uint8)
-    images = torch.randint(0, 120, (size, 28, 28), generator=generator, dtype=torch.uint8)
-    images[torch.arange(size), 2 * labels.long() + 4] += 100
-    return images, labels
-
-
-def write_digits(folder: Path) -> Path:
-    for seed, (images_name, labels_name, size) in enumerate(
-        ((TRAIN_IMAGES, TRAIN_LABELS, TRAIN_SIZE), (TEST_IMAGES, TEST_LABELS, TEST_SIZE))
-    ):
-        images, labels = synthetic_digits(size, seed)
-        write_idx(folder / images_name, images)
-        write_idx(folder / labels_name, labels)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with small IDX files, not to be changed."""
-    return write_digits(tmp_path_factory.mktemp("digits"))
+    return write_digits(tmp_path_factory.mktemp("digits"), TRAIN_SIZE, TEST_SIZE)
 
 
 @pytest.fixture
 def own_digits(tmp_path: Path) -> Path:
     """A folder with small IDX files of the test's own, to break."""
-    return write_digits(tmp_path / "digits")
+    return write_digits(tmp_path / "digits", TRAIN_SIZE, TEST_SIZE)
 
 
 @pytest.fixture(scope="session")
@@ -197,45 +165,6 @@ def clone(tmp_path_factory: pytest.TempPathFactory, mnist: Path) -> Path:
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "data").symlink_to(mnist)
     return folder
-
-
-def run_as_written(command: str, folder: Path) -> str:
-    """Run a command of a page as a shell does, and return what it prints; it must succeed without a complaint."""
-    if re.fullmatch(r"python -m src\.cli (fit|validate|test|sweep) [^|&;<>]+", command):
-        words = in_shell(f"printf '%s\\0' {command}", folder).out.split("\0")
-        answer = run_process(*words[3:-1], cwd=folder)
-    else:
-        answer = in_shell(command, folder)
-    assert (answer.code, answer.err) == (0, ""), f"{command}\n{answer.out}\n{answer.err}"
-    return answer.out
-
-
-def in_shell(command: str, folder: Path) -> Answer:
-    activated = command if command.startswith("make ") else f"source .venv/bin/activate; {command}"
-    done = subprocess.run(["bash", "-ec", activated], cwd=folder, capture_output=True, text=True, timeout=300)
-    return Answer(done.returncode, done.stdout, done.stderr)
-
-
-@contextmanager
-def serving(checkpoint: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run ``src.cli serve`` on a free port; give its process and its address."""
-    command = [sys.executable, "-m", "src.cli", "serve", "--ckpt_path", str(checkpoint), "--port", "0"]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=REPOSITORY, text=True, **pipes) as server:
-        try:
-            yield server, next(line for line in server.stdout if line.startswith("Draw on")).split()[2]
-        finally:
-            server.kill()
-
-
-def chromium() -> str:
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if path := shutil.which(name):
-            return path
-    message = "Nothing is looked at in a browser without Chromium: apt-get install chromium"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import torch
 
 from tests.conftest import Cli
 from tests.faults.calls import Broken, Fault, always, is_folder
-from tests.test_cli import run_folder
+from tests.training import run_folder
 
 EPOCHS = ["--trainer.max_epochs", "2", "--inspection.enabled", "false", "--model.hidden_units", "[4]"]
 

@@ -24,16 +24,9 @@ from src.export import ONNX_PACKAGES, digests, formats, read_test_data
 from src.export.comparison import compare
 from src.runs.trained import Trained
 from tests.conftest import REPOSITORY, TEST_SIZE, Answer, Cli, run_process
-from tests.test_bad_requests import (
-    RUN,
-    Prepare,
-    Request,
-    check,
-    files,
-    foreign_checkpoint,
-    refusing,
-    truncated_checkpoint,
-)
+from tests.faults.calls import refusing
+from tests.faults.folders import Prepare, foreign_checkpoint, truncated_checkpoint
+from tests.refusals.requests import RUN, Request, check, files
 
 ONE_EPOCH = ("--trainer.max_epochs", "1", "--inspection.enabled", "false")
 

@@ -15,10 +15,9 @@ import torch
 import yaml
 from lightning.pytorch import Callback, Trainer
 
-from tests.conftest import DRAWN, REPOSITORY, Answer, Cli
-from tests.test_bad_requests import refusing
-from tests.test_cli import EPOCHS, checkpoint, curves, results, run_folder, same_training
-from tests.test_interruptions import in_process
+from tests.conftest import DRAWN, REPOSITORY, Answer, Cli, run_process
+from tests.faults.calls import refusing
+from tests.training import EPOCHS, checkpoint, curves, results, run_folder, same_training
 
 # KiB of a disk -> what does not fit on it any more
 FULL_AT = {4: "/events.out.tfevents", 8: "/hparams.yaml", 12: "/last.ckpt", 100: "/best.ckpt", 152: "/best.ckpt"}
@@ -162,11 +161,11 @@ for kib in {FULL_AT}:
     print("disk", json.dumps([code, log.read_text(), halves, same]))
     subprocess.run(["rm", "-r", root], check=True)
 """
-    exit_code, log = in_process(code)
-    found = [json.loads(line.removeprefix("disk ")) for line in log.splitlines() if line.startswith("disk ")]
+    answer = run_process("-c", code)
+    outcomes = [json.loads(line.removeprefix("disk ")) for line in answer.out.splitlines() if line.startswith("disk ")]
 
-    assert exit_code == 0, log
-    for (code, said, halves, same), (kib, name) in zip(found, FULL_AT.items(), strict=True):
+    assert answer.code == 0, answer
+    for (code, said, halves, same), (kib, name) in zip(outcomes, FULL_AT.items(), strict=True):
         *rest, error = said.splitlines()
         assert (code, halves, same) == (1, [], True), f"{kib} KiB\n{said}"
         assert re.fullmatch(

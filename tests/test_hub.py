@@ -17,7 +17,7 @@ from src.data.idx import read_idx
 from src.export import hub
 from src.runs.trained import Trained
 from tests.conftest import REPOSITORY, Answer, Cli
-from tests.test_bad_requests import Request, check, files
+from tests.refusals.requests import Request, check, files
 
 
 def export(checkpoint: Path, folder: str, *words: str) -> int:

@@ -13,8 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from src.cli.main import main
 from tests.conftest import run_process
 from tests.pictures import CLASSES, draw_folder
-from tests.test_cli import checkpoint, run_folder
-from tests.test_optimizers import same
+from tests.training import checkpoint, run_folder, same
 
 NETWORKS = {
     "mlp": ["--model.hidden_units", "[16]"],

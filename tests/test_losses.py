@@ -1,102 +1,28 @@
-"""Another loss, other metrics and another measure of the best epoch, by flags and configs alone."""
+"""Another loss and other metrics, by flags and configs alone."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
-from torchmetrics import Metric
 from torchmetrics.functional.classification import multiclass_f1_score
 
 from src.data.checks import TRAIN_IMAGES, TRAIN_LABELS
 from src.data.idx import read_idx
 from src.runs.trained import Trained
 from tests.conftest import Cli
-from tests.test_cli import checkpoint, run_folder, same_training
+from tests.training import EPOCHS, checkpoint, recorded, run_folder, same_training
 
 WEIGHTS = [1, 2, 1, 1, 0.5, 1, 1, 1, 3, 1]
 LOSS = ["--model.loss", "CrossEntropyLoss", "--model.loss.label_smoothing", "0.1", "--model.loss.weight", f"{WEIGHTS}"]
 F1 = ["--model.metrics+=MulticlassF1Score", "--model.metrics.average=macro"]
-EPOCHS = ["--trainer.max_epochs", "3", "--inspection.enabled", "false"]
-
-
-class Forgetful(nn.Module):
-    """A loss whose reduction cannot be chosen."""
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return functional.cross_entropy(logits, labels)
-
-
-class Stubborn(Forgetful):
-    """A loss that is the mean, whatever it is asked for."""
-
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__()
-
-
-class Focal(nn.Module):
-    """The loss of Lin et al. (2017)."""
-
-    def __init__(self, gamma: float = 2.0, reduction: str = "mean") -> None:
-        super().__init__()
-        self.gamma, self.reduction = gamma, reduction
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        entropy = functional.cross_entropy(logits, labels, reduction="none")
-        losses = (1 - (-entropy).exp()) ** self.gamma * entropy
-        return losses.sum() if self.reduction == "sum" else losses.mean()
-
-
-class Scaled(nn.Module):
-    """A loss with something to learn: how warm the softmax is."""
-
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.tensor(1.0))
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return functional.cross_entropy(self.scale * logits, labels, reduction="sum")
-
-
-class Largest(Metric):
-    """The largest logit, which of two devices is not the sum."""
-
-    largest: Tensor
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.add_state("largest", torch.tensor(0.0), dist_reduce_fx="max")
-
-    def update(self, logits: Tensor, labels: Tensor) -> None:
-        self.largest = torch.maximum(self.largest, logits.max())
-
-    def compute(self) -> Tensor:
-        return self.largest
-
-
-class Hits(Metric):
-    """How many are right, NaN once there are enough of them."""
-
-    hits: Tensor
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.add_state("hits", torch.tensor(0), dist_reduce_fx="sum")
-
-    def update(self, logits: Tensor, labels: Tensor) -> None:
-        self.hits += (logits.argmax(1) == labels).sum()
-
-    def compute(self) -> Tensor:
-        return self.hits.float() if self.hits < 5 else torch.tensor(float("nan"))
 
 
 def best(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "result.json").read_text())["best"]
-    return found
+    return recorded(run)["best"]
 
 
 def validated(run: Path, digits: Path) -> tuple[Tensor, Tensor]:
@@ -134,7 +60,7 @@ def test_they_come_back_with_the_checkpoint_and_training_goes_on_bit_for_bit(cli
     assert {name: best(whole)[name] for name in ("val/f1", "val/loss")} == {
         name: best(parts)[name] for name in ("val/f1", "val/loss")
     }
-    assert {"test/f1", "test/loss", "test/acc"} <= json.loads((parts / "test.json").read_text()).keys()
+    assert {"test/f1", "test/loss", "test/acc"} <= recorded(parts, "test").keys()
     refused = cli(
         "fit", "--ckpt_path", str(parts), "--trainer.max_epochs", "4", *LOSS, "--model.loss.label_smoothing=0.2"
     )
@@ -143,53 +69,14 @@ def test_they_come_back_with_the_checkpoint_and_training_goes_on_bit_for_bit(cli
 
 
 def test_a_loss_of_the_users_own_is_named_again_for_its_checkpoint(cli: Cli, tmp_path: Path) -> None:
-    loss = ["--model.loss", "tests.test_losses.Focal", "--model.loss.gamma", "1"]
+    loss = ["--model.loss", "tests.losses.Focal", "--model.loss.gamma", "1"]
     assert cli("fit", *EPOCHS, *loss).code == 0
     refused = cli("test", "--ckpt_path", "best")
     answer = cli("test", "--ckpt_path", "best", *loss)
 
     assert refused.code == 2
-    assert "names the class 'tests.test_losses.Focal' for model.loss, which no checkpoint brings back" in refused.err
+    assert "names the class 'tests.losses.Focal' for model.loss, which no checkpoint brings back" in refused.err
     assert (answer.code, answer.err) == (0, "")
-
-
-@pytest.mark.parametrize(
-    ("words", "of_best"),
-    [
-        ("--checkpoints.monitor val/loss", min),
-        ("--checkpoints.monitor val/loss --checkpoints.mode max", max),
-        ("--checkpoints.monitor val/f1", max),
-    ],
-)
-def test_the_best_epoch_is_told_by_the_monitor(words: str, of_best: Any, cli: Cli, tmp_path: Path) -> None:
-    rate = ["--model.lr", "0.3"]  # so that the epochs are no better and better
-    answer = cli("fit", *EPOCHS, *F1, *rate, *words.split(), "--trainer.max_epochs", "6")
-    run, name = run_folder(tmp_path), words.split()[1]
-    history = checkpoint(run)["callbacks"]["History"]["epochs"]
-    wanted = of_best(history, key=lambda record: record[name])
-
-    assert (answer.code, answer.err) == (0, "")
-    assert f"Best {name} {wanted[name]:.4f} in epoch {wanted['epoch']}: " in answer.out
-    assert checkpoint(run, "best")["callbacks"]["History"]["epochs"][-1] == wanted
-    assert best(run)["epoch"] == wanted["epoch"]
-    assert min(history, key=lambda record: record[name]) != max(history, key=lambda record: record[name])
-
-
-def test_a_metric_that_is_no_number_is_no_best(cli: Cli, tmp_path: Path) -> None:
-    words = ["--model.metrics+=tests.test_losses.Hits", "--checkpoints.monitor", "val/hits"]
-    answer = cli("fit", *EPOCHS, *words)
-
-    assert answer.code == 1
-    assert "val/hits is nan after epoch 1" in answer.err
-
-
-def test_a_metric_with_other_arguments_evaluates_an_old_checkpoint(cli: Cli, tmp_path: Path) -> None:
-    cli("fit", *EPOCHS, "--model.metrics+=MulticlassF1Score", "--model.metrics.average=micro")
-    macro = '[{"class_path": "MulticlassF1Score", "init_args": {"average": "macro"}}]'
-    answer = cli("validate", "--ckpt_path", "best", "--model.metrics", macro)
-
-    assert (answer.code, answer.err) == (0, "")
-    assert " - val/f1: " in answer.out
 
 
 def test_an_old_checkpoint_is_evaluated_by_another_loss(cli: Cli, tmp_path: Path) -> None:
@@ -208,7 +95,7 @@ def test_an_old_checkpoint_is_evaluated_by_another_loss(cli: Cli, tmp_path: Path
 
 
 def test_what_a_loss_learned_comes_back(cli: Cli, tmp_path: Path) -> None:
-    loss = ["--model.loss", "tests.test_losses.Scaled"]
+    loss = ["--model.loss", "tests.losses.Scaled"]
     assert cli("fit", *EPOCHS, *loss).code == 0
     scale = checkpoint(run_folder(tmp_path), "best")["state_dict"]["criterion.scale"]
     validated = cli("validate", "--ckpt_path", "best", *loss)
@@ -217,35 +104,12 @@ def test_what_a_loss_learned_comes_back(cli: Cli, tmp_path: Path) -> None:
     assert f"val/loss: {best(run_folder(tmp_path))['val/loss']:.4f}" in validated.out
 
 
-def test_a_checkpoint_from_before_the_monitor_goes_on_by_the_accuracy_alone(cli: Cli, tmp_path: Path) -> None:
-    cli("fit", *EPOCHS)
-    path = run_folder(tmp_path) / "checkpoints" / "last.ckpt"
-    content = torch.load(path)
-    del content["config"]["checkpoints"]
-    torch.save(content, path)
-    words = ["fit", "--ckpt_path", str(path), "--trainer.max_epochs", "4"]
-    refused = cli(*words, *F1, "--checkpoints.monitor", "val/f1")
-
-    assert refused.code == 2
-    assert f"--checkpoints.monitor val/f1 differs from {path}, which has val/acc; leave out" in refused.err
-    assert cli(*words).code == 0
-
-
-def test_early_stopping_and_a_callbacks_own_checkpoints_watch_a_metric_of_the_config(cli: Cli, tmp_path: Path) -> None:
-    stop = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/f1"]
-    stop += ["--trainer.callbacks.mode=max", "--trainer.callbacks.min_delta=9", "--trainer.callbacks.patience=1"]
-    answer = cli("fit", *EPOCHS, *F1, *stop, "--trainer.max_epochs", "9")
-
-    assert (answer.code, answer.err) == (0, "")
-    assert "Trained 2 of 9 epochs" in answer.out
-
-
 REFUSED = {
     "--model.loss nope": "--model.loss: there is no nope; name one of torch.nn.modules.loss, or a class by its",
     "--model.loss CrossEntropyLos": "--model.loss: there is no CrossEntropyLos; did you mean CrossEntropyLoss?",
     "--model.loss tests.nowhere.Loss": "--model.loss: tests.nowhere.Loss cannot be imported as such a class: check",
-    "--model.loss tests.test_losses.Forgetful": "--model.loss tests.test_losses.Forgetful has no argument `reduction`",
-    "--model.loss tests.test_losses.Stubborn": "--model.loss Stubborn is not the sum over a batch's images, so devices",
+    "--model.loss tests.losses.Forgetful": "--model.loss tests.losses.Forgetful has no argument `reduction`",
+    "--model.loss tests.losses.Stubborn": "--model.loss Stubborn is not the sum over a batch's images, so devices",
     "--model.loss MSELoss": "--model.loss MSELoss takes no logits (4, 10) with labels (4,) (The size of tensor a",
     "--model.loss CrossEntropyLoss --model.loss.weight [1,2]": "takes no logits (4, 10) with labels (4,) (weight tens",
     "--model.loss CrossEntropyLoss --model.loss.weight [a]": "--model.loss.weight does not fit: it follows the class",
@@ -257,7 +121,7 @@ REFUSED = {
     "--model.metrics+=BinaryAccuracy": "--model.metrics has one that cannot be made (Expected argument `threshold`",
     "--model.metrics+=F1Score": "name a class such as MulticlassF1Score, or mend its arguments.",
     "--model.metrics+=MulticlassF1Score --model.metrics+=MulticlassF1Score": "--model.metrics has two called f1: leav",
-    "--model.metrics+=tests.test_losses.Largest": "--model.metrics: Largest cannot be added up over devices: name a",
+    "--model.metrics+=tests.losses.Largest": "--model.metrics: Largest cannot be added up over devices: name a",
     "--model.metrics+=MulticlassFBetaScore --model.metrics.num_classes=10": "made (Expected argument `beta` to be",
     "--model.metrics+=MulticlassHammingDistance --checkpoints.monitor val/hamming_distance": "--checkpoints.mode min",
     "--checkpoints.monitor val/f1": "--checkpoints.monitor val/f1: validation has val/loss, val/acc; name one of them.",

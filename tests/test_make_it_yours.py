@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from scripts.pictures_to_idx import convert
-from tests.conftest import REPOSITORY, run_as_written
+from tests.conftest import REPOSITORY
+from tests.shell import run_as_written
 
 PAGE = (REPOSITORY / "docs" / "make_it_yours.md").read_text()
 # the part before, which deletes, is run by test_deletion.py

@@ -8,7 +8,7 @@ import pytest
 
 from src.cli.main import main
 from src.common.output import cell, say, warn
-from tests.test_bad_requests import NOBODY
+from tests.faults.calls import as_nobody
 from tests.test_predict import draw, predict, rows_of
 
 
@@ -33,14 +33,10 @@ def test_a_folder_that_may_not_be_read_has_a_row_with_the_reason(words: str, tmp
     (tmp_path / "table").mkdir(mode=0o777)
     (tmp_path / "table").chmod(0o777)
     (tmp_path / "scans" / "deep").chmod(0)
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(NOBODY)
     try:
-        code = predict("--images", words, "scans/b.png", "--output", "table/of.csv")
+        with as_nobody():
+            code = predict("--images", words, "scans/b.png", "--output", "table/of.csv")
     finally:
-        if root:
-            os.seteuid(0)
         (tmp_path / "scans" / "deep").chmod(0o755)
 
     rows = {row["path"]: row["error"] for row in rows_of(tmp_path / "table" / "of.csv")}

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch.optim import SGD, Adam, NAdam, Optimizer, RMSprop
 from torch.optim.lr_scheduler import MultiStepLR, OneCycleLR, ReduceLROnPlateau, StepLR
 
 from src.callbacks.checkpoints import Checkpoints
 from src.model.classifier import Classifier
 from tests.conftest import Cli
+from tests.training import checkpoint, run_folder, same
 
 Configured = Callable[[Classifier], Any]
 EPOCHS = 4  # of 6 steps
-QUIET = ["--inspection.enabled", "false", "--checkpoints.every_n_steps", "1", "--trainer.max_epochs", str(EPOCHS)]
+QUIET = ("--checkpoints.every_n_steps", "1", "--trainer.max_epochs", str(EPOCHS))
 
 
 def momentum(model: Classifier) -> Optimizer:
@@ -61,22 +61,6 @@ CONFIGURED: dict[str, Configured] = {
 
 class StopError(Exception):
     """A kill, for a process that is not its own."""
-
-
-def trained(run: Path) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    return content
-
-
-def same(one: Any, other: Any) -> bool:
-    """Compare nested values bit for bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
 
 
 WITHIN, AT_END = 9, 12  # steps after which it is stopped
@@ -127,12 +111,12 @@ def stop_and_go_on(flags: list[str], stop: int, cli: Cli, tmp_path: Path, monkey
     with pytest.raises(StopError):
         cli("fit", *words)
     monkeypatch.setattr(Checkpoints, "_save_last", save)
-    whole, stopped = (tmp_path / "lightning_logs" / f"version_{number}" for number in range(2))
-    assert stop <= trained(stopped)["global_step"] < stop + 3
+    whole, stopped = run_folder(tmp_path), run_folder(tmp_path, 1)
+    assert stop <= checkpoint(stopped)["global_step"] < stop + 3
     answer = cli("fit", "--ckpt_path", str(stopped))
 
     assert (answer.code, answer.err) == (0, "")
-    expected, resumed = trained(whole), trained(stopped)
+    expected, resumed = checkpoint(whole), checkpoint(stopped)
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "train_sums", "epoch", "global_step"):
         assert same(expected[part], resumed[part]), part
     assert epochs_of(expected) == epochs_of(resumed)
@@ -143,20 +127,15 @@ def epochs_of(content: dict[str, Any]) -> list[list[float]]:
     return [[record[name] for name in ("train/loss", "val/loss", "lr")] for record in records]
 
 
-def lr_of_epochs(cli: Cli, tmp_path: Path, *words: str) -> list[float]:
-    assert cli("fit", *QUIET, *words).code == 0
-    newest = max((tmp_path / "lightning_logs").iterdir())
-    return [record["lr"] for record in trained(newest)["callbacks"]["History"]["epochs"]]
-
-
 @pytest.mark.parametrize("steps_per_execution", ["1", "2"])
 def test_an_epochs_schedule_moves_once_an_epoch(
     steps_per_execution: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Classifier, "configure_optimizers", CONFIGURED["StepLR"])
-    lr = lr_of_epochs(cli, tmp_path, "--model.steps_per_execution", steps_per_execution)
+    assert cli("fit", *QUIET, "--model.steps_per_execution", steps_per_execution).code == 0
+    epochs = checkpoint(run_folder(tmp_path))["callbacks"]["History"]["epochs"]
 
-    assert lr == pytest.approx([0.005, 0.0025, 0.00125, 0.000625])
+    assert [epoch["lr"] for epoch in epochs] == pytest.approx([0.005, 0.0025, 0.00125, 0.000625])
 
 
 def test_a_schedule_that_watches_a_metric_is_part_of_the_epoch_that_is_saved(
@@ -165,7 +144,7 @@ def test_a_schedule_that_watches_a_metric_is_part_of_the_epoch_that_is_saved(
     monkeypatch.setattr(Classifier, "configure_optimizers", plateau)
     assert cli("fit", *QUIET).code == 0
 
-    content = trained(tmp_path / "lightning_logs" / "version_0")
+    content = checkpoint(run_folder(tmp_path))
     assert content["lr_schedulers"][0]["last_epoch"] == EPOCHS
     assert content["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(0.01 * 0.5 ** (EPOCHS - 1))
 
@@ -190,86 +169,3 @@ def test_a_metric_that_is_not_there_is_named(cli: Cli, monkeypatch: pytest.Monke
 
     assert answer.code == 2
     assert "there is no metric val/auc; those there are: train/acc, train/loss, val/acc, val/loss" in answer.err
-
-
-def test_an_optimizer_by_flags_is_torchs_own_with_its_defaults(cli: Cli, tmp_path: Path) -> None:
-    """torch's Adam has another eps than Keras', so it ends with other weights than the recipe."""
-    cli("fit", *QUIET, "--optimizer", "Adam")
-    state = trained(tmp_path / "lightning_logs" / "version_0")["optimizer_states"][0]["param_groups"][0]
-
-    assert (state["eps"], state["lr"], state["fused"]) == (1e-8, 1e-3, None)
-
-
-def test_a_config_says_the_same_as_flags(cli: Cli, tmp_path: Path) -> None:
-    config = tmp_path / "sgd.yaml"
-    config.write_text(
-        "optimizer:\n  class_path: SGD\n  init_args:\n    lr: 0.05\n"
-        "lr_scheduler:\n  class_path: ReduceLROnPlateau\n  init_args:\n    monitor: val/loss\n"
-    )
-    flags = ["--optimizer", "SGD", "--optimizer.lr", "0.05", "--lr_scheduler=ReduceLROnPlateau"]
-    assert cli("fit", *QUIET, "--config", str(config)).code == 0
-    assert cli("fit", *QUIET, *flags, "--lr_scheduler.monitor", "val/loss").code == 0
-
-    one, other = (trained(tmp_path / "lightning_logs" / f"version_{number}") for number in range(2))
-    assert same(one["state_dict"], other["state_dict"]) and one["config"] == other["config"]
-
-
-REFUSED = {
-    "--optimizer LBFGS": "--optimizer LBFGS cannot be used (LBFGS.step() missing 1 required positional argument",
-    "--optimizer SparseAdam": "--optimizer SparseAdam cannot be used (SparseAdam does not support dense gradients",
-    "--optimizer Muon": "--optimizer Muon cannot be used (Muon only supports 2D parameters",
-    "--optimizer SGD --optimizer.lr -1": "--optimizer SGD cannot be used (Invalid learning rate: -1.0)",
-    "--optimizer Sgd": "--optimizer: there is no Sgd; did you mean SGD?",
-    "--optimizer.lr 0.1": "--optimizer.lr does not fit: it follows the class that it is for (--optimizer=NAME)",
-    "--optimizer SGD --optimizer.mass 1": "--optimizer.mass does not fit",
-    "--optimizer SGD --model.lr 0.1": "--optimizer SGD takes the place of --model.lr 0.1: leave that out",
-    "--optimizer SGD --model.weight_decay 0.1": "--optimizer SGD takes the place of --model.weight_decay 0.1",
-    "--lr_scheduler StepLR": "--lr_scheduler.step_size is missing: the class needs it.",
-    "--lr_scheduler StepLR --lr_scheduler.step_size 1 --model.cosine true": "takes the place of --model.cosine True",
-    "--lr_scheduler ReduceLROnPlateau --lr_scheduler.monitor val/los": "there is no metric val/los; those there are: ",
-    "--lr_scheduler ReduceLROnPlateau --lr_scheduler.monitor val/loss --model.steps_per_execution 3":
-    "a schedule that watches a metric needs --model.steps_per_execution 1.",
-    "--lr_scheduler CyclicLR --lr_scheduler.base_lr 0.1 --lr_scheduler.max_lr 1 --optimizer Adagrad":
-    "--lr_scheduler CyclicLR cannot be used (optimizer must support momentum",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("flags", REFUSED)
-def test_what_cannot_train_is_refused_by_name(flags: str, cli: Cli, tmp_path: Path) -> None:
-    answer = cli("fit", *QUIET, "--checkpoints.every_n_steps", "0", *flags.split())
-
-    assert (answer.code, REFUSED[flags] in answer.err) == (2, True), answer
-    assert not list((tmp_path / "lightning_logs").glob("*"))
-
-
-@pytest.mark.parametrize("flags", ["--optimizer NAdam", "--optimizer SGD --optimizer.lr 0.2 --optimizer.momentum 0.9"])
-def test_another_one_is_refused_on_top_of_a_checkpoint(flags: str, cli: Cli) -> None:
-    cli("fit", *QUIET, "--optimizer", "SGD", "--optimizer.lr", "0.05")
-    answer = cli("fit", "--ckpt_path", "last", *flags.split(), "--trainer.max_epochs", "9")
-
-    assert answer.code == 2
-    assert " differs from " in answer.err and answer.err.startswith("error: --optimizer")
-
-
-def test_the_recipes_own_is_not_changed_for_another_on_top_of_a_checkpoint(cli: Cli) -> None:
-    cli("fit", *QUIET)
-    answer = cli("fit", "--ckpt_path", "last", "--optimizer", "SGD", "--trainer.max_epochs", "9")
-
-    assert answer.err.startswith("error: --optimizer SGD differs from ") and "which has none;" in answer.err
-
-
-class Own(SGD):
-    """An optimizer of one's own, which no checkpoint may import."""
-
-
-def test_a_class_of_ones_own_is_given_again(cli: Cli, tmp_path: Path) -> None:
-    own = ["--optimizer", "tests.test_optimizers.Own", "--optimizer.lr", "0.05"]
-    assert cli("fit", *QUIET, *own).code == 0
-    more = ["--ckpt_path", "last", "--trainer.max_epochs", "5"]
-    refused = cli("fit", *more)
-    assert refused.code == 2
-    assert "names the class 'tests.test_optimizers.Own' for optimizer, which no checkpoint brings back" in refused.err
-
-    assert cli("fit", *more, *own).code == 0
-    assert cli("test", "--ckpt_path", "last").code == 0
-    assert len(epochs_of(trained(tmp_path / "lightning_logs" / "version_0"))) == 5

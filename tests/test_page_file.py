@@ -31,12 +31,13 @@ from src.export import html
 from src.runs.trained import Trained
 from src.serve.app import answer
 from src.serve.limits import check_picture
-from tests.conftest import Answer, Cli, chromium
+from tests.chromium import chromium
+from tests.conftest import Answer, Cli
 from tests.digits.test_desk import SHEETS, photo
 from tests.digits.test_frame import BLANKS, CHANGES, drawn
 from tests.digits.test_number import page as number_page
-from tests.test_bad_requests import Request, check, files
-from tests.test_draw import hand, photograph
+from tests.draw.page import hand, photograph
+from tests.refusals.requests import Request, check, files
 
 LOGITS = """content => {
   const images = Uint8Array.from(atob(content), letter => letter.charCodeAt(0)), logits = [];

@@ -19,7 +19,8 @@ from src.digits.number import Digit
 from src.digits.reading import SURE, WIDE, Reading
 from src.runs.trained import Trained
 from tests.conftest import Answer
-from tests.test_bad_requests import Request, check, files, foreign_checkpoint
+from tests.faults.folders import foreign_checkpoint
+from tests.refusals.requests import Request, check, files
 from tests.test_export import huge_weights, letters
 
 Rows = list[dict[str, str]]

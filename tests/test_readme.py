@@ -1,4 +1,4 @@
-"""What the README says is true: its commands run as written, its tables are the recorded results."""
+"""What the README says is true: its commands run as written, its errors are what is said, its log is a real one."""
 
 import json
 import os
@@ -11,31 +11,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 
-from benchmarks import (
-    accuracy,
-    chaos,
-    data,
-    devices,
-    digits,
-    fuzz,
-    generalization,
-    gpu,
-    page_file,
-    parity,
-    serve,
-    speed,
-    sweep,
-    threads,
-    time_to_accuracy,
-)
-from benchmarks.documents import documents, shown
-from src.compare import mcnemar
-from tests.conftest import REPOSITORY, Cli, run_as_written
+from benchmarks.documents import documents
+from tests.conftest import REPOSITORY, Cli
+from tests.shell import run_as_written
 
 DOCUMENTS = {path.relative_to(REPOSITORY): path.read_text() for path in documents()}
 READMES = [Path("README.md"), Path("README.zh-TW.md")]
@@ -43,23 +25,6 @@ README = DOCUMENTS[READMES[0]]
 WALK = Path("docs/make_it_yours.md")  # which has a test of its own, as it changes the code
 BY_CI = {"make test", "make lint"}
 RUN: set[str] = set()
-STUDIES = (
-    accuracy,
-    chaos,
-    data,
-    devices,
-    digits,
-    fuzz,
-    generalization,
-    gpu,
-    page_file,
-    parity,
-    serve,
-    speed,
-    sweep,
-    threads,
-    time_to_accuracy,
-)
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -197,40 +162,3 @@ def test_the_shown_epochs_are_a_real_log(clone: Path) -> None:
         names = ("train/loss", "train/acc", "val/loss", "val/acc")
         # other processors sum in another order
         assert figures == pytest.approx([epoch[name] for name in names], abs=0.01)
-
-
-@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.__name__)
-def test_tables_are_made_from_the_recorded_results(study: ModuleType) -> None:
-    tables = study.tables(json.loads(study.RESULTS.read_text()))
-
-    assert {table: shown(table) for table in tables} == tables
-
-
-@pytest.mark.parametrize("config", accuracy.HEADED)
-def test_configs_say_what_was_recorded_of_them(config: str) -> None:
-    records = json.loads(accuracy.RESULTS.read_text())["recipes"][config]
-
-    assert accuracy.reached(records) in (REPOSITORY / config).read_text().splitlines()
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "chance"),
-    [([], [], 1.0), ([1, 2], [1, 2], 1.0), ([1, 2, 3], [3], 0.5), ([0, *range(2, 11)], [1], 2 * 12 / 2**11)],
-)
-def test_mcnemar_counts_what_only_one_of_two_reads_wrong(one: list[int], other: list[int], chance: float) -> None:
-    assert mcnemar(one, other) == mcnemar(other, one) == pytest.approx(chance)
-
-
-def test_no_recorded_kill_and_no_recorded_file_did_harm() -> None:
-    kills = json.loads(chaos.RESULTS.read_text())
-    readers = json.loads(fuzz.RESULTS.read_text())["readers"]
-
-    assert all(outcome == "equal" for calls in kills.values() for counts in calls.values() for outcome in counts)
-    assert [reader for reader in fuzz.INPUTS if readers[reader]["inputs"] < fuzz.INPUTS[reader]] == []
-    assert [reader for reader in readers if readers[reader]["failures"]] == []
-
-
-@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
-def test_links_lead_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\(((?!http)[^)#]+)[^)]*\)", DOCUMENTS[path]):
-        assert (REPOSITORY / path.parent / target).exists(), target

@@ -10,11 +10,10 @@ from src.data.augment import Distortion
 from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
 from tests.conftest import Cli
-from tests.test_cli import EPOCHS, checkpoint, results, run_folder, same_training
+from tests.training import EPOCHS, SAVE, checkpoint, results, run_folder, same_training
 
 STEPS = ["--model.weight_decay", "0.01", "--model.warmup_steps", "4", "--model.cosine", "true", "--ema_decay", "0.9"]
 ALL = ["--data.distortion.rotation", "15", "--data.distortion.shift", "2", *STEPS]
-SAVE = ["--trainer.callbacks+=tests.test_cli.SaveAt", "--trainer.callbacks.step", "9"]
 
 
 @pytest.mark.parametrize("steps", ["1", "3"])

@@ -36,8 +36,9 @@ from src.digits.frame import to_digit
 from src.predict import read
 from src.runs.trained import Trained
 from src.serve import app, limits
-from tests.conftest import Answer, serving
-from tests.test_bad_requests import RUN, Request, check
+from tests.chromium import serving
+from tests.conftest import Answer
+from tests.refusals.requests import RUN, Request, check
 from tests.test_export import huge_weights
 
 HOME = "http://localhost"

@@ -13,7 +13,7 @@ import pytest
 from src.callbacks.curves import Curves
 from src.common.events import event_file
 from tests.conftest import REPOSITORY
-from tests.test_cli import curves
+from tests.training import curves
 
 
 @contextmanager

@@ -8,11 +8,10 @@ import torch
 
 from src.model.distillation import Distillation
 from tests.conftest import Cli
-from tests.test_cli import EPOCHS, checkpoint, results, run_folder, same_training
 from tests.test_recipes import ALL
+from tests.training import EPOCHS, SAVE, checkpoint, results, run_folder, same_training
 
 CNN = ["--model.network", "cnn", "--model.hidden_units", "[8]", "--trainer.max_epochs", "1"]
-SAVE = ["--trainer.callbacks+=tests.test_cli.SaveAt", "--trainer.callbacks.step", "9"]
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from src.data.datasets import DATASETS
 from src.data.provenance import source_of
 from src.data.sources import place_files
 from tests.pictures import draw_picture
-from tests.test_cli import run_folder
+from tests.training import run_folder
 
 FILES, CLASSES = DATASETS["CIFAR10"].files, DATASETS["CIFAR10"].classes
 LOOKS = {"airplane": "red disc", "cat": "green square", "truck": "blue disc"}

@@ -23,7 +23,7 @@ from src.model.classifier import Classifier
 from src.predict import read
 from src.runs.trained import Trained
 from tests.conftest import Cli
-from tests.test_cli import EPOCHS, checkpoint, run_folder, same_training
+from tests.training import EPOCHS, checkpoint, run_folder, same_training
 
 ON = ["--data.deskew", "true"]
 

@@ -14,7 +14,7 @@ import torch
 
 from tests.conftest import REPOSITORY, run_process
 from tests.devices.jobs import fit
-from tests.test_cli import run_folder
+from tests.training import run_folder
 
 Study = Callable[[str], dict[str, Any]]
 

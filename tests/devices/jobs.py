@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, Trainer
 
 from tests.conftest import REPOSITORY
 from tests.devices.scenarios import QUIET, SIZES
-from tests.test_cli import checkpoint, results, run_folder, same_training
+from tests.training import checkpoint, results, run_folder, same_training
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 EPOCHS, STEPS, HELD = 4, 44, 14

@@ -13,7 +13,7 @@ from benchmarks.restarts import words_to_kill
 from tests.conftest import REPOSITORY, run_process
 from tests.devices.jobs import STEPS, TORCHRUN, assert_only_new_run_is, end, fit, start
 from tests.devices.scenarios import QUIET
-from tests.test_cli import checkpoint, run_folder
+from tests.training import checkpoint, run_folder
 
 
 def test_evaluation_on_two_devices(undisturbed: Path) -> None:

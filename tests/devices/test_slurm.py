@@ -18,7 +18,7 @@ from tests.devices.jobs import (
     words_to_hold,
 )
 from tests.devices.slurm import Slurm, missing_programs
-from tests.test_cli import checkpoint, run_folder, same_training
+from tests.training import checkpoint, run_folder, same_training
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,14 @@
 """Calls of the system that fail."""
 
+import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 class Fault:
@@ -43,3 +48,28 @@ def always(*_: object) -> bool:
 
 def is_folder(descriptor: int) -> bool:
     return stat.S_ISDIR(os.fstat(descriptor).st_mode)
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, function: str, path: Path, number: int = errno.EACCES) -> None:
+    """Let a function of os fail for a path and what lies in it, as it would for a user who is not root."""
+    original = getattr(os, function)
+
+    def refuse(name: object, *arguments: object, **keywords: object) -> object:
+        if isinstance(name, str | Path) and Path(name).absolute().is_relative_to(path):
+            raise OSError(number, os.strerror(number), str(name))
+        return original(name, *arguments, **keywords)
+
+    monkeypatch.setattr(os, function, refuse)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be a user who may do what permissions allow, as root is not."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)

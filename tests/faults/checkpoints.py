@@ -121,8 +121,12 @@ def hostile(name: str, good: bytes) -> bytes:
         return FILES[name](good)
     keys, value = CHANGES[name]
     content = torch.load(io.BytesIO(good), weights_only=True)
-    part = content
-    for key in keys[:-1]:
-        part = part[key]
-    part[keys[-1]] = value()
+    put(content, keys, value())
     return saved(content)
+
+
+def put(content: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
+    """Put a value into a checkpoint's content, in dicts below each other."""
+    for key in keys[:-1]:
+        content = content[key]
+    content[keys[-1]] = value

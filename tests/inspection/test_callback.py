@@ -15,7 +15,7 @@ from src.inspection import dashboards
 from src.inspection.callback import Inspection, copy_of_network
 from src.model.classifier import Classifier
 from tests.conftest import DRAWN, TEST_SIZE, Answer, Cli
-from tests.test_cli import EPOCHS, checkpoint, run_folder, same_training
+from tests.training import EPOCHS, checkpoint, run_folder, same_training
 
 OFF = ("--inspection.enabled", "false")
 EVERY = ("--inspection.every_n_epochs", "1")

@@ -19,7 +19,7 @@ from src.inspection.findings import (
 )
 from src.inspection.views import Evaluation
 from src.model.mlp import MLP
-from tests.conftest import synthetic_digits
+from tests.synthetic import synthetic_digits
 
 
 def predictions(size: int = 500, classes: int = 4) -> Predictions:

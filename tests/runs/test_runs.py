@@ -8,7 +8,7 @@ import pytest
 
 from src.cli.main import main
 from tests.conftest import Cli
-from tests.test_cli import run_folder
+from tests.training import run_folder
 
 EPOCHS = ["--trainer.max_epochs", "2", "--inspection.enabled", "false"]
 

@@ -16,7 +16,7 @@ from src.sweep.trial import Progress
 from tests.conftest import TRAIN_SIZE, Cli
 from tests.pictures import CLASSES, draw_folder
 from tests.sweep.conftest import EPOCHS, SPACE, Sweep, results, study_folder
-from tests.test_cli import run_folder
+from tests.training import run_folder
 
 
 def shown_hparams(run: Path) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Item:
     keeps: bool = True
 
 
+QUIET = ("--inspection.enabled", "false", "--model.hidden_units", "[8]", "--trainer.max_epochs", "2")
 CB = "--trainer.callbacks"
 STOPS = (f"{CB}+=EarlyStopping", f"{CB}.monitor=val/loss", f"{CB}.min_delta=9", f"{CB}.patience=1")  # after 2 epochs
 RICH = "needs rich, which is not installed"

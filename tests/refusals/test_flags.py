@@ -1,0 +1,66 @@
+"""Commands and flags that are unknown, misspelt, of elsewhere or not complete."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.refusals.conftest import Refuse
+from tests.refusals.requests import FIT, Request
+
+pytestmark = pytest.mark.slow
+
+
+def checkpoints(folder: Path) -> None:
+    (folder / "a" / "checkpoints").mkdir(parents=True)
+
+
+REQUESTS = {
+    "unknown subcommand": Request("fot", ("fot is not a command", "fit, validate", "sweep")),
+    "abbreviated flag": Request("fit --trainer.max_epoch 3", ("--trainer.max_epoch ", "--trainer.max_epochs?")),
+    "a config without its flag": Request("fit my.yaml", ("my.yaml has no flag before it", "--config my.yaml?")),
+    "a run without its flag": Request("test a", ("a has no flag before it", "--ckpt_path a?"), checkpoints),
+    "a picture without its flag": Request("predict --ckpt_path best my.png", ("did you mean --images my.png?",)),
+    "a word without a flag": Request("fit again", ("unrecognized arguments: again",)),
+    "a checkpoint without its flag": Request(
+        "test best", ("best has no flag before it; did you mean --ckpt_path best?",)
+    ),
+    "a folder of pictures without its flag": Request(
+        "predict --ckpt_path best digits", ("digits has no flag before it; did you mean --images digits?",)
+    ),
+    "no checkpoint named": Request("validate", ("--ckpt_path is missing: give a checkpoint",)),
+    "no picture named": Request("predict", ("--images is missing; see --help.",)),
+    "pictures without a name": Request("predict --ckpt_path best --images", ("--images needs a value.",)),
+    "a flag without its value": Request(f"{FIT} --config", ("--config needs a value.",)),
+    "a flag of a sweep without its value": Request("sweep --space", ("--space needs a value.",)),
+    "a seed of another command": Request("serve --seed 3", ("--seed is not known; see --help.",)),
+    "a seed as elsewhere": Request("fit --seed 3", ("--seed is not known", "--seed_everything?")),
+    "an lr as elsewhere": Request("fit --model.learning_rate 3", ("--model.learning_rate ", "--model.lr?")),
+    "epochs, as in Keras": Request(f"{FIT} --epochs 3", ("--epochs is not known", "--trainer.max_epochs?")),
+    "a flag without its part": Request(f"{FIT} --lr 3", ("--lr is not known", "--model.lr?")),
+    "a flag like no other": Request("--version", ("--version is not known; see --help.",)),
+    "a misspelt callback": Request(
+        f"{FIT} --trainer.callbacks+=EarlyStoping", ("--trainer.callbacks: there is no EarlyStoping", "EarlyStopping?")
+    ),
+    "no callback": Request(
+        f"{FIT} --trainer.callbacks+=src.nowhere.Nothing", ("src.nowhere.Nothing cannot be imported as such a class",)
+    ),
+    "a callback without what it needs": Request(
+        f"{FIT} --trainer.callbacks+=EarlyStopping", ("--trainer.callbacks.monitor is missing: the class needs it.",)
+    ),
+    "an argument without its callback": Request(
+        f"{FIT} --trainer.callbacks.monitor=val/loss",
+        ("--trainer.callbacks.monitor does not fit: it follows the class",),
+    ),
+    "a flag so long that PyYAML crashes": Request(
+        f"{FIT} --model.hidden_units {'[' * 100_000}", ("3,500 characters", "--config")
+    ),
+    "a flag with a tag": Request(
+        f"{FIT} --data.on_device=!!timestamp_x", ("--data.on_device=!!timestamp_x", "plainly")
+    ),
+    "a flag of deep lists": Request(f"{FIT} --trainer.max_epochs {'[' * 200}", ("--trainer.max_epochs", "[[[")),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_bad_request_gets_one_sentence_and_writes_nothing(name: str, refuse: Refuse) -> None:
+    refuse(REQUESTS[name])

@@ -67,17 +67,6 @@ def test_what_is_no_file_keeps_no_study(sweep: Sweep, tmp_path: Path, make: Call
     assert f"--storage {tmp_path}/file is damaged or not the database of a study (no regular file)" in answer.err
 
 
-def test_a_study_begun_with_a_journal_is_refused(sweep: Sweep, tmp_path: Path) -> None:
-    study_folder(tmp_path).mkdir(parents=True)
-    (study_folder(tmp_path) / "journal.log").write_text('{"op_code": 0}\n')
-    answer = sweep(SPACE)
-
-    assert answer.code == 2
-    assert "--study space was begun by a version before 0.2" in answer.err
-    assert "give this one another name with --study." in answer.err
-    assert [path.name for path in study_folder(tmp_path).iterdir()] == ["journal.log"]
-
-
 @pytest.mark.parametrize(("kind", "code"), [("nfs4", 2), ("ext4", 0)])
 def test_a_network_folder_keeps_no_study(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, code: int

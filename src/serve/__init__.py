@@ -23,8 +23,8 @@ def serve(
 ) -> int:
     """Serve a page to draw digits on, and POST /predict for pictures of digits.
 
-    Ctrl-C or SIGTERM ends it when the requests under way are answered, for which they have ten seconds; that is no
-    failure, so the exit code is 0.
+    Ctrl-C or SIGTERM ends it when the requests under way are answered, for which they have ten seconds. The exit code
+    is then 0.
 
     Args:
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
@@ -34,10 +34,6 @@ def serve(
         port: The port to listen on; 0 takes any free one.
         allowed_hosts: Names by which browsers may call the server, such as "[digits.lan]", beside localhost, this
             machine's name and any address. Other names may be those of other people's pages.
-
-    Raises:
-        UsageError: If there is no such checkpoint, or its network does not tell the ten digits apart, or the address
-            cannot be listened on, or the extra ``serve`` is not installed.
     """
     try:
         import uvicorn
@@ -73,7 +69,7 @@ def serve(
     # uvicorn raises the signal that ended it once more at its end, for the handler from before
     before = {number: signal.signal(number, server.handle_exit) for number in STOPS}
     cores = torch.get_num_threads()
-    torch.set_num_threads(1)  # a number's few digits take longer to be shared out, by far where a core is busy
+    torch.set_num_threads(1)  # to share a few digits among threads takes longer, by far where a core is busy
     try:
         say(f"Network  {trained.checkpoint}\nDraw on  {url(name, number)}  (Ctrl-C ends it)")
         server.run([listener])
@@ -81,24 +77,20 @@ def serve(
         torch.set_num_threads(cores)
         for number, handler in before.items():
             signal.signal(number, handler)
-        for end in server.ends:  # a program that called this goes on
+        for end in server.ends:  # else it would end the program that called this function
             end.cancel()
     return 0
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens, so that a page opened from now on is answered.
-
-    Raises:
-        UsageError: If that is impossible, with the flag to change.
-    """
+    """Return a socket that listens, so that a page opened from now on is answered."""
     if not 0 <= port <= 65535:
         raise UsageError(f"--port must be from 0 to 65535, got {port}.")
     try:
         *kind, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError) as error:  # a name that is too long is no text for it
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that is too long
         raise UsageError(f"--host {host} is not an address or a name that is known here; try 127.0.0.1.") from error
-    # with its protocol named, unlike create_server's: else asyncio leaves Nagle's algorithm on, 40 ms an answer
+    # create_server names no protocol, and asyncio then leaves Nagle's algorithm on: 40 ms an answer
     listener = socket.socket(*kind)
     try:
         # with SO_REUSEADDR two programs could share a port on Windows
@@ -118,7 +110,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def url(name: str, port: int) -> str:
-    """Return what to open in a browser for an address that is listened on."""
+    """Return the URL by which a browser reaches an address that is listened on."""
     if ipaddress.ip_address(name).is_unspecified:
         name = "localhost"
     return f"http://[{name}]:{port}/" if ":" in name else f"http://{name}:{port}/"

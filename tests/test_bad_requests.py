@@ -153,9 +153,6 @@ REQUESTS = {
     ),
     "no epochs": Request(f"{FIT} --trainer.max_epochs 0", ("--trainer.max_epochs 0 leaves nothing to train",)),
     "no steps": Request(f"{FIT} --trainer.max_steps 0", ("--trainer.max_steps 0 leaves nothing to train",)),
-    "an output where no file can be": Request(
-        "data --data.data_dir digits --output /proc/data.png", ("/proc/data.png: no file can be made there; name",)
-    ),
     "wrong type": Request(f"{FIT} --model.lr fast", ("--model.lr", "Expected a number", "fast")),
     "wrong type in a config": Request(
         f"{FIT} --config bad.yaml", ("--model.hidden_units", "list", "256"), config("model:\n  hidden_units: 256\n")

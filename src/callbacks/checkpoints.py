@@ -3,7 +3,7 @@
 import signal
 from inspect import signature
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -92,7 +92,7 @@ class Checkpoints(Checkpoint):
             pl_module.check_finite()
             self._save_last(trainer)
         if stop:
-            self._end(stop)
+            raise StoppedError(stop, f"Go on with: {self.run.way_on}")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save within the epoch if a validation there, by early stopping, ends the training."""
@@ -111,7 +111,7 @@ class Checkpoints(Checkpoint):
             trainer.save_checkpoint(self.run.best)
         self._save_last(trainer, self.run.best if improved else None)
         if (stop := self._stop_signal(trainer)) and trainer.current_epoch + 1 != trainer.max_epochs:
-            self._end(stop)
+            raise StoppedError(stop, f"Go on with: {self.run.way_on}")
 
     def _save_last(self, trainer: Trainer, same: Path | None = None) -> None:
         """Save ``last.ckpt``; ``same`` is a file with the same content, which then gets a second name."""
@@ -129,9 +129,6 @@ class Checkpoints(Checkpoint):
         if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(bool(received), all=False):
             return received or signal.SIGTERM
         return received
-
-    def _end(self, number: int) -> NoReturn:
-        raise StoppedError(number, f"Go on with: {self.run.way_on}")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the recipe, and how many batches of the epoch are done."""

@@ -18,13 +18,15 @@ from src.runs.recipe import dotted, policy_of
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+NAMES = {"seed_everything": "seed", "trainer.max_epochs": "max_epochs"}  # of columns; the others are made of the keys
+
 
 def tag(name: str) -> str:
     """Return the tag of a metric: TensorBoard sorts them, and ``train/`` and ``val/`` are looked for first."""
     return re.sub("^best/val/", "val/best_", name) if "/" in name else f"trainer/{name}"
 
 
-def hyperparameters(config: dict[str, Any], swept: Collection[str] = ()) -> dict[str, Any]:
+def hyperparameters(config: dict[str, Any], swept: Collection[str]) -> dict[str, Any]:
     """Return the columns in HParams for a recipe; keys that a sweep varies are always among them.
 
     HParams shows five columns at first, by the alphabet, so the fewer the better.
@@ -39,15 +41,9 @@ def hyperparameters(config: dict[str, Any], swept: Collection[str] = ()) -> dict
         shown = policy.hparams if policy else "no"
         is_on = (shown == "yes" and value is not None) or (shown == "on" and value and has_teacher)
         if is_on or key in swept:
-            columns[_column(key)] = value
+            name = re.sub(r"^(model|data)\.|\.class_path$", "", key.replace(".init_args.", "."))
+            columns[NAMES.get(name, name.replace(".", "/"))] = value
     return columns
-
-
-def _column(key: str) -> str:
-    """Return the name of a setting's column, such as ``lr`` for ``model.lr`` and ``distortion/shift``."""
-    key = key.removesuffix(".class_path").replace(".init_args.", ".")
-    name = key.removeprefix("model.").removeprefix("data.").replace(".", "/")
-    return {"seed_everything": "seed", "trainer/max_epochs": "max_epochs"}.get(name, name)
 
 
 class Curves(TensorBoardLogger):

@@ -14,15 +14,10 @@ Record = dict[str, float]
 
 @dataclass(frozen=True)
 class Monitor:
-    """A metric of validation, and which of its values are better; of equal epochs the earliest is the best.
-
-    Args:
-        name: The metric, such as ``val/acc``.
-        mode: Whether its smallest or largest value is the best; None takes the smallest of a loss, else the largest.
-    """
+    """A metric of validation, and which of its values are better; of equal epochs the earliest is the best."""
 
     name: str = "val/acc"
-    mode: Literal["min", "max"] | None = None
+    mode: Literal["min", "max"] | None = None  # None: the smallest value of a loss is the best, else the largest
 
     @classmethod
     def of(cls, request: Namespace) -> "Monitor":

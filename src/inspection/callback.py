@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 PROJECTED = 2_000
 
 
+@dataclass(eq=False)
 class Inspection(Callback):
     """Shows in TensorBoard what the network learned, where it fails and how sure it is.
 
@@ -45,30 +47,23 @@ class Inspection(Callback):
         samples: Images in the projector. Left out, 2,000, or all if the split has fewer.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        checkpoint: Path,
-        data: MNISTDataModule,
-        split: Literal["val", "test"],
-        command: str,
-        enabled: bool = True,
-        every_n_epochs: int = 0,
-        samples: int | None = None,
-    ) -> None:
-        self.run = run
-        self.checkpoint = checkpoint
-        self.data = data
-        self.split = split
-        self.command = command
-        self.enabled = enabled
-        self.every_n_epochs = every_n_epochs
-        size = len(data.splits[split].members)
-        self.samples = min(PROJECTED, size) if samples is None else samples
-        if every_n_epochs < 0:
-            raise UsageError(f"--inspection.every_n_epochs must be 0 or more, got {every_n_epochs}.")
-        if size and not 1 <= self.samples <= size:
-            raise UsageError(f"--inspection.samples must be from 1 to the {size:,} {split} images, got {samples}.")
+    run: Run
+    checkpoint: Path
+    data: MNISTDataModule
+    split: Literal["val", "test"]
+    command: str
+    enabled: bool = True
+    every_n_epochs: int = 0
+    samples: int | None = None
+
+    def __post_init__(self) -> None:
+        size = len(self.data.splits[self.split].members)
+        self._projected = min(PROJECTED, size) if self.samples is None else self.samples
+        if self.every_n_epochs < 0:
+            raise UsageError(f"--inspection.every_n_epochs must be 0 or more, got {self.every_n_epochs}.")
+        if size and not 1 <= self._projected <= size:
+            images = f"{size:,} {self.split} images"
+            raise UsageError(f"--inspection.samples must be from 1 to the {images}, got {self.samples}.")
         self._initial: nn.Module | None = None
         self._has_trained = False
         self._drawn: int | None = None  # the step of the newest pictures
@@ -160,7 +155,7 @@ class Inspection(Callback):
             say("No validation split, so TensorBoard has no pictures of mistakes; `test` adds those of the test split")
             return
         predictions = predict(net, self.data.splits[self.split], self.data)
-        evaluation = Evaluation(writer, net, self.data, step, self.split, predictions, folder, self.samples)
+        evaluation = Evaluation(writer, net, self.data, step, self.split, predictions, folder, self._projected)
         evaluation.draw(OF_EVALUATION)
 
     def _best(self, pl_module: LightningModule, epoch: int) -> tuple[nn.Module, int]:

@@ -4,12 +4,11 @@ import errno
 import ipaddress
 import signal
 import socket
-import sys
 
 import torch
 
 from src.common.errors import UsageError
-from src.common.output import say
+from src.common.output import say, warn
 from src.common.signals import STOPS
 from src.data.datasets import DATASETS, DIGITS
 from src.runs.trained import Trained
@@ -64,14 +63,16 @@ def serve(
     )
     server = Server(config)
     name, number = listener.getsockname()[:2]
-    if not ipaddress.ip_address(name).is_loopback:
-        print("warning: everyone who reaches this machine can use the page: it has no password.", file=sys.stderr)
+    address = ipaddress.ip_address(name)
+    if not address.is_loopback:
+        warn("everyone who reaches this machine can use the page: it has no password.")
+    shown = "localhost" if address.is_unspecified else f"[{name}]" if address.version == 6 else name
     # uvicorn raises the signal that ended it once more at its end, for the handler from before
     before = {number: signal.signal(number, server.handle_exit) for number in STOPS}
     cores = torch.get_num_threads()
     torch.set_num_threads(1)  # to share a few digits among threads takes longer, by far where a core is busy
     try:
-        say(f"Network  {trained.checkpoint}\nDraw on  {url(name, number)}  (Ctrl-C ends it)")
+        say(f"Network  {trained.checkpoint}\nDraw on  http://{shown}:{number}/  (Ctrl-C ends it)")
         server.run([listener])
     finally:
         torch.set_num_threads(cores)
@@ -90,7 +91,7 @@ def listen(host: str, port: int) -> socket.socket:
         *kind, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that is too long
         raise UsageError(f"--host {host} is not an address or a name that is known here; try 127.0.0.1.") from error
-    # create_server names no protocol, and asyncio then leaves Nagle's algorithm on: 40 ms an answer
+    # unlike create_server this names the protocol, else asyncio leaves Nagle's algorithm on: 40 ms an answer
     listener = socket.socket(*kind)
     try:
         # with SO_REUSEADDR two programs could share a port on Windows
@@ -107,10 +108,3 @@ def listen(host: str, port: int) -> socket.socket:
         default = f"--host {host} cannot be listened on: it is no address of this machine; try 127.0.0.1."
         raise UsageError(reasons.get(error.errno or 0, default)) from error
     return listener
-
-
-def url(name: str, port: int) -> str:
-    """Return the URL by which a browser reaches an address that is listened on."""
-    if ipaddress.ip_address(name).is_unspecified:
-        name = "localhost"
-    return f"http://[{name}]:{port}/" if ":" in name else f"http://{name}:{port}/"

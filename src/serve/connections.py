@@ -4,14 +4,12 @@ import asyncio
 import os
 import socket
 import threading
-from functools import cache
 from types import FrameType
 
 import uvicorn
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from src.common.output import warn
 from src.common.system import open_files
 
 GRACE_SECONDS = 10  # for requests under way, when the server ends
@@ -31,7 +29,6 @@ class Connection(H11Protocol):
         """Wait for a request, or end a connection that is one too many."""
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS:
-            say_full()
             transport.abort()
         self.set_deadline()
 
@@ -54,12 +51,6 @@ class Connection(H11Protocol):
                 self.deadline.cancel()
             seconds = ANSWER_SECONDS if answering else HEADER_SECONDS
             self.answering, self.deadline = answering, self.loop.call_later(seconds, self.transport.abort)
-
-
-@cache
-def say_full() -> None:
-    """Warn once."""
-    warn(f"{MOST_CONNECTIONS} connections are open, and no more are taken until some of them end.")
 
 
 class Server(uvicorn.Server):

@@ -56,22 +56,17 @@ class TrialCLI(CLI):
     def training_settings(self, trainer_args: Any, run: Run) -> dict[str, Any]:
         """Note the trial in its run, and report each epoch to Optuna."""
         settings = super().training_settings(trainer_args, run)
-        note_trial(self.trial, run)
+        token = uuid.uuid4().hex  # on another machine a folder of this name may be of another trial
+        note = {"study": self.trial.study.study_name, "trial": self.trial.number, "token": token}
+        write_atomic(run.path / NOTE, json.dumps(note).encode())
+        self.trial.set_user_attr("run", str(run.path))
+        self.trial.set_user_attr("token", token)
         callbacks = settings["callbacks"]
         history = next(callback for callback in callbacks if isinstance(callback, History))
         history.swept = self.swept.keys()
         self.progress = Progress(self.trial, history)
         callbacks.insert(callbacks.index(history) + 1, self.progress)
         return settings
-
-
-def note_trial(trial: Trial, run: Run) -> None:
-    """Note the run folder in Optuna's trial, and the trial in the run folder."""
-    token = uuid.uuid4().hex  # a folder of this name on another machine may be another trial's
-    note = {"study": trial.study.study_name, "trial": trial.number, "token": token}
-    write_atomic(run.path / NOTE, json.dumps(note).encode())
-    trial.set_user_attr("run", str(run.path))
-    trial.set_user_attr("token", token)
 
 
 def run_before(trial: Trial) -> Run | None:

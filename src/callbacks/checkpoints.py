@@ -24,7 +24,7 @@ class Checkpoints(Checkpoint):
     """Saves a checkpoint after every epoch, every so many steps if wanted, and when a signal ends the training.
 
     ``best.ckpt`` has the epoch with the best ``monitor``, the earliest of equals; without validation there is none.
-    ``last.ckpt`` has the newest state, ``last.prev.ckpt`` the one before. A training that stops within an epoch
+    ``last.ckpt`` has the newest state, ``last.prev.ckpt`` the state before. A training that stops within an epoch
     (max_steps, max_time, early stopping) resumes at that step.
 
     Args:
@@ -62,7 +62,7 @@ class Checkpoints(Checkpoint):
         self._saved_step = self._step = trainer.global_step
         if self._batches_done is not None:  # a schedule that needed the number of steps has reset the loader
             loader_of(trainer).load_state_dict({"batches_done": self._batches_done})
-        self.signals.start()  # after Lightning's own handlers
+        self.signals.start()  # after Lightning's handlers
         if trainer.received_sigterm:  # by Lightning's handler, before ours was there
             self.signals.received = signal.SIGTERM
 

@@ -87,7 +87,7 @@ class Curves(TensorBoardLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write the rest, and free the memory; after a failure, as of a full disk, that failure is the one to tell."""
+        """Write the rest, and free the memory; after a failure, as of a full disk, no second failure is told."""
         if self._events is not None:
             with nullcontext() if status == "success" else suppress(OSError):
                 self.save()

@@ -64,7 +64,7 @@ class History(Callback):
                 names = [name.partition("/")[2] for name in pl_module.train_metrics.names]
                 charts = {name: ["Multiline", [f"train/{name}", f"val/{name}"]] for name in names}
                 logger.experiment.add_custom_scalars({"train and val": charts})
-            # MLflow refuses to change what its run was begun with, such as max_epochs
+            # MLflow refuses to change the settings that a run was begun with, such as max_epochs
             elif not isinstance(logger, MLFlowLogger) or len(self.epochs) == self._inherited:
                 # such a logger keeps other folders, so it must name the run
                 logger.log_hyperparams({**values, "run": str(self.run.path)})

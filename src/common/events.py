@@ -46,7 +46,7 @@ class Events:
 
 @contextmanager
 def event_file(folder: Path, ending: str = "") -> "Iterator[SummaryWriter]":
-    """Collect events and write them as one more event file of a run, whose name gets an ending."""
+    """Collect events and write them as another event file of a run, with an ending after its name."""
     events = Events()
     try:
         yield events.writer

@@ -16,7 +16,7 @@ from src.common.errors import RunError, UsageError
 from src.common.output import warn
 from src.common.system import WINDOWS, flush_folder, replace
 
-# EINVAL is what Windows says on a memory stick
+# Windows says EINVAL on a memory stick
 NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EXDEV)
 NO_FILE = (errno.EISDIR, errno.ENXIO)  # as open_regular says it
 
@@ -80,7 +80,7 @@ def read_object(path: Path, **kinds: type) -> dict[str, Any]:
 
 
 def read_note(path: Path, **kinds: type) -> dict[str, Any]:
-    """Return what a run folder has noted, or nothing; a damaged note is named and kept aside, and made anew.
+    """Return a note of a run folder, or nothing; a damaged note is named, kept aside, and made anew.
 
     RunError if it cannot be read now, as without permission or on a disk that fails, and may be sound.
     """

@@ -32,7 +32,7 @@ def warn(sentence: str) -> None:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines whose columns are as wide as they need to be."""
+    """Return rows as lines, each column as wide as its longest text."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 

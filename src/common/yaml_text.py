@@ -18,7 +18,7 @@ def load_yaml(text: str) -> Any:
     try:
         return read_yaml(text)
     except (ValueError, TypeError, LookupError, AttributeError) as error:  # PyYAML at 0b_, !!bool maybe, !!timestamp x
-        raise yaml.YAMLError(f"a value is not what it is written as: {error}") from error
+        raise yaml.YAMLError(f"a value does not fit the way it is written: {error}") from error
 
 
 def refuse_bombs(text: str) -> None:

@@ -152,7 +152,7 @@ class Inspection(Callback):
 
     def _draw_split(self, writer: "SummaryWriter", folder: Path, net: nn.Module, step: int) -> None:
         if not len(self.data.splits[self.split].members):
-            say("No validation split, so TensorBoard has no pictures of mistakes; `test` adds those of the test split")
+            say("No validation split, so TensorBoard has no pictures of mistakes; `test` adds them for the test split")
             return
         predictions = predict(net, self.data.splits[self.split], self.data)
         evaluation = Evaluation(writer, net, self.data, step, self.split, predictions, folder, self._projected)

@@ -43,7 +43,7 @@ class Predictions(NamedTuple):
 
 @torch.no_grad()
 def predict(net: nn.Module, split: Split, data: MNISTDataModule) -> Predictions:
-    """Predict a whole split on the CPU without dropout, whatever other ranks do and wherever the images are."""
+    """Predict a whole split on the CPU without dropout, in this rank alone, on any device's images."""
     parts, was_training = [], net.training
     net.eval()
     for batch in BatchLoader(split, EVAL_BATCH_SIZE):

@@ -34,7 +34,7 @@ GOODBYE_SECONDS = 20.0
 
 
 class Ranks:
-    """This process among those of its job."""
+    """This process among the processes of its job."""
 
     def __init__(self, launch: Launch) -> None:
         self.rank, self.world_size = launch.rank, 1

@@ -45,7 +45,7 @@ def new_store(environment: ClusterEnvironment, processes: Sequence[Any]) -> Stor
                 agent.set(agent.get(asks).decode(), str(store.port))
         for number, process in enumerate(processes, 1):
             if code := process.poll():
-                raise RunError(f"rank {number} has ended (exit code {code}): see what it says, or free some memory.")
+                raise RunError(f"rank {number} has ended (exit code {code}): see its output, or free some memory.")
         return ", ".join(f"rank {other}" for other in others if not store.check([f"here/{other}"]))
 
     wait_for(missing)
@@ -78,7 +78,7 @@ def wait_for(missing: Callable[[], str]) -> None:
     if not (seconds := os.environ.get("MNIST_WAIT_SECONDS", "60")).isdecimal():
         raise UsageError(f"MNIST_WAIT_SECONDS is {seconds}: give a whole number of seconds.")
     if not wait_until(lambda: not missing(), int(seconds)) and (who := missing()):
-        way_out = f"see what it says, or wait longer with MNIST_WAIT_SECONDS={5 * int(seconds)}"
+        way_out = f"see its output, or wait longer with MNIST_WAIT_SECONDS={5 * int(seconds)}"
         raise RunError(f"{who} has not come within {seconds} s: {way_out}.")
 
 

@@ -32,7 +32,7 @@ def serve(
             reaches the machine, without a password.
         port: The port to listen on; 0 takes any free one.
         allowed_hosts: Names by which browsers may call the server, such as "[digits.lan]", beside localhost, this
-            machine's name and any address. Other names may be those of other people's pages.
+            machine's name and any address. Other names may lead here from other people's pages.
     """
     try:
         import uvicorn
@@ -102,7 +102,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         reasons = {
-            errno.EADDRINUSE: f"--port {port} is in use; end what listens there, or take another, such as {port + 1}.",
+            errno.EADDRINUSE: f"--port {port} is in use; end the program there, or take another, such as {port + 1}.",
             errno.EACCES: f"--port {port} needs special rights; take one from 1024 up.",
         }
         default = f"--host {host} cannot be listened on: it is no address of this machine; try 127.0.0.1."

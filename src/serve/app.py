@@ -72,7 +72,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         (413, "More than 4 MB, or more than 4,096 pixels wide or high; HEIC: 16 MB, 8,192 pixels"),
         (415, "Not a picture, or none of these formats"),
         (422, "A damaged picture, no digit in it, or more than a number"),
-        (500, "A network that cannot answer, or a mistake of the server's own"),
+        (500, "The network cannot answer, or the server made a mistake"),
         (503, "The server is ending"),
     )
 }
@@ -86,7 +86,7 @@ def create_app(trained: Trained, names: Collection[str] = ()) -> FastAPI:
     machine = socket.gethostname()
     names = {name.lower() for name in ("localhost", machine, f"{machine}.local", *names)}
     about = {"title": "Digits", "version": "1", "summary": DESCRIPTION}
-    # a redirect would lead to whatever Host a request names
+    # a redirect would lead to any Host that a request names
     app = FastAPIOffline(None, None, **about, static_url="/swagger", redirect_slashes=False)
     app.add_middleware(Door, names=names)
     app.mount("/page", StaticFiles(directory=PAGE))
@@ -137,7 +137,7 @@ def answer(trained: Trained, model: str, picture: ImageFile) -> Answer:
         raise HTTPException(422, f"This picture cannot be read: {error}.") from None
     try:
         _, probabilities = trained.answer(torch.stack([digit.pixels for line in lines for digit in line]))
-    except RunError:  # whose sentence names the file, which is no business of the client's
+    except RunError:  # its sentence names the file, which is no business of the client
         raise HTTPException(500, "The network's logits are not finite: start the server with another one.") from None
     reading = Reading.of(lines, iter(probabilities), trained.classes)
     digits = [

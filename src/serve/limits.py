@@ -56,7 +56,7 @@ class Bodies:
                 async for chunk in request.stream():
                     body += chunk
                     self.held += len(chunk)
-                    if len(body) > most:  # whatever the header said
+                    if len(body) > most:  # even where the header said less
                         raise HTTPException(413, TOO_LARGE)
                     if self.held > MOST_HELD:
                         raise HTTPException(503, "The server holds too many pictures: send this one again.")
@@ -105,7 +105,7 @@ class Door:
 
 
 def refusal(request: HTTPConnection, names: Collection[str]) -> tuple[int, str] | None:
-    """Return the status and the reason of a refusal, whatever the request asks for; None if it may be answered.
+    """Return the status and the reason where a request is refused, else None.
 
     The server may be called by addresses and by ``names``: a page of the internet may have its own name lead here (DNS
     rebinding), or post to here. A length that is given twice is how requests are smuggled past a proxy.

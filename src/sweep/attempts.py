@@ -1,4 +1,4 @@
-"""The attempts at a trial: after an attempt whose worker died or was stopped comes another."""
+"""The attempts at a trial: where a worker died or was stopped, another attempt follows."""
 
 import copy
 

@@ -95,7 +95,7 @@ class SharedStudy:
         return [attempts[0] for attempts in valid if attempts]
 
     def finished(self) -> list[FrozenTrial]:
-        """Return the trials that have a result, or an error of their own."""
+        """Return the trials that have a result, or an error that was not their worker's death."""
         return [trial for trial in self._trials() if trial.state.is_finished()]
 
     def take(self) -> Trial | None:

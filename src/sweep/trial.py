@@ -1,4 +1,4 @@
-"""One trial: a fit in this process, whose run folder lies in the study's."""
+"""One trial: a fit in this process, with its run folder in the study's folder."""
 
 import json
 import uuid
@@ -21,7 +21,7 @@ from src.sweep.space import Values, flags
 
 NOTE = "trial.json"
 SWEEPS_FOLDER = f"{RUNS_FOLDER}/sweeps"
-# before the user's own words, which win
+# the user's words come after these, and win
 QUIET = ["--inspection.enabled=false", "--trainer.enable_progress_bar=false", "--trainer.devices=1"]
 
 

@@ -232,10 +232,10 @@ REQUESTS = {
         f"{FIT} --config bad.yaml", ("bad.yaml", "python/tuple"), config("model:\n  hidden_units: !!python/tuple [8]\n")
     ),
     "a value of another kind than its tag": Request(
-        f"{FIT} --config bad.yaml", ("bad.yaml", "a value does not fit the way it is written"), config("model:\n  lr: !!timestamp x\n")
+        f"{FIT} --config bad.yaml", ("bad.yaml", "not fit the way it is written"), config("model:\n  lr: !!timestamp x\n")
     ),
     "a number without digits": Request(
-        f"{FIT} --config bad.yaml", ("bad.yaml", "a value does not fit the way it is written"), config("model:\n  lr: 0b_\n")
+        f"{FIT} --config bad.yaml", ("bad.yaml", "not fit the way it is written"), config("model:\n  lr: 0b_\n")
     ),
     "a number of 5,000 digits": Request(
         f"{FIT} --config bad.yaml", ("bad.yaml", "too long"), config(f"seed_everything: 0x{'f' * 5_000}\n")

@@ -232,7 +232,7 @@ REQUESTS = {
         f"{FIT} --config bad.yaml", ("bad.yaml", "python/tuple"), config("model:\n  hidden_units: !!python/tuple [8]\n")
     ),
     "a value of another kind than its tag": Request(
-        f"{FIT} --config bad.yaml", ("bad.yaml", "not fit the way it is written"), config("model:\n  lr: !!timestamp x\n")
+        f"{FIT} --config bad.yaml", ("bad.yaml", "the way it is written"), config("model:\n  lr: !!timestamp x\n")
     ),
     "a number without digits": Request(
         f"{FIT} --config bad.yaml", ("bad.yaml", "not fit the way it is written"), config("model:\n  lr: 0b_\n")

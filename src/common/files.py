@@ -73,9 +73,9 @@ def read_object(path: Path, **kinds: type) -> dict[str, Any]:
     try:
         content = json.loads(read_regular(path))
     except RecursionError as error:
-        raise ValueError("its values are too deep in others") from error
+        raise ValueError("it has values too deep in others") from error
     if not isinstance(content, dict) or not all(isinstance(content.get(name), kinds[name]) for name in kinds):
-        raise ValueError("its values are others")
+        raise ValueError("it lacks values, or has values of other types")
     return content
 
 

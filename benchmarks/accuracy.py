@@ -86,10 +86,10 @@ def train(recipe: str, seed: int, teacher: str, keep: Path | None) -> dict[str, 
             shutil.copy(trained.checkpoint, keep)
     data = MNISTDataModule(deskew=trained.network.deskew)
     data.setup("test")
-    found = predict(trained.network.network, data.splits["test"], data)
-    wrong = found.positions[found.predicted != found.labels].tolist()
-    record = {"seed": seed, "val/acc": result["best"]["val/acc"], "test/acc": 1 - len(wrong) / len(found.labels)}
-    record |= {"seconds": figures["processor_seconds"], "calibration_error": calibration_error(found), "wrong": wrong}
+    answers = predict(trained.network.network, data.splits["test"], data)
+    wrong = answers.positions[answers.predicted != answers.labels].tolist()
+    record = {"seed": seed, "val/acc": result["best"]["val/acc"], "test/acc": 1 - len(wrong) / len(answers.labels)}
+    record |= {"seconds": figures["processor_seconds"], "calibration_error": calibration_error(answers), "wrong": wrong}
     print(recipe, {name: value for name, value in record.items() if name != "wrong"}, flush=True)
     return record
 

@@ -120,21 +120,21 @@ def watched(words: list[str], counts: Path | None = None, kill: tuple[str, int] 
 def outcome(root: Path) -> dict[str, Any]:
     """Return what must be equal: both checkpoints' weights, optimizer and best score, metrics, curves."""
     run = max((root / "lightning_logs").glob("version_*"), key=lambda path: int(path.name.removeprefix("version_")))
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name in ("best", "last"):
         checkpoint = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
         kept = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
         averaged = ("current_model_state", "averaging_state")
-        found[name] = {key: checkpoint[key] for key in (*kept, *averaged) if key in checkpoint}
-        found[name] |= checkpoint["callbacks"]["Checkpoints"]
+        result[name] = {key: checkpoint[key] for key in (*kept, *averaged) if key in checkpoint}
+        result[name] |= checkpoint["callbacks"]["Checkpoints"]
     timed = ("seconds", "samples_per_second", "trainer/samples_per_second")
     epochs = json.loads((run / "result.json").read_text())["epochs"]
-    found["epochs"] = [{name: value for name, value in epoch.items() if name not in timed} for epoch in epochs]
+    result["epochs"] = [{name: value for name, value in epoch.items() if name not in timed} for epoch in epochs]
     events = EventAccumulator(str(run))
     events.Reload()
     names = [name for name in events.Tags()["scalars"] if name not in timed]
-    found["curves"] = {name: [(point.step, point.value) for point in events.Scalars(name)] for name in names}
-    return found
+    result["curves"] = {name: [(point.step, point.value) for point in events.Scalars(name)] for name in names}
+    return result
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -164,11 +164,11 @@ def survives(words: list[str], root: Path, kill: tuple[str, int], reference: dic
     return comparison(outcome(root), reference)
 
 
-def comparison(found: dict[str, Any], reference: dict[str, Any]) -> str:
+def comparison(result: dict[str, Any], reference: dict[str, Any]) -> str:
     """Return ``equal``, or in what one outcome differs from another."""
-    different = [name for name in reference if not equal(reference[name], found[name])]
+    different = [name for name in reference if not equal(reference[name], result[name])]
     if "curves" in different:
-        different += [name for name, points in reference["curves"].items() if found["curves"].get(name) != points]
+        different += [name for name, points in reference["curves"].items() if result["curves"].get(name) != points]
     return f"differs in {', '.join(different)}" if different else "equal"
 
 
@@ -192,9 +192,9 @@ def study(words: list[str], root: Path, kills: int, seed: int) -> dict[str, dict
             references[variant] = reference_of([*words, *VARIANTS[variant]], root / variant.replace(" ", "_"))
         reference, counts = references[variant]
         kill = (call, choice.randint(1, counts[call]))
-        found = survives([*words, *VARIANTS[variant]], root / f"kill{number}", kill, reference)
-        outcomes.setdefault(variant, {}).setdefault(call, Counter())[found] += 1
-        print(f"{variant}, before call {kill[1]} of {counts[call]} of {call}: {found}", flush=True)
+        verdict = survives([*words, *VARIANTS[variant]], root / f"kill{number}", kill, reference)
+        outcomes.setdefault(variant, {}).setdefault(call, Counter())[verdict] += 1
+        print(f"{variant}, before call {kill[1]} of {counts[call]} of {call}: {verdict}", flush=True)
     return {name: {call: dict(counter) for call, counter in calls.items()} for name, calls in outcomes.items()}
 
 

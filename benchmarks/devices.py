@@ -71,23 +71,23 @@ def step_seconds(batch_size: int, hidden_units: int, devices: int) -> float:
 
 def measure_point(point: dict[str, int]) -> dict[str, Any]:
     """Measure a step of one process and of two."""
-    found: dict[str, list[float]] = {"one": [], "two": []}
+    timings: dict[str, list[float]] = {"one": [], "two": []}
     for _ in range(REPEATS):
-        for devices, seconds in enumerate(found.values(), 1):
+        for devices, seconds in enumerate(timings.values(), 1):
             seconds.append(step_seconds(**point, devices=devices))
-    medians = {name: statistics.median(seconds) for name, seconds in found.items()}
+    medians = {name: statistics.median(seconds) for name, seconds in timings.items()}
     print(point, medians, flush=True)
     return {**point, **medians}
 
 
 def accuracy(factor: int) -> dict[str, Any]:
     """Train with a batch ``factor`` times as large and lr by the square-root rule; return each seed's best val/acc."""
-    found = []
+    accuracies = []
     for seed in range(SEEDS):
         words = ["--data.batch_size", str(200 * factor), "--model.lr", str(0.001 * factor**0.5)]
         figures = run_fit(MAIN_JOB, *words, "--seed_everything", str(seed), "--inspection.enabled", "false")
-        found.append(figures["val/acc"])
-    return {"factor": factor, "val/acc": found}
+        accuracies.append(figures["val/acc"])
+    return {"factor": factor, "val/acc": accuracies}
 
 
 def tables(results: dict[str, Any]) -> dict[str, str]:

@@ -96,7 +96,7 @@ def measure(checkpoints: list[str]) -> dict[str, Any]:
     images, labels = data.splits["test"].images, data.splits["test"].labels
     times = speed(checkpoints[0], images)  # before this process grows, as a command's peak begins with its size
     networks = {name: Trained.load(name) for name in checkpoints}
-    found: dict[str, dict[str, float]] = {name: {RAW: accuracy(net, images, labels)} for name, net in networks.items()}
+    scores: dict[str, dict[str, float]] = {name: {RAW: accuracy(net, images, labels)} for name, net in networks.items()}
     with tempfile.TemporaryDirectory() as place:
         folder, table = Path(place) / "pictures", Path(place) / "table.csv"
         folder.mkdir()
@@ -105,12 +105,12 @@ def measure(checkpoints: list[str]) -> dict[str, Any]:
             predict(name, folder, table)
             with table.open(newline="") as file:
                 answers = [int(row["digit"] or -1) for row in csv.DictReader(file)]
-            found[name][FILES] = float((torch.tensor(answers) == labels).float().mean())
+            scores[name][FILES] = float((torch.tensor(answers) == labels).float().mean())
         for variant in VARIANTS:
             seen = changed(variant, images)
             for name, network in networks.items():
-                found[name][variant] = accuracy(network, seen, labels)
-                print(f"{name}: {variant}: {found[name][variant]:.4f}", flush=True)
+                scores[name][variant] = accuracy(network, seen, labels)
+                print(f"{name}: {variant}: {scores[name][variant]:.4f}", flush=True)
     whole = {}
     with tempfile.TemporaryDirectory() as place:
         paths, numbers = write_strings(images, labels, Path(place))
@@ -123,7 +123,7 @@ def measure(checkpoints: list[str]) -> dict[str, Any]:
     return {
         "unsure": confidences(networks, changed("all together", val.images), val.labels),
         "touching": pairs(networks, images.numpy(), labels.numpy()),
-        "accuracy": found,
+        "accuracy": scores,
         "strings": {"strings": STRINGS, **whole},
         "speed": times,
         "machine": machine(),
@@ -150,7 +150,7 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
     heads = "".join(f" {name} | points lost |" for name in results["accuracy"])
     rows = [f"| the 10,000 test images as |{heads} allowed |", "|---" * (2 + 2 * len(networks)) + "|"]
     for variant in (RAW, FILES, *VARIANTS):
-        cells = "".join(f" {each[variant]:.4f} | {100 * (each[RAW] - each[variant]):.2f} |" for each in networks)
+        cells = "".join(f" {score[variant]:.4f} | {100 * (score[RAW] - score[variant]):.2f} |" for score in networks)
         rows.append(f"| {variant} |{cells} {'' if variant == RAW else MOST_LOST.get(variant, MOST_LOST_OF_VARIANTS)} |")
     strings = results["strings"]
     shares = "".join(f" {strings[name] / strings['strings']:.4f} | |" for name in results["accuracy"])
@@ -161,10 +161,10 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
         rows.append(f"| {touching['pairs']:,} pairs of them that touch, {words} |{shares} |")
     rows += ["", "| PNG files | the whole command | a second, start-up aside | peak memory |", "|---|---|---|---|"]
     first = results["speed"][0]
-    for each in results["speed"]:
-        more = each["pictures"] - first["pictures"]
-        rate = f"{more / (each['seconds'] - first['seconds']):,.0f}" if more else ""
-        rows.append(f"| {each['pictures']:,} | {each['seconds']:.1f} s | {rate} | {each['peak_mb']:.0f} MB |")
+    for timing in results["speed"]:
+        more = timing["pictures"] - first["pictures"]
+        rate = f"{more / (timing['seconds'] - first['seconds']):,.0f}" if more else ""
+        rows.append(f"| {timing['pictures']:,} | {timing['seconds']:.1f} s | {rate} | {timing['peak_mb']:.0f} MB |")
     people = {"pictures": table(results["pictures"]), "ocr": peers_table(results["pictures"], results["peers"])}
     return {"digits": "\n".join(rows), **people}
 

@@ -49,15 +49,15 @@ def edges(images: Images, sigma: float, low: float, high: float) -> npt.NDArray[
     steep = np.hypot(down, right)
     longest = np.maximum(np.abs(down), np.abs(right)).clip(1e-12)
     number, y, x = np.indices(images.shape)
-    found = steep >= low
+    edges = steep >= low
     for side in (-1, 1):  # the steepest along the slope
         place = [number, y + side * down / longest, x + side * right / longest]
-        found &= steep >= ndimage.map_coordinates(steep, place, order=1, mode="nearest")
-    found[:, [0, -1]] = found[:, :, [0, -1]] = False
+        edges &= steep >= ndimage.map_coordinates(steep, place, order=1, mode="nearest")
+    edges[:, [0, -1]] = edges[:, :, [0, -1]] = False
     neighbours = np.zeros((3, 3, 3))
     neighbours[1] = 1
-    labels, _ = ndimage.label(found, neighbours)
-    return found & np.isin(labels, np.unique(labels[found & (steep >= high)]))
+    labels, _ = ndimage.label(edges, neighbours)
+    return edges & np.isin(labels, np.unique(labels[edges & (steep >= high)]))
 
 
 def fractal_surface(random: Random, side: int, decay: float) -> Images:

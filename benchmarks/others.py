@@ -93,10 +93,10 @@ def pictures(images: Iterable[Pixels], labels: Tensor | None = None, every: int 
     images = list(images)
     labels = torch.full((len(images),), -1) if labels is None else labels.long()
     with ProcessPoolExecutor(os.cpu_count(), initializer=partial(torch.set_num_threads, 1)) as processes:
-        found = list(processes.map(see, images[::every], chunksize=50))
-    seen = [np.zeros((28, 28), np.uint8) if pixels is None else pixels for pixels in found]
+        frames = list(processes.map(see, images[::every], chunksize=50))
+    seen = [np.zeros((28, 28), np.uint8) if pixels is None else pixels for pixels in frames]
     raw = torch.from_numpy(np.stack(images)) if {image.shape for image in images} == {(28, 28)} else None
-    is_read = torch.tensor([pixels is not None for pixels in found])
+    is_read = torch.tensor([pixels is not None for pixels in frames])
     return Pictures(raw, labels, torch.from_numpy(np.stack(seen)), is_read, labels[::every])
 
 

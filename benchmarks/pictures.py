@@ -47,10 +47,10 @@ def score_peers(folder: Path) -> dict[str, Any]:
     single = [picture for picture in labelled(folder) if len(picture[1]) == 1]
     paths = [str(path) for path, _, _ in single]
     lines = output([PEERS, "benchmarks/peers/rapid_ocr.py"], "\n".join(paths)).split("\n")
-    found, whole = zip(*(line.split("\t") for line in lines[: len(paths)]), strict=True)
+    detected, whole = zip(*(line.split("\t") for line in lines[: len(paths)]), strict=True)
     answers = {
         output(["tesseract", "--version"]).split("\n")[0]: [tesseract(path) for path in paths],
-        "RapidOCR": found,
+        "RapidOCR": detected,
         "RapidOCR, told where": whole,
     }
     return {

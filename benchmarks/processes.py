@@ -71,9 +71,9 @@ def machine() -> dict[str, str | int | None]:
 
 def versions(peers: bool) -> dict[str, str]:
     """Return the versions of what is compared."""
-    found = {"python": platform.python_version()} | {name: version(name) for name in ("torch", "lightning")}
+    installed = {"python": platform.python_version()} | {name: version(name) for name in ("torch", "lightning")}
     if peers:
         code = f"from importlib.metadata import version; print(*map(version, {PEER_PACKAGES}))"
         printed = subprocess.run([PEERS, "-c", code], capture_output=True, text=True, check=True).stdout
-        found |= dict(zip(PEER_PACKAGES, printed.split(), strict=True))
-    return found
+        installed |= dict(zip(PEER_PACKAGES, printed.split(), strict=True))
+    return installed

@@ -84,9 +84,9 @@ def study(words: list[str], root: Path, kills: int, seed: int) -> dict[str, int]
     for number in range(kills):
         place, moment = root / f"restart{number}", (choice.randrange(steps), choice.randrange(PROCESSES))
         ended = train([*words, *words_to_kill(place / "kills", moment)], place) == 0
-        found = chaos.comparison(chaos.outcome(place), reference) if ended else "did not end"
-        seen[found if (place / "kills" / "0").exists() else "was not killed"] += 1
-        print(f"rank {moment[1]}, before step {moment[0]} of {steps}: {found}", flush=True)
+        verdict = chaos.comparison(chaos.outcome(place), reference) if ended else "did not end"
+        seen[verdict if (place / "kills" / "0").exists() else "was not killed"] += 1
+        print(f"rank {moment[1]}, before step {moment[0]} of {steps}: {verdict}", flush=True)
     return dict(seen)
 
 

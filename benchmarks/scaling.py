@@ -34,8 +34,8 @@ Point = dict[str, Any]
 def points() -> list[Point]:
     """Return the sizes to measure: one of the three varies, the other two are the main job's."""
     varied = [("samples", SIZES), ("batch_size", BATCH_SIZES), ("hidden_units", WIDTHS)]
-    found = [DEFAULT | {name: value} for name, values in varied for value in values]
-    return [point for number, point in enumerate(found) if point not in found[:number]]
+    sizes = [DEFAULT | {name: value} for name, values in varied for value in values]
+    return [point for number, point in enumerate(sizes) if point not in sizes[:number]]
 
 
 def generate(folder: Path, samples: int) -> None:
@@ -60,14 +60,14 @@ def epochs(figures: Figures) -> list[float]:
 
 def measure_point(point: Point, folder: Path) -> None:
     """Run the three ways at one size and add their figures to the point."""
-    asked = {name: str(point[name]) for name in ("batch_size", "hidden_units")}
+    sizes = {name: str(point[name]) for name in ("batch_size", "hidden_units")}
     number = str(EPOCHS[point["samples"]])
     ours = run_fit(
         MAIN_JOB,
         *("--data.data_dir", str(folder), "--trainer.max_epochs", number),
-        *("--data.batch_size", asked["batch_size"], "--model.hidden_units", f"[{asked['hidden_units']}]"),
+        *("--data.batch_size", sizes["batch_size"], "--model.hidden_units", f"[{sizes['hidden_units']}]"),
     )
-    flags = [word for name, value in asked.items() for word in (f"--{name}", value)]
+    flags = [word for name, value in sizes.items() for word in (f"--{name}", value)]
     script = [*flags, "--data_dir", str(folder), "--epochs", number]
     script += ["--uint8"] if point["samples"] > FLOAT32_UP_TO else []
     bare, floor = (run([HERE, "-m", f"benchmarks.peers.{name}", *script]) for name in ("bare_torch", "floor"))
@@ -79,15 +79,15 @@ def measure_point(point: Point, folder: Path) -> None:
 
 def measure() -> list[Point]:
     """Measure all points in turn, and the ones that take less than minutes twice."""
-    found = points()
+    measured = points()
     for samples in SIZES:
         with tempfile.TemporaryDirectory() as folder:
             generate(Path(folder), samples)
             for _ in range(REPEATS if EPOCHS[samples] > 1 else 1):
-                for point in found:
+                for point in measured:
                     if point["samples"] == samples:
                         measure_point(point, Path(folder))
-    return found
+    return measured
 
 
 def where_the_time_goes(point: Point) -> dict[str, float]:
@@ -101,7 +101,7 @@ def where_the_time_goes(point: Point) -> dict[str, float]:
     }
 
 
-def chart(found: list[Point]) -> None:
+def chart(timed: list[Point]) -> None:
     """Draw the three curves against each size, and the parts of an epoch."""
     import matplotlib
 
@@ -111,7 +111,7 @@ def chart(found: list[Point]) -> None:
     figure, axes = pyplot.subplots(2, 2, figsize=(11, 7.5), layout="constrained")
     panels = zip(axes.flat, ("samples", "batch_size", "hidden_units"), strict=False)
     for axis, varied in panels:
-        chosen = [point for point in found if all(point[name] == DEFAULT[name] for name in DEFAULT if name != varied)]
+        chosen = [point for point in timed if all(point[name] == DEFAULT[name] for name in DEFAULT if name != varied)]
         chosen.sort(key=lambda point: point[varied])
         for name in (OURS, BARE, FLOOR):
             costs = [1e6 * statistics.median(point[name]) / point["samples"] for point in chosen]
@@ -122,7 +122,7 @@ def chart(found: list[Point]) -> None:
         axis.minorticks_off()
         axis.grid(alpha=0.3)
     axes.flat[0].legend(frameon=False)
-    parts = where_the_time_goes(next(point for point in found if DEFAULT.items() <= point.items()))
+    parts = where_the_time_goes(next(point for point in timed if DEFAULT.items() <= point.items()))
     bars = axes.flat[3].barh(list(parts), list(parts.values()))
     axes.flat[3].bar_label(bars, fmt="%.3f s", padding=3)
     axes.flat[3].set(xlabel="seconds of a steady epoch (48,000 + 12,000 images)", xmargin=0.2)

@@ -33,13 +33,13 @@ def epochs(environment: dict[str, str], processes: int) -> list[float]:
 
 def measure(repeats: int) -> dict[str, dict[str, list[float]]]:
     """Return the seconds of an epoch of every way, in turn, by how many trainings there were at once."""
-    found: dict[str, dict[str, list[float]]] = {name: {str(count): [] for count in AT_ONCE} for name in WAYS}
+    seconds: dict[str, dict[str, list[float]]] = {name: {str(count): [] for count in AT_ONCE} for name in WAYS}
     for _ in range(repeats):
         for name, environment in WAYS.items():
             for count in AT_ONCE:
-                found[name][str(count)] += epochs(environment, count)
-        print(json.dumps(found), flush=True)
-    return found
+                seconds[name][str(count)] += epochs(environment, count)
+        print(json.dumps(seconds), flush=True)
+    return seconds
 
 
 def tables(results: dict[str, Any]) -> dict[str, str]:

@@ -110,12 +110,12 @@ def on_nonsense(trained: Trained, nonsense: dict[str, Pictures], threshold: floa
 
 def on_mnist(trained: Trained, val: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> Record:
     """Return accuracies, what may be kept with thresholds from validation, calibration, and what an attack leaves."""
-    validation, found = answers(trained, *val), answers(trained, *test)
+    validation, tested = answers(trained, *val), answers(trained, *test)
     record: Record = {"seed": trained.recipe["seed_everything"], "sha256": trained.sha256}
-    record |= {"val/acc": float(validation.right.double().mean()), "test/acc": float(found.right.double().mean())}
+    record |= {"val/acc": float(validation.right.double().mean()), "test/acc": float(tested.right.double().mean())}
     for right in RIGHT:
         threshold = keeping(validation, right)
-        share, accuracy = kept(found, threshold)
+        share, accuracy = kept(tested, threshold)
         record |= {f"kept/{right}": share, f"right/{right}": accuracy, f"threshold/{right}": threshold}
-    record |= {"calibration": calibration_error(found), "attacked": attacked(trained, *test)}
+    record |= {"calibration": calibration_error(tested), "attacked": attacked(trained, *test)}
     return record | {"sure": sure_from(validation)}

@@ -6,26 +6,27 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from typing_extensions import override
 
 from src.common.files import write_atomic
 from src.runs.checkpoint import Checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes checkpoints so that a reader or a kill never meets half of one, and loads what was read and checked."""
+    """Writes checkpoints that are complete or not there, and loads the checkpoint that was read and checked."""
 
     def __init__(self, checkpoint: Checkpoint | None = None) -> None:
         super().__init__()
         self.checkpoint = checkpoint
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return what was read before, instead of the file a second time."""
+        """Return the content that was read before, instead of reading the file a second time."""
         if self.checkpoint is not None and Path(path) == self.checkpoint.path:
             return dict(self.checkpoint.content)
         return dict(super().load_checkpoint(path, *args, **kwargs))
 
+    @override
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write ``checkpoint`` to ``path`` by way of a temporary file, flushed to the disk."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         write_atomic(Path(path), buffer.getvalue())

@@ -1,13 +1,14 @@
-"""The callback that saves a run's checkpoints: each file is always complete on the disk."""
+"""The callback that saves a run's checkpoints."""
 
 import signal
 from inspect import signature
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from typing_extensions import override
 
 from src.callbacks.monitor import Monitor
 from src.common.errors import UsageError
@@ -23,14 +24,14 @@ class Checkpoints(Checkpoint):
     """Saves a checkpoint after every epoch, every so many steps if wanted, and when a signal ends the training.
 
     ``best.ckpt`` has the epoch with the best ``monitor``, the earliest of equals; without validation there is none.
-    ``last.ckpt`` has the newest state, ``last.prev.ckpt`` the one before. A training that stops within an epoch
+    ``last.ckpt`` has the newest state, ``last.prev.ckpt`` the state before. A training that stops within an epoch
     (max_steps, max_time, early stopping) resumes at that step.
 
     Args:
         every_n_steps: Save within epochs too, after so many optimizer steps; 0 saves after epochs only. A longer
             execution saves at its end.
-        monitor: The validation metric that tells the best epoch, of ``fit`` and of a sweep: val/acc, val/loss or one
-            of ``model.metrics``.
+        monitor: The validation metric that tells the best epoch, of ``fit`` and of a sweep: val/acc, val/loss or a
+            metric of ``model.metrics``.
         mode: Whether its smallest or its largest value is the best; left out, the smallest of a loss, else the largest.
     """
 
@@ -61,12 +62,12 @@ class Checkpoints(Checkpoint):
         self._saved_step = self._step = trainer.global_step
         if self._batches_done is not None:  # a schedule that needed the number of steps has reset the loader
             loader_of(trainer).load_state_dict({"batches_done": self._batches_done})
-        self.signals.start()  # after Lightning's own handlers
-        if trainer.received_sigterm:  # between the two
+        self.signals.start()  # after Lightning's handlers
+        if trainer.received_sigterm:  # by Lightning's handler, before ours was there
             self.signals.received = signal.SIGTERM
 
+    @override
     def on_exception(self, *_: Any, **__: Any) -> None:
-        """Restore the signal handlers."""
         self.signals.stop()
 
     on_train_end = on_exception
@@ -91,7 +92,7 @@ class Checkpoints(Checkpoint):
             pl_module.check_finite()
             self._save_last(trainer)
         if stop:
-            self._end(stop)
+            raise StoppedError(stop, f"Go on with: {self.run.way_on}")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save within the epoch if a validation there, by early stopping, ends the training."""
@@ -110,7 +111,7 @@ class Checkpoints(Checkpoint):
             trainer.save_checkpoint(self.run.best)
         self._save_last(trainer, self.run.best if improved else None)
         if (stop := self._stop_signal(trainer)) and trainer.current_epoch + 1 != trainer.max_epochs:
-            self._end(stop)
+            raise StoppedError(stop, f"Go on with: {self.run.way_on}")
 
     def _save_last(self, trainer: Trainer, same: Path | None = None) -> None:
         """Save ``last.ckpt``; ``same`` is a file with the same content, which then gets a second name."""
@@ -129,9 +130,6 @@ class Checkpoints(Checkpoint):
             return received or signal.SIGTERM
         return received
 
-    def _end(self, number: int) -> NoReturn:
-        raise StoppedError(number, f"Go on with: {self.run.way_on}")
-
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the recipe, and how many batches of the epoch are done."""
         checkpoint["config"] = self.config
@@ -148,12 +146,12 @@ class Checkpoints(Checkpoint):
             for name in signature(type(callback)).parameters.keys() & state.keys() - {"dirpath"}:
                 state[name] = getattr(callback, name, state[name])
 
+    @override
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far."""
         return {"best_score": self.best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the best score so far, if best.ckpt of this run has it: not another run's, nor a later epoch's."""
+        """Take the best score so far, if best.ckpt of this run has it, and not another run's or a later epoch's."""
         if score_of(self.run.best) == state_dict["best_score"]:
             self.best_score = state_dict["best_score"]
 
@@ -173,11 +171,11 @@ def refuse_other_moments(optimizers: list[torch.optim.Optimizer]) -> None:
                 for name, value in optimizer.state[parameter].items():
                     if isinstance(value, torch.Tensor) and value.dim() and value.shape != parameter.shape:
                         shapes = f"{tuple(value.shape)} instead of {tuple(parameter.shape)}"
-                        raise UsageError(f"--ckpt_path: its {name} has the shape {shapes}: name another checkpoint.")
+                        raise UsageError(f"--ckpt_path: the optimizer's {name} is {shapes}: name another checkpoint.")
 
 
 def is_ending(trainer: Trainer) -> bool:
-    """Say whether Lightning's loop will end training after this step."""
+    """Say whether Lightning's loop ends the training after this step."""
     met_minimum = trainer.current_epoch >= (trainer.min_epochs or 0) and trainer.global_step >= (trainer.min_steps or 0)
     return (trainer.should_stop and met_minimum) or 0 <= trainer.max_steps <= trainer.global_step
 

@@ -1,4 +1,4 @@
-"""What a person sees while the network trains."""
+"""The lines and the bar that a person sees while the network trains."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ REFRESH_SECONDS = 0.1
 
 
 class Console(ProgressBar):
-    """Prints the network, a bar per epoch on a terminal or else a line, and where to find the result.
+    """Prints the network, a line per epoch, on a terminal with a bar, and where to find the result.
 
     The history that it prints from must come before it among the callbacks.
     """
@@ -34,12 +34,8 @@ class Console(ProgressBar):
         self._has_trained = False
 
     def disable(self) -> None:
-        """Print nothing; Lightning calls this on all ranks but the first."""
+        """Print nothing; Lightning calls this on every rank but the first."""
         self.enabled = False
-
-    def enable(self) -> None:
-        """Print again."""
-        self.enabled = True
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print without breaking the bar."""
@@ -47,7 +43,7 @@ class Console(ProgressBar):
             say(" ".join(map(str, args)))
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the network and where the run is kept."""
+        """Print the network, the data, the device and the run."""
         self._epochs_before = len(self.history.epochs)
         sizes = {name: len(split.members) for name, split in self.history.datamodule.splits.items()}
         self.print(parameter_table(pl_module))
@@ -60,7 +56,7 @@ class Console(ProgressBar):
         self.print(f"Run      {self.run.path}{before}\n")
 
     def on_train_start(self, *_: Any) -> None:
-        """Remember that there was something left to train."""
+        """Remember that epochs were left to train."""
         self._has_trained = True
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -95,12 +91,12 @@ class Console(ProgressBar):
         self.print(" - ".join([_epoch(int(record["epoch"]), trainer), shown_time(record["seconds"]), *metrics]))
 
     def on_exception(self, *_: Any) -> None:
-        """Leave the bar as it is, so that the next message gets a line of its own."""
+        """Leave the bar as it is, so that the next message begins a line."""
         if self._bar is not None:
             self._bar.close()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say how training ended and what to do next."""
+        """Print how training ended, and a command to look at it."""
         best = self.history.best()
         epochs = len(self.history.epochs)
         if self._has_trained:

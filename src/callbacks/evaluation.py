@@ -1,4 +1,4 @@
-"""The result of validate and test, printed and kept in the run of the checkpoint."""
+"""The result of ``validate`` and ``test``, printed and kept in the run of the checkpoint."""
 
 import json
 import math
@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from typing_extensions import override
 
 from src.common.errors import RunError
 from src.common.files import write_atomic
@@ -23,18 +24,18 @@ class EvaluationResult(Callback):
         self.checkpoint = checkpoint
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let SIGTERM end it: Lightning would go on, and on one of several ranks wait for the others."""
+        """Let SIGTERM end the evaluation: Lightning would go on, and on one of several ranks wait for the others."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     on_test_start = on_validation_start
 
+    @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report ``validate``."""
         self._report(trainer, pl_module, "val", "validate.json")
 
+    @override
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report ``test``."""
         self._report(trainer, pl_module, "test", "test.json")
 
     def _report(self, trainer: Trainer, pl_module: LightningModule, stage: Stage, file_name: str) -> None:
@@ -50,9 +51,9 @@ class EvaluationResult(Callback):
                 "written: name another checkpoint."
             )
         shown = " - ".join(f"{name}: {value:.4f}" for name, value in metrics.items())
-        say(f"{shown} - {correct:,} of {samples:,} right")  # even if it cannot be kept
+        say(f"{shown} - {correct:,} of {samples:,} right")  # first, as the file may not be writable
         path = Run.of_checkpoint(self.checkpoint).path / file_name
-        content = {"samples": samples, "correct": correct, "checkpoint": str(self.checkpoint)}
-        content = {**metrics, **content, "devices": trainer.world_size}
+        content = {**metrics, "samples": samples, "correct": correct, "checkpoint": str(self.checkpoint)}
+        content["devices"] = trainer.world_size
         write_atomic(path, json.dumps(content, indent=2).encode())
         say(f"Result of {self.checkpoint}: {path}")

@@ -1,4 +1,4 @@
-"""The record of each epoch: TensorBoard's scalars and HParams, and result.json."""
+"""The record of each epoch, in TensorBoard's scalars and HParams and in result.json."""
 
 import json
 import math
@@ -14,10 +14,10 @@ import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger
 from torch import Tensor
+from typing_extensions import override
 
 from src.callbacks.checkpoints import score_of
-from src.callbacks.curves import tag
-from src.callbacks.hparams import hyperparameters
+from src.callbacks.curves import hyperparameters, tag
 from src.callbacks.monitor import Monitor
 from src.common.errors import RunError
 from src.common.files import read_note, write_atomic
@@ -30,14 +30,14 @@ PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "tensorboard", 
 
 
 class History(Callback):
-    """Records every epoch and writes it where people look.
+    """Records every epoch in the loggers and in result.json.
 
-    After each epoch the scalars are in the logger, flushed, before any checkpoint of that epoch is saved, so that a
-    kill never leaves a checkpoint whose curves have a gap. The step of a scalar is its epoch, counted from 1.
+    The scalars of an epoch are in the loggers, flushed, before a checkpoint of that epoch is saved, so that a kill
+    never leaves a checkpoint whose curves have a gap. The step of a scalar is its epoch, counted from 1.
 
     Attributes:
         epochs: One record per finished epoch: its number, the metrics by name, lr, seconds and samples_per_second
-            (of an epoch that was resumed in its middle, those since then).
+            (the last two since the resume, where an epoch was resumed in its middle).
         swept: The keys that a sweep varies, which HParams always shows.
     """
 
@@ -48,7 +48,7 @@ class History(Callback):
         self.datamodule = datamodule
         self.epochs: list[dict[str, float]] = []
         self.swept: Collection[str] = ()
-        self._inherited = 0  # epochs of the run that this one branched off from, whose best.ckpt is not here
+        self._inherited = 0  # epochs of the run that this run branched off from, whose best.ckpt is not here
         self._trained = False  # an epoch, in this process
         self._started = 0.0
         self._samples_before = 0  # of the epoch, when it was begun in another process
@@ -64,9 +64,9 @@ class History(Callback):
                 names = [name.partition("/")[2] for name in pl_module.train_metrics.names]
                 charts = {name: ["Multiline", [f"train/{name}", f"val/{name}"]] for name in names}
                 logger.experiment.add_custom_scalars({"train and val": charts})
-            # MLflow refuses to change what its run was begun with, such as max_epochs
+            # MLflow refuses to change the settings that a run was begun with, such as max_epochs
             elif not isinstance(logger, MLFlowLogger) or len(self.epochs) == self._inherited:
-                # it keeps its own folders, so it must say whose this is
+                # such a logger keeps other folders, so it must name the run
                 logger.log_hyperparams({**values, "run": str(self.run.path)})
         if trainer.is_global_zero:
             write_atomic(self.run.path / "hparams.yaml", yaml.safe_dump(values).encode())
@@ -77,14 +77,14 @@ class History(Callback):
         loader: Any = trainer.train_dataloader
         self._samples_before = loader.state_dict()["batches_done"] * self.datamodule.batch_size
 
+    @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the epoch's clock."""
         self._started = time.perf_counter()
         self._samples_before = 0
         self._validation = {}
 
+    @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the result for the epoch's record."""
         assert isinstance(pl_module, Classifier)
         self._validation = pl_module.val_metrics.compute()
 
@@ -113,7 +113,7 @@ class History(Callback):
         self.epochs.append({"epoch": epoch, "seconds": seconds, **record})
 
     def best(self) -> dict[str, float] | None:
-        """Return the record that best.ckpt is of; None without one."""
+        """Return the record of the epoch in best.ckpt; None without one."""
         return self.monitor.best(self.epochs[self._inherited :])
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -123,8 +123,7 @@ class History(Callback):
             return
         if read_note(path, epochs=list).get("epochs") == self.epochs:
             return
-        best = self.best()
-        if best:
+        if best := self.best():
             result = {f"best/{name}": best[name] for name in dict.fromkeys((self.monitor.name, "val/acc", "val/loss"))}
             for logger in trainer.loggers:
                 if not isinstance(logger, TensorBoardLogger):
@@ -157,12 +156,12 @@ class History(Callback):
         points = events.Scalars(name) if name in events.Tags()["scalars"] else []
         return any(point.step == self.epochs[-1]["epoch"] for point in points)
 
+    @override
     def state_dict(self) -> dict[str, Any]:
-        """Return the epochs so far."""
         return {"epochs": self.epochs, "inherited": self._inherited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the epochs so far from a checkpoint, and whether best.ckpt is of one of them."""
+        """Take the epochs so far from a checkpoint, and find out whether best.ckpt holds one of them."""
         self.epochs = list(state_dict["epochs"])
         self._inherited = state_dict["inherited"]
         best = self.best()

@@ -1,4 +1,4 @@
-"""What tells the best epoch of a run."""
+"""The metric that tells the best epoch of a run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,19 +14,14 @@ Record = dict[str, float]
 
 @dataclass(frozen=True)
 class Monitor:
-    """A metric of validation, and which of its values are better; of equals it is the earliest.
-
-    Args:
-        name: The metric, such as ``val/acc``.
-        mode: Whether its smallest or largest value is the best; None takes the smallest of a loss, else the largest.
-    """
+    """A metric of validation, and which of its values are better; of equal epochs the earliest is the best."""
 
     name: str = "val/acc"
-    mode: Literal["min", "max"] | None = None
+    mode: Literal["min", "max"] | None = None  # None: the smallest value of a loss is the best, else the largest
 
     @classmethod
     def of(cls, request: Namespace) -> "Monitor":
-        """Return that of the parsed arguments of ``fit``."""
+        """Return the monitor in the parsed arguments of ``fit``."""
         return cls(request.checkpoints.monitor, request.checkpoints.mode)
 
     @property
@@ -36,7 +31,7 @@ class Monitor:
 
     @property
     def worst(self) -> float:
-        """What every value is better than."""
+        """The value that every other is better than."""
         return float("inf") if self.is_min else float("-inf")
 
     def is_better(self, value: float, other: float) -> bool:
@@ -44,13 +39,13 @@ class Monitor:
         return value < other if self.is_min else value > other
 
     def best(self, records: Iterable[Record]) -> Record | None:
-        """Return the best of the epochs that were validated, if there is one."""
+        """Return the record of the best epoch that was validated; None without one."""
         validated = [record for record in records if self.name in record]
         best = min if self.is_min else max
         return best(validated, key=lambda record: record[self.name]) if validated else None
 
     def refuse(self, metrics: StageMetrics) -> None:
-        """Raise UsageError if it is none of validation's metrics, or one that is better when smaller, unsaid."""
+        """Refuse a name that no metric of validation has, and a metric that is better when smaller without a mode."""
         if self.name not in metrics.names:
             names = ", ".join(metrics.names)
             raise UsageError(f"--checkpoints.monitor {self.name}: validation has {names}; name one of them.")

@@ -56,10 +56,9 @@ def confusion(counts: Tensor, classes: Sequence[str], title: str) -> Picture:
 
 
 def reliability(confidence: Tensor, accuracy: Tensor, counts: Tensor, title: str, notes: Sequence[str]) -> Picture:
-    """Draw a reliability diagram: how often predictions of each confidence are right, and how many they are.
+    """Draw a reliability diagram: how often predictions of each confidence are right, and how many there are.
 
-    Of the predictions in each of equally wide bins from 0 to 1 it takes the mean confidence, the share that is right
-    and the number, each ``(bins,)``.
+    The mean confidence, the accuracy and the number of predictions are of equally wide bins from 0 to 1: ``(bins,)``.
     """
     width, height, room, axis = 480, 400, 100, 64
     page, pen, left, top = drawing.page_of(axis + width + 20, height + 40 + room + 58, title, notes)

@@ -1,7 +1,6 @@
-"""Pictures for TensorBoard as arrays ``(height, width, 3)`` uint8, drawn with Pillow.
+"""Pictures for TensorBoard as arrays ``(height, width, 3)`` uint8, drawn with Pillow, which has a font (ASCII).
 
-Pillow comes with torchvision, has a font of its own (ASCII) and draws each of these in some ten milliseconds. Colours
-are ColorBrewer's Blues and PuOr, which keep their order for every kind of colour blindness.
+The colours are ColorBrewer's Blues and PuOr, which keep their order for every kind of colour blindness.
 """
 
 import io
@@ -29,7 +28,7 @@ TITLE, TEXT, SMALL = 20, 15, 12
 
 @cache
 def font(size: int) -> Any:
-    """Return Pillow's own font in a size."""
+    """Return Pillow's font in a size."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)
@@ -41,7 +40,7 @@ def text_width(texts: Sequence[str], size: int) -> int:
 
 
 def page_of(width: int, height: int, title: str, notes: Sequence[str] = ()) -> "tuple[Image, ImageDraw, int, int]":
-    """Return a white page with a heading and room for ``width`` x ``height``, its pen, and where that room begins."""
+    """Return a white page with a heading and room for ``width`` x ``height``, a pen, and the room's left and top."""
     from PIL import Image, ImageDraw
 
     top = MARGIN + TITLE + 12 + len(notes) * (TEXT + 5) + (6 if notes else 0)
@@ -72,16 +71,10 @@ def sheet(
     images: Tensor, captions: Sequence[Sequence[str]], title: str, notes: Sequence[str] = (), columns: int = 5,
     scale: int = 3,
 ) -> Picture:  # fmt: skip
-    """Draw images, white ink on black, with lines of text below each; a column is as wide as the widest text.
+    """Draw images, white ink on black, with lines of text below each; a column is as wide as the widest line.
 
-    Args:
-        images: ``(N, H, W)`` or ``(N, H, W, C)`` of any type, C being 1 or 3; the darkest value of all is drawn black,
-            the brightest white.
-        captions: N times the same number of lines.
-        title: The heading.
-        notes: Lines below the heading.
-        columns: Images in a row.
-        scale: Pixels of the picture for a pixel of an image.
+    ``images`` are ``(N, H, W)`` or ``(N, H, W, C)`` of any type, C being 1 or 3; the darkest value of all is drawn
+    black, the brightest white. Each pixel of an image becomes ``scale`` x ``scale`` pixels.
     """
     from PIL import Image
 
@@ -124,7 +117,7 @@ def beside(one: Picture, other: Picture) -> Picture:
 def weights(weight: Tensor, title: str, scale: int = 2) -> Picture:
     """Draw weights ``(units, H, W)`` as tiles, orange above zero, purple below, white at zero, with a scale."""
     from PIL import Image
-    from torchvision.utils import make_grid  # which takes seconds, and predict draws only sheets
+    from torchvision.utils import make_grid  # the import takes seconds, and predict draws sheets only
 
     limit = max(float(np.quantile(np.abs(weight.numpy()), 0.999)), 1e-12)
     columns = int(np.ceil(np.sqrt(len(weight))))

@@ -29,20 +29,17 @@ def in_range(value: Any, least: float, below: float = inf) -> bool:
 
 
 def one_line(text: str) -> str:
-    """Return a message without what could do something to a terminal, and with its middle left out if it is long.
-
-    It may quote a file: keys, values, names.
-    """
+    """Return a message, which may quote a file, as ``printable`` does, and with its middle left out if it is long."""
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
     return printable(text)
 
 
 def cause_of(error: BaseException) -> str:
-    """Return what another program's exception says, as one line."""
+    """Return the text of another program's exception as one line."""
     return one_line(" ".join(str(error).split()))
 
 
 def printable(text: str) -> str:
-    """Return text, as that of a file's name, in which nothing can move a cursor, turn letters around or end a line."""
+    """Return text, such as a file's name, in which nothing can move a cursor, turn letters around or end a line."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

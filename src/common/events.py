@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
 
 class Events:
-    """Events for TensorBoard, which the attribute ``writer`` takes and keeps in memory until they are written.
+    """Events for TensorBoard: ``writer`` takes them and keeps them in memory until they are written.
 
-    A SummaryWriter on the disk writes from a thread of its own: an error such as a full disk is printed there, found by
-    the next call or a later one, and leaves half an event. TensorBoard takes what the run logged earlier from
-    ``purge_step`` on as not done.
+    A SummaryWriter on the disk writes in another thread: an error such as a full disk is printed there, raised by the
+    next call or a later one, and leaves half an event. TensorBoard ignores earlier events from ``purge_step`` on.
     """
 
     def __init__(self, purge_step: int | None = None) -> None:
@@ -29,25 +28,25 @@ class Events:
         from torch.utils.tensorboard import SummaryWriter
 
         self._memory, self._place = fsspec.filesystem("memory"), f"/{uuid4().hex}"
-        # ends in a slash, or Windows would put a backslash before the file's name
+        # with a slash at the end, or Windows would put a backslash before the name of the file
         self.writer = SummaryWriter(f"memory:/{self._place}/", purge_step=purge_step)
 
     def write(self, write: Callable[[str, bytes], None]) -> None:
-        """Pass the name of the writer's file and the new events to ``write``; if that fails, they are kept."""
+        """Pass the name of the writer's file and the new events to ``write``; if it fails, the events are kept."""
         self.writer.flush()
         (path,) = self._memory.find(self._place)
         write(path.rpartition("/")[2], self._memory.cat_file(path))
         self._memory.pipe_file(path, b"")  # the writer goes on behind
 
     def close(self) -> None:
-        """Let go of the memory, and of what was not written."""
+        """Free the memory; events that were not written are lost."""
         self.writer.close()
         self._memory.rm(self._place, recursive=True)
 
 
 @contextmanager
 def event_file(folder: Path, ending: str = "") -> "Iterator[SummaryWriter]":
-    """Collect events and write them as one more event file of a run, whose name gets an ending."""
+    """Collect events and write them as another event file of a run, with an ending after its name."""
     events = Events()
     try:
         yield events.writer
@@ -57,18 +56,17 @@ def event_file(folder: Path, ending: str = "") -> "Iterator[SummaryWriter]":
 
 
 def without_tensorflow() -> None:
-    """Let TensorBoard use its own small part of TensorFlow even where all of that is installed.
+    """Let TensorBoard use a small part of TensorFlow that comes with it, even where TensorFlow is installed.
 
-    TensorFlow takes seconds to import, and knows nothing of files in memory. A module of this name is how
-    ``tensorboard.compat`` is told.
+    TensorFlow takes seconds to import, and cannot write files in memory. ``tensorboard.compat`` looks for this module.
     """
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
 
 
 def name_after_all(folder: Path, name: str) -> str:
-    """Return a name for a new event file that comes after all others in a folder, as TensorBoard reads them by name.
+    """Return a name for a new event file that comes after all others in a folder, as TensorBoard reads files by name.
 
-    SummaryWriter's begins with the second, but two may be given in one second, and a clock can be set back.
+    The names of SummaryWriter begin with the second, but a second may have two files, and a clock can be set back.
     """
     newest = max((path.name for path in folder.glob("events.out.tfevents.*")), default="")
     return name if name > newest else f"{newest}.1"

@@ -1,4 +1,4 @@
-"""Files that are either complete or not there, and reading those that a user or a run names."""
+"""Write files so that each is complete or not there, and read files that a user or a run names."""
 
 import contextlib
 import errno
@@ -16,7 +16,7 @@ from src.common.errors import RunError, UsageError
 from src.common.output import warn
 from src.common.system import WINDOWS, flush_folder, replace
 
-# EINVAL is what Windows says on a memory stick
+# Windows says EINVAL on a memory stick
 NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EXDEV)
 NO_FILE = (errno.EISDIR, errno.ENXIO)  # as open_regular says it
 
@@ -33,7 +33,7 @@ def refuse_place(flag: str, path: Path, *endings: str) -> None:
 
 
 def is_folder(path: Path) -> bool:
-    """Say whether a path is a folder; unlike ``Path.is_dir`` it is none where the system does not let one look."""
+    """Say whether a path is a folder: no, where the system refuses a look, for which ``Path.is_dir`` fails."""
     return os.path.isdir(path)  # noqa: PTH112
 
 
@@ -41,8 +41,7 @@ def open_regular(path: Path) -> BufferedReader:
     """Open a file that a user or a run names, for reading.
 
     Raises:
-        OSError: If it cannot be opened, or is a pipe, a socket or a device, on which a program may wait for ever; it
-            names the path.
+        OSError: If it cannot be opened, or is a pipe, a socket or a device, on which a program may wait for ever.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -59,28 +58,29 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 def read_regular(path: Path) -> bytes:
-    """Return the content of a file that a user or a run names; it fails as ``open_regular`` does."""
+    """Return the content of a file that a user or a run names; OSError as of ``open_regular``."""
     with open_regular(path) as file:
         return file.read()
 
 
 def read_object(path: Path, **kinds: type) -> dict[str, Any]:
-    """Return the object that a JSON file holds, with values of these kinds; it fails as ``open_regular`` does.
+    """Return the object that a JSON file holds, with values of these kinds.
 
     Raises:
-        ValueError: If it holds none.
+        OSError: If it cannot be opened.
+        ValueError: If it holds no such object.
     """
     try:
         content = json.loads(read_regular(path))
     except RecursionError as error:
-        raise ValueError("its values are too deep in others") from error
+        raise ValueError("it has values too deep in others") from error
     if not isinstance(content, dict) or not all(isinstance(content.get(name), kinds[name]) for name in kinds):
-        raise ValueError("its values are others")
+        raise ValueError("it lacks values, or has values of other types")
     return content
 
 
 def read_note(path: Path, **kinds: type) -> dict[str, Any]:
-    """Return what a run folder has noted, or nothing; a damaged note is named and kept aside, and made anew.
+    """Return a note of a run folder, or nothing; a damaged note is named, kept aside, and made anew.
 
     RunError if it cannot be read now, as without permission or on a disk that fails, and may be sound.
     """
@@ -96,12 +96,12 @@ def read_note(path: Path, **kinds: type) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn a file that the operating system refuses to read into a UsageError with its name."""
+    """Turn the system's refusal to read a file into a UsageError with the file's name."""
     try:
         yield
     except OSError as error:
         name = error.filename or path
-        raise UsageError(f"{name} cannot be read ({error.strerror}): make it readable, or name another.") from error
+        raise UsageError(f"{name} cannot be read ({error.strerror}): make it readable or name another file.") from error
 
 
 def sha256(path: Path) -> str:
@@ -111,7 +111,7 @@ def sha256(path: Path) -> str:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file at once, in the way of ``open_atomic``."""
+    """Write a file as ``open_atomic`` does."""
     with open_atomic(path) as file:
         file.write(content)
 
@@ -130,11 +130,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            file = temporary.open("xb")
-        except FileNotFoundError as error:  # as /proc says it
-            raise OSError(errno.EROFS, "no file can be made there") from error
-        try:
-            with file:
+            with temporary.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -148,10 +144,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
 def link_atomic(path: Path, name: Path) -> None:
     """Give a file, which must never be written to in place, a second name; another file of that name is replaced.
 
-    Where the file system knows no second names, as on memory sticks and in some clouds, the name is that of a copy.
-
-    Raises:
-        OSError: If the folder is not writable; it names ``name``, which is then as it was.
+    Where the file system knows no second names, as on memory sticks and in some clouds, a copy gets the name.
     """
     with naming(name):
         if name.exists() and name.samefile(path):
@@ -170,11 +163,10 @@ def link_atomic(path: Path, name: Path) -> None:
 
 
 def append(path: Path, content: bytes) -> None:
-    """Write to the end of a file, which is made when it is missing, everything or nothing.
+    """Write everything or nothing to the end of a file, which is made when it is missing.
 
     Raises:
-        OSError: If the file is not writable or the disk is full; it names ``path``, which then ends as it did.
-        RunError: If its folder is gone.
+        OSError: If the file is not writable or the disk is full; the file then ends as it did.
     """
     if not path.parent.is_dir():
         raise RunError(f"{path.parent} is gone: it was removed or renamed while it was written to.")
@@ -191,7 +183,7 @@ def append(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Make an error name the file that was asked for, not a temporary one or none, as writing and locking do."""
+    """Let an error name the file that was asked for; writing and locking name a temporary file, or none."""
     try:
         yield
     except OSError as error:

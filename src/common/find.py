@@ -1,4 +1,4 @@
-"""The pictures that a user's words stand for: files, folders and patterns."""
+"""Find the pictures that the words after ``--images`` name: files, folders and patterns."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -12,11 +12,7 @@ from src.common.pictures import NO_PICTURE, PictureError, identify, is_called_pi
 
 
 def find_pictures(words: str) -> list[Path]:
-    """Return the files that one of the words after ``--images`` stands for, sorted.
-
-    Raises:
-        UsageError: If there is none.
-    """
+    """Return the files that a word after ``--images`` names, sorted; UsageError if there are none."""
     path = Path(words)
     if is_folder(path):
         paths = [file for file in matches(path, ["**"]) if is_folder(file) or is_picture(file)]
@@ -33,11 +29,9 @@ def find_pictures(words: str) -> list[Path]:
 
 
 def matches(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """Yield the files below a folder that a pattern means, but no hidden ones, and folders that cannot be read.
+    """Yield the files below a folder that a pattern's parts match, except hidden ones, and folders that cannot be read.
 
-    Args:
-        folder: The folder.
-        parts: Those of the pattern. Of links, ``**`` follows none to a folder, as that may lead back here.
+    ``**`` follows no link to a folder, as that may lead back here.
     """
     name, *rest = parts
     unreadable: list[OSError] = []
@@ -61,7 +55,7 @@ def matches(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
 
 
 def is_picture(file: Path) -> bool:
-    """Say whether what lies in a folder is to be read: by its ending, or by its content where it has none."""
+    """Say whether a file in a folder is to be read: by its ending, or by its content where it has none."""
     if file.suffix:
         return is_called_picture(file)
     try:

@@ -8,22 +8,22 @@ from importlib.metadata import Distribution, DistributionFinder, PackageNotFound
 from types import ModuleType
 
 UNUSED = ("matplotlib", "scipy", "torchvision")
-USERS = ("librosa", "torch_fidelity", "transformers")  # would ask for these in vain while torchmetrics imports them
+USERS = ("librosa", "torch_fidelity", "transformers")  # they would ask for UNUSED while torchmetrics imports them
 
 
 class LeanTorchmetrics(MetaPathFinder):
-    """While torchmetrics is imported, says of some packages that they are not installed.
+    """Hides some packages from torchmetrics while it is imported.
 
-    Where they are, its metrics of sound, of detection and of pictures import them, which makes every start more than a
-    second longer. The packages themselves stay as they are for everybody else; what torchmetrics offers without them
-    are its other metrics, classification among them, without ``Metric.plot``.
+    Where they are installed, its metrics of sound, detection and pictures import them, which makes every start more
+    than a second longer. Its other metrics, classification among them, work without, but for ``Metric.plot``. All other
+    modules see the packages.
     """
 
     def __init__(self) -> None:
         self.hidden: list[str] = []
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Return how to import torchmetrics; ModuleNotFoundError for what it shall not see."""
+        """Return how to import torchmetrics; ModuleNotFoundError for a hidden package."""
         if name.partition(".")[0] in self.hidden:
             raise ModuleNotFoundError(f"{name} is hidden from torchmetrics", name=name)
         spec = PathFinder.find_spec(name, path) if name == "torchmetrics" else None
@@ -45,12 +45,12 @@ class LeanTorchmetrics(MetaPathFinder):
         return spec
 
     def find_distributions(self, context: DistributionFinder.Context) -> Iterable[Distribution]:
-        """Find nothing; PackageNotFoundError for what torchmetrics shall not see."""
+        """Return nothing; PackageNotFoundError for a hidden package."""
         if context.name in self.hidden:
             raise PackageNotFoundError(context.name)
         return ()
 
 
 def start_lean() -> None:
-    """Let torchmetrics, which Lightning imports, leave out what no command uses; call it before either is imported."""
+    """Let torchmetrics, which Lightning imports, leave out packages that no command uses; call it before both."""
     sys.meta_path.insert(0, LeanTorchmetrics())

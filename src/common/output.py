@@ -1,4 +1,4 @@
-"""What the program prints."""
+"""Print lines, warnings and tables."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from src.common.errors import one_line, printable
 
-# how a formula begins for spreadsheets, in wide letters too; a number may have a sign
+# how a formula begins in a spreadsheet, in wide letters too; a number may have a sign
 FORMULA = re.compile(r"[=@\uff1d\uff20\t\r\n]|[+\-\uff0b\uff0d](?![\d.]+$)")
 
 
@@ -26,31 +26,31 @@ def say(text: str) -> None:
 
 
 def warn(sentence: str) -> None:
-    """Print a warning, of several processes in the first only: ``main`` raises the level of the others' loggers."""
+    """Print a warning, but only in the first of several processes: ``main`` raises the level of the others' loggers."""
     if logging.getLogger("src").isEnabledFor(logging.WARNING):
         print(f"warning: {printable(sentence)}", file=sys.stderr)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines whose columns are as wide as they need to be."""
+    """Return rows as lines, each column as wide as its longest text."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def format_value(value: Any) -> str:
-    """Return a value with no more digits than help."""
-    return (
-        f"{value:.4g}" if isinstance(value, float) else one_line(value) if isinstance(value, str) else json.dumps(value)
-    )
+    """Return a value as text, with four digits of a float."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return one_line(value) if isinstance(value, str) else json.dumps(value)
 
 
 def cell(text: str, guard: str) -> str:
-    """Return text for a table, with something before it where a spreadsheet would take it for a formula."""
+    """Return text for a table, with ``guard`` before it where a spreadsheet would take it for a formula."""
     return guard + text if FORMULA.match(text) else text
 
 
 def flush() -> None:
-    """Send what was printed, as Python does at its end, where a reader who has gone is an error."""
+    """Flush the output; Python does so at its end, where a reader who has gone is an error."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

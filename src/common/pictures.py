@@ -1,4 +1,4 @@
-"""Pictures of any format as pixels: none that is larger than memory bears, and only from regular files."""
+"""Pictures of any format as pixels: only from regular files, and none larger than memory bears, else PictureError."""
 
 import re
 import warnings
@@ -17,9 +17,9 @@ from src.common.files import open_regular
 
 Pixels = npt.NDArray[np.uint8]
 
-LARGEST = 8192  # a picture has at most the pixels of a square with this side: 67 megapixels, A4 at 600 dpi has 35
+LARGEST = 8192  # a picture may have the pixels of a square of this side: 67 megapixels; A4 at 600 dpi has 35
 ENOUGH = 1024  # pixels of each side in which a digit is found and framed
-# Pillow asks Ghostscript to run EPS, and reads these others with help of the system or of plugins only
+# Pillow lets Ghostscript run EPS, and reads the other formats by help of the system or of plugins alone
 FORMATS_LEFT_OUT = {"BUFR", "EPS", "GRIB", "HDF5", "WMF"}
 NO_PICTURE = "not a picture that Pillow reads"
 NO_HEIC = 'a HEIC picture, which needs pillow-heif: pip install --constraint constraints.txt ".[heic]"'
@@ -31,22 +31,18 @@ GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 MOST_SCANS = 100  # of a progressive JPEG, which has about ten; empty ones take a second for each kilobyte
 JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")  # of a segment with a length, or the end
 
-# Pillow warns of large pictures, of which too large ones are refused, and of each damaged part of EXIF data
+# Pillow warns of large pictures, which are refused where too large, and of each damaged part of EXIF data
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 
 
 class PictureError(ValueError):
-    """A picture that cannot be read; the text is a short sentence without a path."""
+    """A picture cannot be read; the text is a short reason without a path."""
 
 
 @contextmanager
 def opened(picture: str | Path | BinaryIO) -> Iterator[BinaryIO]:
-    """Open a picture's file, unless it is open.
-
-    Raises:
-        PictureError: If it cannot be read.
-    """
+    """Open a picture's file, unless it is open."""
     try:
         with open_regular(Path(picture)) if isinstance(picture, str | Path) else nullcontext(picture) as file:
             yield file
@@ -56,7 +52,7 @@ def opened(picture: str | Path | BinaryIO) -> Iterator[BinaryIO]:
 
 @cache
 def formats() -> list[str]:
-    """Return the names of the formats that are read; with the extra ``heic`` that of phones too."""
+    """Return the names of the formats that are read; with the extra ``heic``, HEIF of phones too."""
     Image.init()
     with suppress(ModuleNotFoundError):
         import pillow_heif
@@ -71,15 +67,7 @@ def is_called_picture(path: Path) -> bool:
 
 
 def identify(file: BinaryIO, kinds: Collection[str] | None = None) -> ImageFile:
-    """Return the picture in a file before any of its pixels is decoded.
-
-    Args:
-        file: It is open.
-        kinds: The names of formats to consider, or all.
-
-    Raises:
-        PictureError: If it is none, or too large.
-    """
+    """Return the picture in an open file, in one of the formats ``kinds`` or in any, before a pixel is decoded."""
     too_large = f"more than {LARGEST} x {LARGEST}"
     try:
         known = formats()
@@ -116,12 +104,7 @@ def scans(content: bytes) -> int:
 def decode(file: BinaryIO | ImageFile, enough: int = ENOUGH) -> tuple[Image.Image, float]:
     """Return the picture in a file, upright, and how many of the file's pixels one of its pixels is high and wide.
 
-    Args:
-        file: It is open, or identified.
-        enough: Pixels of each side that a JPEG, which is decoded at a smaller scale, still has.
-
-    Raises:
-        PictureError: If it is none, too large or damaged.
+    A JPEG is decoded at a smaller scale, but with at least ``enough`` pixels of each side.
     """
     image = file if isinstance(file, ImageFile) else identify(file)
     try:
@@ -144,11 +127,7 @@ def decode(file: BinaryIO | ImageFile, enough: int = ENOUGH) -> tuple[Image.Imag
 
 
 def read_picture(path: Path, shape: tuple[int, ...]) -> Pixels:
-    """Read a picture's file as pixels of a shape, (H, W) or (H, W, 3), on white where it is transparent.
-
-    Raises:
-        PictureError: If it is no picture, too large or damaged, or its pixels are floating-point numbers.
-    """
+    """Read a picture's file as pixels of a shape, (H, W) or (H, W, 3), on white where it is transparent."""
     with opened(path) as file:
         image, _ = decode(file, 2 * max(shape))
     if image.mode == "F":

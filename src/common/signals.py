@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that is met at the next boundary."""
+"""Ctrl-C and SIGTERM as a request to stop, which is met after the step that is running."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StoppedError(RunError):
-    """The program was asked to stop by a signal and did; what was trained is saved, and ``way_on`` says the way on."""
+    """A signal has stopped the program, and the training is saved; ``way_on`` says how it goes on."""
 
     def __init__(self, number: int, way_on: str = "") -> None:
         super().__init__(f"Stopped by {signal.Signals(number).name}. {way_on}".rstrip())
@@ -21,9 +21,9 @@ class StoppedError(RunError):
 
 
 def signal_of(end: BaseException) -> int:
-    """Return the number of the signal that ended something, or 0 if that was none.
+    """Return the number of the signal that an exception stands for, or 0.
 
-    Where Lightning handles the signals itself, outside of training, it turns both into a SystemExit of its own.
+    Where Lightning handles the signals itself, outside of training, it turns both into a SystemExit.
     """
     if isinstance(end, StoppedError):
         return end.number
@@ -43,7 +43,7 @@ class SignalWatch:
         self._before: dict[int, Any] = {}
 
     def start(self) -> None:
-        """Take over from the handlers of this process; only its main thread can have any."""
+        """Take the signals from their handlers; only a process's main thread can have handlers."""
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._handle) for number in STOPS}
 

@@ -1,4 +1,4 @@
-"""What differs between Linux, macOS and Windows."""
+"""The differences between Linux, macOS and Windows, in one place."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 WINDOWS = os.name == "nt"
 ATTEMPTS, PAUSE_SECONDS = 10, 0.1
-LOOK_SECONDS = 0.01  # at what else runs, as a program may run for a moment only
+LOOK_SECONDS = 0.01  # for which other programs are watched, as one may run for a moment only
 
 
 def command_line(words: Sequence[str]) -> str:
@@ -27,8 +27,8 @@ def cores() -> int:
 def yield_to_others() -> None:
     """Let waiting threads sleep where other programs keep the cores busy (Linux); call it before torch is imported.
 
-    OpenMP's threads wait for each other by spinning, which is fastest while each has a core of its own, and makes an
-    epoch many times as long where they have not (``python -m benchmarks.threads``). Results are the same.
+    OpenMP's threads wait for each other by spinning. That is fastest while every thread has a core to itself, and makes
+    an epoch many times as long where it has not (``python -m benchmarks.threads``). Results are the same.
     """
     if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS"} & os.environ.keys():
         return
@@ -41,15 +41,15 @@ def yield_to_others() -> None:
 
 
 def others_running() -> int:
-    """Return how many threads of other programs run or wait for a core; 0 where nothing tells."""
+    """Return how many threads of other programs run or wait for a core; 0 where the system does not tell."""
     try:
-        return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0]) - 1  # but for this one
+        return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0]) - 1  # this thread
     except (OSError, ValueError, IndexError):
         return 0
 
 
 def memory_bytes() -> float:
-    """Return the size of the machine's memory; infinity where only an allocation tells, as on Windows."""
+    """Return the size of the machine's memory; infinity where the system does not tell, as on Windows."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else inf
 
 
@@ -64,9 +64,9 @@ def open_files() -> float:
 
 
 def replace(new: Path, path: Path) -> None:
-    """Give a complete file its name; what had the name before keeps it until that moment, or for good by an OSError.
+    """Give a complete file its name; a file that had the name keeps it until that moment, or where this fails.
 
-    On Windows a virus scanner or a cloud's folder may have that file open, so this tries again for a second.
+    On Windows a virus scanner or a cloud's folder may have the file open, so this tries again for a second.
     """
     for attempt in range(ATTEMPTS):
         try:
@@ -79,7 +79,7 @@ def replace(new: Path, path: Path) -> None:
 
 
 def flush_folder(path: Path) -> None:
-    """Make sure that a new name in a folder survives a power cut, where a folder can be opened for that."""
+    """Make a new name in a folder survive a power cut, where the system flushes folders."""
     try:
         folder = os.open(path, os.O_RDONLY)
     except PermissionError:  # on Windows, always
@@ -87,7 +87,7 @@ def flush_folder(path: Path) -> None:
     try:
         os.fsync(folder)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # which some network and FUSE file systems say: no folders
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network and FUSE file systems
             raise
     finally:
         os.close(folder)

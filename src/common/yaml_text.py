@@ -1,4 +1,4 @@
-"""YAML from people: read as jsonargparse reads it, but nothing in it can hang or crash the program."""
+"""YAML of users, read as jsonargparse reads it, but none can hang or crash the program."""
 
 from typing import Any
 
@@ -13,22 +13,22 @@ YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load_yaml(text: str) -> Any:
-    """Read YAML as jsonargparse does; whatever is wrong with it is a YAMLError."""
+    """Read YAML as jsonargparse does; YAMLError for every fault in it."""
     refuse_bombs(text)
     try:
         return read_yaml(text)
     except (ValueError, TypeError, LookupError, AttributeError) as error:  # PyYAML at 0b_, !!bool maybe, !!timestamp x
-        raise yaml.YAMLError(f"a value is not what it is written as: {error}") from error
+        raise yaml.YAMLError(f"a value does not fit the way it is written: {error}") from error
 
 
 def refuse_bombs(text: str) -> None:
-    """Refuse YAML that holds or stands for too much.
+    """Refuse YAML that holds or stands for too many values, or too long ones.
 
-    PyYAML crashes where lists are deep in others, a few lines of aliases can be a list without end or of more values
-    than a memory holds, and Python does not write numbers that are too long.
+    PyYAML crashes where lists are deep in others, a few lines of aliases can stand for a list without end or for more
+    values than a memory holds, and Python does not write numbers that are too long.
     """
     opened: list[tuple[str | None, int]] = [(None, 0)]  # lists and mappings: the anchor, and the values before it
-    sizes: dict[str | None, int] = {}  # of what an anchor names; what is still open has none, as it would hold itself
+    sizes: dict[str | None, int] = {}  # by anchor, of lists that have ended; an alias in its own list has no end
     values = 0
     for event in yaml.parse(text, Loader=YamlLoader):
         if isinstance(event, yaml.CollectionStartEvent):

@@ -1,8 +1,9 @@
-"""TensorBoard beyond curves: what the network learned, where it fails, how sure it is."""
+"""The pictures in TensorBoard: what the network learned, where it fails, how sure it is."""
 
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
 PROJECTED = 2_000
 
 
+@dataclass(eq=False)
 class Inspection(Callback):
     """Shows in TensorBoard what the network learned, where it fails and how sure it is.
 
-    All of it belongs to the best weights so far (the newest without a best.ckpt); its step is their epoch. It is
-    computed by the first rank alone, on the CPU and on copies: training does not notice.
+    All pictures are of the best weights so far (the newest without a best.ckpt); their step is the weights' epoch. The
+    first rank alone computes them, on the CPU and on copies, so the training is the same without.
 
     Args:
         checkpoint: The best weights.
@@ -45,36 +47,29 @@ class Inspection(Callback):
         samples: Images in the projector. Left out, 2,000, or all if the split has fewer.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        checkpoint: Path,
-        data: MNISTDataModule,
-        split: Literal["val", "test"],
-        command: str,
-        enabled: bool = True,
-        every_n_epochs: int = 0,
-        samples: int | None = None,
-    ) -> None:
-        self.run = run
-        self.checkpoint = checkpoint
-        self.data = data
-        self.split = split
-        self.command = command
-        self.enabled = enabled
-        self.every_n_epochs = every_n_epochs
-        size = len(data.splits[split].members)
-        self.samples = min(PROJECTED, size) if samples is None else samples
-        if every_n_epochs < 0:
-            raise UsageError(f"--inspection.every_n_epochs must be 0 or more, got {every_n_epochs}.")
-        if size and not 1 <= self.samples <= size:
-            raise UsageError(f"--inspection.samples must be from 1 to the {size:,} {split} images, got {samples}.")
+    run: Run
+    checkpoint: Path
+    data: MNISTDataModule
+    split: Literal["val", "test"]
+    command: str
+    enabled: bool = True
+    every_n_epochs: int = 0
+    samples: int | None = None
+
+    def __post_init__(self) -> None:
+        size = len(self.data.splits[self.split].members)
+        self._projected = min(PROJECTED, size) if self.samples is None else self.samples
+        if self.every_n_epochs < 0:
+            raise UsageError(f"--inspection.every_n_epochs must be 0 or more, got {self.every_n_epochs}.")
+        if size and not 1 <= self._projected <= size:
+            images = f"{size:,} {self.split} images"
+            raise UsageError(f"--inspection.samples must be from 1 to the {images}, got {self.samples}.")
         self._initial: nn.Module | None = None
         self._has_trained = False
-        self._drawn: int | None = None  # the step of what TensorBoard has
+        self._drawn: int | None = None  # the step of the newest pictures
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the initial weights, to show them too; remove the pictures of epochs that come again."""
+        """Keep the initial weights, to show them too; remove the pictures of epochs that are trained again."""
         self._has_trained = True
         if folder := self._folder(trainer):
             with guard("this run"):
@@ -116,7 +111,7 @@ class Inspection(Callback):
                 self._draw_split(writer, self.run.path, net, step)
 
     def _folder(self, trainer: Trainer) -> Path | None:
-        """Return where TensorBoard's files go, or None if there is nothing to write."""
+        """Return the folder of TensorBoard's files, or None if there is nothing to write."""
         if not self.enabled or not trainer.is_global_zero:
             return None
         return next((Path(log.log_dir) for log in trainer.loggers if isinstance(log, TensorBoardLogger)), None)
@@ -124,7 +119,7 @@ class Inspection(Callback):
     @contextmanager
     def _writing(self, folder: Path, ending: str = "") -> "Iterator[SummaryWriter]":
         threads = torch.get_num_threads()
-        # many small operations: threads that wait for a core which another process has would take three times as long
+        # one thread, as many small operations take three times as long where threads wait for a core that is busy
         torch.set_num_threads(1)
         try:
             with event_file(folder, ending) as writer:
@@ -157,14 +152,14 @@ class Inspection(Callback):
 
     def _draw_split(self, writer: "SummaryWriter", folder: Path, net: nn.Module, step: int) -> None:
         if not len(self.data.splits[self.split].members):
-            say("No validation split, so TensorBoard has no pictures of mistakes; `test` adds those of the test split")
+            say("No validation split, so TensorBoard has no pictures of mistakes; `test` adds them for the test split")
             return
         predictions = predict(net, self.data.splits[self.split], self.data)
-        evaluation = Evaluation(writer, net, self.data, step, self.split, predictions, folder, self.samples)
+        evaluation = Evaluation(writer, net, self.data, step, self.split, predictions, folder, self._projected)
         evaluation.draw(OF_EVALUATION)
 
     def _best(self, pl_module: LightningModule, epoch: int) -> tuple[nn.Module, int]:
-        """Return a copy of the network with the checkpoint's weights, or else its present ones, and their epoch."""
+        """Return a copy of the network with the checkpoint's weights, or else its present weights, and their epoch."""
         net = copy_of_network(pl_module)
         if not self.checkpoint.exists():
             return net, epoch
@@ -180,6 +175,6 @@ def copy_of_network(pl_module: LightningModule) -> nn.Module:
 
 
 def _steps(folder: Path) -> dict[Path, int]:
-    """Return the event files that were drawn in training, and the step in which each one's name ends."""
-    paths = folder.glob("events.out.tfevents.*")  # a file that comes after such a one may be called NAME.stepN.1
+    """Return the event files with pictures of the training, and the step in which the name of each ends."""
+    paths = folder.glob("events.out.tfevents.*")  # the file after NAME.stepN may be called NAME.stepN.1
     return {path: int(path.suffix[5:]) for path in paths if path.suffix.startswith(".step")}

@@ -1,4 +1,4 @@
-"""What each of TensorBoard's dashboards shows of a network: one function per picture, curve or table."""
+"""The contents of TensorBoard's dashboards: one function for each picture, curve or table."""
 
 import warnings
 from typing import TYPE_CHECKING
@@ -43,8 +43,8 @@ def draw_weights(view: Network) -> None:
     weight = next(view.net.parameters()).detach()
     shape = view.batch.images.shape[1:] if weight.dim() == 2 else weight.shape[1:]  # of a convolution its kernel
     if weight.dim() not in (2, 4) or weight.shape[1:].numel() != shape.numel():
-        return  # it does not see whole images
-    shown = f"{min(len(weight), UNITS)} of {len(weight)}" if len(weight) > UNITS else str(len(weight))
+        return  # the layer does not see whole images
+    shown = f"{UNITS} of {len(weight)}" if len(weight) > UNITS else str(len(weight))
     title = f"Weights of the first layer's {shown} units (epoch {view.step})"
     view.add_picture("weights/first_layer", drawing.weights(weight[:UNITS].reshape(-1, *shape).mean(1), title))
 

@@ -1,4 +1,4 @@
-"""A network's predictions for a split, and the numbers that pictures and reports are made of."""
+"""A network's predictions for a split, and the numbers in pictures and reports."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,17 +15,11 @@ BINS = 15
 
 
 class Predictions(NamedTuple):
-    """The predictions for a split, in its order.
+    """The predictions for a split, in its order."""
 
-    Attributes:
-        probabilities: ``(N, C)`` float64: float32 has no difference left between the surest.
-        labels: ``(N,)`` int64, the true classes.
-        positions: ``(N,)`` int64, the images' places in their file.
-    """
-
-    probabilities: Tensor
-    labels: Tensor
-    positions: Tensor
+    probabilities: Tensor  # (N, C) float64: float32 has no difference left between the surest predictions
+    labels: Tensor  # (N,) int64, the true classes
+    positions: Tensor  # (N,) int64, the places of the images in their file
 
     @property
     def confidence(self) -> Tensor:
@@ -39,7 +33,7 @@ class Predictions(NamedTuple):
 
     @property
     def right(self) -> Tensor:
-        """Whether each is right: ``(N,)`` bool."""
+        """Whether the predicted class is the true one: ``(N,)`` bool."""
         return self.predicted == self.labels
 
     def select(self, right: bool, count: int, surest: bool = True) -> Tensor:
@@ -67,9 +61,9 @@ def predict(net: nn.Module, split: Split, data: MNISTDataModule) -> Predictions:
 
 @torch.no_grad()
 def hidden_activations(net: nn.Module, images: Tensor) -> Tensor:
-    """Return what the last layer sees, ``(N, units)``, for normalized images ``(N, C, H, W)``.
+    """Return the input of the last layer, ``(N, units)``, for normalized images ``(N, C, H, W)``.
 
-    A network that is no ``nn.Sequential`` has a method ``hidden(images)`` for it.
+    A network that is no ``nn.Sequential`` has a method ``hidden(images)`` for that.
     """
     hidden: Any = nn.Sequential(*list(net)[:-1]) if isinstance(net, nn.Sequential) else net.hidden
     activations: Tensor = hidden(images)
@@ -77,7 +71,7 @@ def hidden_activations(net: nn.Module, images: Tensor) -> Tensor:
 
 
 def confusion_counts(predictions: Predictions) -> Tensor:
-    """Count ``(C, C)`` int64: row = true class, column = predicted class."""
+    """Return how often each class was predicted for each true class: ``(C, C)`` int64, a row for a true class."""
     predicted, classes = predictions.predicted, predictions.probabilities.shape[1]
     return multiclass_confusion_matrix(predicted, predictions.labels, classes, validate_args=False)
 

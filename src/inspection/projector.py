@@ -15,8 +15,8 @@ def write_projector(
 ) -> None:
     """Write the files of the Projector for one split; the files of other splits stay.
 
-    ``SummaryWriter.add_embedding`` makes a new copy for each step, forgets what another process has added, and writes
-    each number with 17 digits.
+    ``SummaryWriter.add_embedding`` makes a new copy for each step, forgets the files that another process has added,
+    and writes each number with 17 digits.
 
     ``activations`` are ``(N, units)``, ``images`` ``(N, H, W[, 3])`` uint8; ``table`` has a header and N rows.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from src.common.drawing import Picture
-from src.common.errors import FULL
+from src.common.errors import FULL, cause_of
 from src.common.output import warn
 from src.data.batches import Batch
 from src.data.datamodule import MNISTDataModule
@@ -45,7 +45,7 @@ class View:
 class Network(View):
     """A network by itself."""
 
-    initial: nn.Module | None  # before training, or None if it is not to be shown
+    initial: nn.Module | None  # before training, to be shown too; or None
 
     @cached_property
     def batch(self) -> Batch:
@@ -75,11 +75,11 @@ class Evaluation(View):
 
 
 @contextmanager
-def guard(what: str) -> Iterator[None]:
-    """Turn whatever goes wrong into one line; a full disk is left to the caller."""
+def guard(missing: str) -> Iterator[None]:
+    """Turn every failure into a warning on what TensorBoard is missing; a full disk is left to the caller."""
     try:
         yield
     except Exception as error:
         if isinstance(error, OSError) and error.errno in FULL:
             raise
-        warn(f"TensorBoard lacks {what} ({' '.join(f'{type(error).__name__}: {error}'.split())})")
+        warn(f"TensorBoard lacks {missing} ({type(error).__name__}: {cause_of(error)})")

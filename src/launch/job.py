@@ -19,11 +19,8 @@ class Job:
     """A command that torchrun or SLURM starts, and starts again when a process or a machine has died.
 
     The run folder names its job in ``job.json``: for torchrun the agent's process, which outlives the processes that it
-    starts (its run id is ``none`` by default, and can be used twice); for SLURM the job's number, which a requeued job
-    keeps.
-
-    Args:
-        words: The words of the command, which tell several trainings of one job apart.
+    starts (the run id is ``none`` by default, and can be used twice); for SLURM the job's number, which a requeued job
+    keeps; and the words of the command, which tell several trainings of one job apart.
     """
 
     def __init__(self, words: list[str]) -> None:
@@ -35,12 +32,7 @@ class Job:
         self._made_before: Run | None = None
 
     def open_run(self, root: Path, folder: str) -> Run:
-        """Return a locked run to train in: the one that this job began, or a new one.
-
-        Args:
-            root: The folder that holds the folder of runs.
-            folder: The name of that folder.
-        """
+        """Return a locked run to train in: the run that this job began, or a new one in ``root/folder``."""
         if (run := self._made_before) is None:  # else it died before its first checkpoint
             return Run.create(root, folder)
         run.lock()
@@ -61,7 +53,7 @@ class Job:
     def _made(self, run: Run) -> bool:
         try:
             note = read_object(run.path / NOTE)
-        except OSError:  # this run is no job's, or this machine does not see its note
+        except OSError:  # no job made this run, or this machine does not see the note
             return False
         except ValueError:
             warn(f"{run.path / NOTE} is damaged: if this job made that run, go on with --ckpt_path {run.path}.")
@@ -79,7 +71,7 @@ def note_of(run: Path) -> str:
 
 
 def _parent() -> str:
-    """Return a name of this process's parent that is unique over machines and time; nothing except on Linux."""
+    """Return a name for the parent process that is unique over machines and time; nothing except on Linux."""
     with suppress(OSError):
         status = Path(f"/proc/{os.getppid()}/stat").read_text()
         started = status.rpartition(")")[2].split()[19]  # in ticks; the name before the bracket may have spaces

@@ -1,4 +1,4 @@
-"""The launcher of this process (torchrun, SLURM or none), how many processes there are, and their devices."""
+"""The launcher of this process (torchrun, SLURM or none), the number of processes, and their devices."""
 
 import os
 import warnings
@@ -16,14 +16,14 @@ PROCESSES_PER_CORE = 8  # more on the CPU are a typing error, not a plan
 
 
 class Launch:
-    """How this process was started: by torchrun or SLURM, which start all processes at once, or on its own.
+    """How this process was started: by torchrun or SLURM, which start all processes at once, or alone.
 
-    Started on its own, Lightning starts the other processes when training begins.
+    Where it was started alone, Lightning starts the other processes when training begins.
 
     Attributes:
         environment: The launcher in Lightning's terms, or None.
-        rank: Of this process among all ``world_size``.
-        local_rank: Of this process among the ``local_size`` on its machine.
+        rank: The number of this process among all ``world_size``.
+        local_rank: The number of this process among the ``local_size`` on its machine.
         nodes: The number of machines.
     """
 
@@ -36,8 +36,8 @@ class Launch:
         if TorchElasticEnvironment.detect():
             self.environment = TorchElasticEnvironment()
             self.local_size, self.nodes = (int(os.environ[f"{kind}_WORLD_SIZE"]) for kind in ("LOCAL", "GROUP"))
-        elif SLURMEnvironment.detect() and "SLURM_PROCID" in os.environ:  # else srun did not start it
-            os.environ.setdefault("SLURM_NTASKS_PER_NODE", os.environ["SLURM_NTASKS"])  # Lightning insists on it
+        elif SLURMEnvironment.detect() and "SLURM_PROCID" in os.environ:  # else srun did not start this process
+            os.environ.setdefault("SLURM_NTASKS_PER_NODE", os.environ["SLURM_NTASKS"])  # Lightning requires it
             self.environment = SLURMEnvironment(auto_requeue=False)  # scripts/slurm.sbatch requeues
             self.nodes = int(os.environ.get("SLURM_NNODES", 1))
             self.local_size = int(os.environ["SLURM_NTASKS_PER_NODE"])
@@ -51,11 +51,7 @@ class Launch:
         return self.rank == 0
 
     def placement(self, trainer: Namespace) -> dict[str, Any]:
-        """Return the Trainer's devices, num_nodes and plugins as they were launched; nothing without a launcher.
-
-        Args:
-            trainer: The Trainer's arguments as parsed.
-        """
+        """Return the Trainer's devices, num_nodes and plugins as they were launched; nothing without a launcher."""
         devices = number_of_devices(trainer.devices)
         if self.environment is None:
             if trainer.num_nodes > 1:
@@ -76,12 +72,9 @@ class Launch:
         plugins = as_list(trainer.plugins)
         if not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
             plugins.append(self.environment)
-        named = isinstance(trainer.devices, list) or "," in str(trainer.devices)  # such as 0,2, not only how many
-        return {
-            "devices": trainer.devices if named else self.local_size,
-            "num_nodes": self.nodes,
-            "plugins": plugins,
-        }
+        are_named = isinstance(trainer.devices, list) or "," in str(trainer.devices)  # as in 0,2, not only counted
+        devices = trainer.devices if are_named else self.local_size
+        return {"devices": devices, "num_nodes": self.nodes, "plugins": plugins}
 
 
 def number_of_devices(devices: Any) -> int | None:
@@ -94,13 +87,7 @@ def number_of_devices(devices: Any) -> int | None:
 
 
 def refuse_more_than_there_are(processes: int, accelerator: Any, name: str) -> None:
-    """Refuse more processes on this machine than it has GPUs, or on the CPU more than anybody can want.
-
-    Args:
-        processes: Their number.
-        accelerator: Of the Trainer.
-        name: How the refusal calls the processes.
-    """
+    """Refuse more processes, which ``name`` names, than this machine has GPUs, or on the CPU than anybody can want."""
     gpus = torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 0
     if gpus and processes > gpus:
         raise UsageError(

@@ -3,7 +3,7 @@
 Rank 0 holds a store, through which they agree. Its keys, in the order in which they are written:
 
 - ``here/RANK``: the process has connected.
-- those of ``from_first``: a value that rank 0 determines for all.
+- the keys of ``from_first``: a value that rank 0 determines for all.
 - ``run``: the run folder and the text of its ``job.json``, or null.
 - ``ready/RANK``: the process's SHA-256 of data and checkpoints, or the error that ends it.
 - ``go``: all agree, and work begins.
@@ -34,7 +34,7 @@ GOODBYE_SECONDS = 20.0
 
 
 class Ranks:
-    """This process among those of its job."""
+    """This process among the processes of its job."""
 
     def __init__(self, launch: Launch) -> None:
         self.rank, self.world_size = launch.rank, 1
@@ -42,12 +42,7 @@ class Ranks:
         self._has_checked_in = False
 
     def join(self, environment: ClusterEnvironment | None, processes: Sequence[Any] = ()) -> None:
-        """Meet the other processes, if there are any.
-
-        Args:
-            environment: Lightning's description of the job.
-            processes: The child processes that Lightning has started, if this is rank 0 and no launcher did.
-        """
+        """Meet the other processes, if there are any; Lightning has started the child ``processes``, or a launcher."""
         if self._store is not None or environment is None or environment.world_size() == 1:
             return
         self.rank, self.world_size = environment.global_rank(), environment.world_size()
@@ -59,7 +54,7 @@ class Ranks:
             raise
 
     def from_first(self, key: str, find: Callable[[], str]) -> str:
-        """Return on every process what ``find`` returns on rank 0."""
+        """Return on every process the value that ``find`` returns on rank 0."""
         if self.rank and self._store is not None:
             return self._wait_for(key)
         value = find()
@@ -68,11 +63,9 @@ class Ranks:
         return value
 
     def check_in(self, facts: Callable[[], dict[str, str]], run: Path | None = None) -> None:
-        """Wait until every process is ready, has the same files as rank 0 and sees the run folder.
+        """Wait until every process is ready, has the same ``facts`` as rank 0 and sees the run folder, if there is one.
 
-        Args:
-            facts: Returns the SHA-256 of data and checkpoints, by name.
-            run: The run folder, on rank 0, if the command writes to one.
+        ``facts`` returns the SHA-256 of data and checkpoints, by name.
         """
         if self._store is None or self._has_checked_in:
             return
@@ -93,8 +86,8 @@ class Ranks:
         self._has_checked_in = True
 
     def speak(self, sentence: str) -> None:
-        """Print in a sentence why this process ends; until all have checked in, rank 0 prints for all of them."""
-        if not self.rank or self._store is None:  # rank 0 cannot be reached
+        """Print a sentence on why this process ends; until all have checked in, rank 0 prints for all of them."""
+        if not self.rank or self._store is None:  # or rank 0 cannot be reached
             print(sentence, file=sys.stderr, flush=True)
         if (store := self._store) is None or self._has_checked_in:
             return

@@ -1,4 +1,4 @@
-"""The store in which the processes of a job meet; a RunError names those that do not come."""
+"""The store in which the processes of a job meet; a RunError names the processes that do not come."""
 
 import os
 import socket
@@ -20,16 +20,11 @@ POLL_SECONDS, CONNECT_SECONDS = 0.02, 5.0
 def new_store(environment: ClusterEnvironment, processes: Sequence[Any]) -> Store:
     """Return an empty store, held by rank 0; Lightning's process group will use it too.
 
-    torchrun's own store outlives a restart, and with it the addresses of dead processes, to which gloo would connect
-    (torch 2.15). It serves for one thing: rank 0 publishes its store's port, under a key that each process draws anew
-    and writes to ``mnist/asks/RANK``.
+    The store of torchrun outlives a restart, and with it the addresses of dead processes, to which gloo would connect
+    (torch 2.15). It serves for one thing: rank 0 publishes the new store's port, under a key that each process draws
+    anew and writes to ``mnist/asks/RANK``.
 
-    Args:
-        environment: This process's rank, and the address of rank 0.
-        processes: The child processes, if rank 0 has started the others.
-
-    Raises:
-        RunError: If a process does not come within a minute, or has ended.
+    ``processes`` are the child processes, if rank 0 has started the others.
     """
     rank, address, port = environment.global_rank(), environment.main_address, environment.main_port
     agent, key = None, f"mnist/port/{uuid.uuid4().hex}"
@@ -46,11 +41,11 @@ def new_store(environment: ClusterEnvironment, processes: Sequence[Any]) -> Stor
 
     def missing() -> str:
         for asks in (f"mnist/asks/{other}" for other in others):
-            if agent and agent.check([asks]):  # of a process that has died too, which does no harm
+            if agent and agent.check([asks]):  # maybe of a process that has died, which does no harm
                 agent.set(agent.get(asks).decode(), str(store.port))
         for number, process in enumerate(processes, 1):
             if code := process.poll():
-                raise RunError(f"rank {number} has ended (exit code {code}): see what it says, or free some memory.")
+                raise RunError(f"rank {number} has ended (exit code {code}): see its output, or free some memory.")
         return ", ".join(f"rank {other}" for other in others if not store.check([f"here/{other}"]))
 
     wait_for(missing)
@@ -82,16 +77,13 @@ def wait_for(missing: Callable[[], str]) -> None:
     """Wait until ``missing`` names no process; RunError after a minute, or after MNIST_WAIT_SECONDS."""
     if not (seconds := os.environ.get("MNIST_WAIT_SECONDS", "60")).isdecimal():
         raise UsageError(f"MNIST_WAIT_SECONDS is {seconds}: give a whole number of seconds.")
-    deadline = time.monotonic() + int(seconds)
-    while who := missing():
-        if time.monotonic() > deadline:
-            way_out = f"see what it says, or wait longer with MNIST_WAIT_SECONDS={5 * int(seconds)}"
-            raise RunError(f"{who} has not come within {seconds} s: {way_out}.")
-        time.sleep(POLL_SECONDS)
+    if not wait_until(lambda: not missing(), int(seconds)) and (who := missing()):
+        way_out = f"see its output, or wait longer with MNIST_WAIT_SECONDS={5 * int(seconds)}"
+        raise RunError(f"{who} has not come within {seconds} s: {way_out}.")
 
 
 def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
-    """Wait until a condition holds, at most so many seconds; return whether it does."""
+    """Wait until a condition holds, for at most so many seconds; return whether it does."""
     deadline = time.monotonic() + seconds
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)

@@ -4,12 +4,11 @@ import errno
 import ipaddress
 import signal
 import socket
-import sys
 
 import torch
 
 from src.common.errors import UsageError
-from src.common.output import say
+from src.common.output import say, warn
 from src.common.signals import STOPS
 from src.data.datasets import DATASETS, DIGITS
 from src.runs.trained import Trained
@@ -23,8 +22,8 @@ def serve(
 ) -> int:
     """Serve a page to draw digits on, and POST /predict for pictures of digits.
 
-    Ctrl-C or SIGTERM ends it when the requests under way are answered, for which they have ten seconds; that is no
-    failure, so the exit code is 0.
+    Ctrl-C or SIGTERM ends it when the requests under way are answered, for which they have ten seconds. The exit code
+    is then 0.
 
     Args:
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
@@ -33,11 +32,7 @@ def serve(
             reaches the machine, without a password.
         port: The port to listen on; 0 takes any free one.
         allowed_hosts: Names by which browsers may call the server, such as "[digits.lan]", beside localhost, this
-            machine's name and any address. Other names may be those of other people's pages.
-
-    Raises:
-        UsageError: If there is no such checkpoint, or its network does not tell the ten digits apart, or the address
-            cannot be listened on, or the extra ``serve`` is not installed.
+            machine's name and any address. Other names may lead here from other people's pages.
     """
     try:
         import uvicorn
@@ -68,37 +63,35 @@ def serve(
     )
     server = Server(config)
     name, number = listener.getsockname()[:2]
-    if not ipaddress.ip_address(name).is_loopback:
-        print("warning: everyone who reaches this machine can use the page: it has no password.", file=sys.stderr)
+    address = ipaddress.ip_address(name)
+    if not address.is_loopback:
+        warn("everyone who reaches this machine can use the page: it has no password.")
+    shown = "localhost" if address.is_unspecified else f"[{name}]" if address.version == 6 else name
     # uvicorn raises the signal that ended it once more at its end, for the handler from before
     before = {number: signal.signal(number, server.handle_exit) for number in STOPS}
     cores = torch.get_num_threads()
-    torch.set_num_threads(1)  # a number's few digits take longer to be shared out, by far where a core is busy
+    torch.set_num_threads(1)  # to share a few digits among threads takes longer, by far where a core is busy
     try:
-        say(f"Network  {trained.checkpoint}\nDraw on  {url(name, number)}  (Ctrl-C ends it)")
+        say(f"Network  {trained.checkpoint}\nDraw on  http://{shown}:{number}/  (Ctrl-C ends it)")
         server.run([listener])
     finally:
         torch.set_num_threads(cores)
         for number, handler in before.items():
             signal.signal(number, handler)
-        for end in server.ends:  # a program that called this goes on
+        for end in server.ends:  # else it would end the program that called this function
             end.cancel()
     return 0
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens, so that a page opened from now on is answered.
-
-    Raises:
-        UsageError: If that is impossible, with the flag to change.
-    """
+    """Return a socket that listens, so that a page opened from now on is answered."""
     if not 0 <= port <= 65535:
         raise UsageError(f"--port must be from 0 to 65535, got {port}.")
     try:
         *kind, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError) as error:  # a name that is too long is no text for it
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that is too long
         raise UsageError(f"--host {host} is not an address or a name that is known here; try 127.0.0.1.") from error
-    # with its protocol named, unlike create_server's: else asyncio leaves Nagle's algorithm on, 40 ms an answer
+    # unlike create_server this names the protocol, else asyncio leaves Nagle's algorithm on: 40 ms an answer
     listener = socket.socket(*kind)
     try:
         # with SO_REUSEADDR two programs could share a port on Windows
@@ -109,16 +102,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         reasons = {
-            errno.EADDRINUSE: f"--port {port} is in use; end what listens there, or take another, such as {port + 1}.",
+            errno.EADDRINUSE: f"--port {port} is in use; end the program there, or take another, such as {port + 1}.",
             errno.EACCES: f"--port {port} needs special rights; take one from 1024 up.",
         }
         default = f"--host {host} cannot be listened on: it is no address of this machine; try 127.0.0.1."
         raise UsageError(reasons.get(error.errno or 0, default)) from error
     return listener
-
-
-def url(name: str, port: int) -> str:
-    """Return what to open in a browser for an address that is listened on."""
-    if ipaddress.ip_address(name).is_unspecified:
-        name = "localhost"
-    return f"http://[{name}]:{port}/" if ":" in name else f"http://{name}:{port}/"

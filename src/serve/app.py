@@ -27,26 +27,26 @@ from src.serve.limits import HEADERS, TYPES, Bodies, Door, check_picture
 
 DESCRIPTION = "A network trained on MNIST reads the digit or the number in a picture."
 PAGE = Path(__file__).parent / "page"
-SMALL_BODY, SMALL_SIDE = 4096, 128  # bytes and pixels of a picture that takes less time than a thread for it
+SMALL_BODY, SMALL_SIDE = 4096, 128  # bytes and pixels of a picture for which a thread, its caches cold, takes longer
 
 
 class Digit(BaseModel):
-    """What the network says about a digit."""
+    """A digit as the network reads it."""
 
     digit: int = Field(ge=0, le=9, description="The most probable digit.", examples=[7])
     confidence: float = Field(description="Its probability.")
     unsure: bool = Field(description="Whether people should look at it: little confidence, or as wide as two digits.")
     box: list[int] = Field(min_length=4, max_length=4, description="Left, top, right and bottom in the picture.")
     probabilities: list[float] = Field(min_length=10, max_length=10, description="Of the digits 0 to 9; they sum to 1.")
-    picture: str = Field(description="What the network saw: 28x28 grey pixels, as the data URL of a PNG.")
+    picture: str = Field(description="The 28x28 grey pixels that the network saw, as the data URL of a PNG.")
 
 
 class Answer(BaseModel):
-    """What the network says about a picture."""
+    """A picture as the network reads it."""
 
     number: str = Field(description="The digits as they are read, lines parted by a slash.", examples=["7", "123/45"])
-    confidence: float = Field(description="That of the digit that is least sure.")
-    unsure: bool = Field(description="Whether one of its digits is.")
+    confidence: float = Field(description="The confidence of the digit that is least sure.")
+    unsure: bool = Field(description="Whether one of its digits is unsure.")
     digits: list[Digit] = Field(description="In reading order.")
     model: str = Field(description="The network and its run.", examples=["MLP 784-256-10, version_0, best"])
 
@@ -64,10 +64,7 @@ class Refusal(BaseModel):
     detail: str = Field(description="One sentence.")
 
 
-BODY = {
-    "required": True,
-    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in TYPES},
-}
+BODY = {"required": True, "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in TYPES}}
 REFUSALS: dict[int | str, dict[str, Any]] = {
     code: {"model": Refusal, "description": meaning}
     for code, meaning in (
@@ -75,26 +72,21 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         (413, "More than 4 MB, or more than 4,096 pixels wide or high; HEIC: 16 MB, 8,192 pixels"),
         (415, "Not a picture, or none of these formats"),
         (422, "A damaged picture, no digit in it, or more than a number"),
-        (500, "A network that cannot answer, or a mistake of the server's own"),
+        (500, "The network cannot answer, or the server made a mistake"),
         (503, "The server is ending"),
     )
 }
 
 
 def create_app(trained: Trained, names: Collection[str] = ()) -> FastAPI:
-    """Return the application that answers with a network.
-
-    Args:
-        trained: The network, for the ten digits.
-        names: By which the server may be called, beside addresses, localhost and this machine's name.
-    """
+    """Return the application; the server may be called by ``names``, addresses, localhost and this machine's name."""
     model = trained.name
     threads = CapacityLimiter(os.cpu_count() or 1)  # more would only hold more decoded pictures at once
     bodies = Bodies()
     machine = socket.gethostname()
     names = {name.lower() for name in ("localhost", machine, f"{machine}.local", *names)}
     about = {"title": "Digits", "version": "1", "summary": DESCRIPTION}
-    # it would redirect to whatever Host a request names
+    # a redirect would lead to any Host that a request names
     app = FastAPIOffline(None, None, **about, static_url="/swagger", redirect_slashes=False)
     app.add_middleware(Door, names=names)
     app.mount("/page", StaticFiles(directory=PAGE))
@@ -109,7 +101,6 @@ def create_app(trained: Trained, names: Collection[str] = ()) -> FastAPI:
     async def predict(request: Request) -> Response:
         """Send a picture of a digit or a number as the body: of any size, dark on light or light on dark."""
         async with bodies.read(request) as body:
-            # a thread has a core's caches to fill
             if len(body) <= SMALL_BODY and max((picture := check_picture(body)).size) <= SMALL_SIDE:
                 result = answer(trained, model, picture)
             else:
@@ -139,18 +130,14 @@ def create_app(trained: Trained, names: Collection[str] = ()) -> FastAPI:
 
 
 def answer(trained: Trained, model: str, picture: ImageFile) -> Answer:
-    """Read a picture and say what the network makes of it.
-
-    Raises:
-        HTTPException: 422 if there is no digit in the picture to read, 500 if the network's logits are not finite.
-    """
+    """Return the number in a picture as the network reads it; where it reads none, HTTPException."""
     try:
         lines = read_number(picture)
     except PictureError as error:
         raise HTTPException(422, f"This picture cannot be read: {error}.") from None
     try:
         _, probabilities = trained.answer(torch.stack([digit.pixels for line in lines for digit in line]))
-    except RunError:  # its sentence names the file, which is nobody else's business
+    except RunError:  # its sentence names the file, which is no business of the client
         raise HTTPException(500, "The network's logits are not finite: start the server with another one.") from None
     reading = Reading.of(lines, iter(probabilities), trained.classes)
     digits = [
@@ -162,5 +149,5 @@ def answer(trained: Trained, model: str, picture: ImageFile) -> Answer:
 
 
 def data_url(pixels: Tensor) -> str:
-    """Return a picture as text that a browser shows."""
+    """Return a picture as the URL of a PNG, which a browser shows."""
     return f"data:image/png;base64,{base64.b64encode(to_png(pixels.numpy())).decode()}"

@@ -1,52 +1,50 @@
-"""Connections that would keep the server from its work, or from its end: each has a deadline, and their number too."""
+"""Each connection has a deadline, and their number a limit, so that none keeps the server from its work or its end."""
 
 import asyncio
 import os
 import socket
 import threading
-from functools import cache
 from types import FrameType
 
 import uvicorn
+from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from src.common.output import warn
 from src.common.system import open_files
 
 GRACE_SECONDS = 10  # for requests under way, when the server ends
 HEADER_SECONDS, ANSWER_SECONDS = 10, 60  # until a request has begun, and until its answer is taken
 MOST_CONNECTIONS = int(min(512, open_files() // 2))
-AT_ONCE = max(1, MOST_CONNECTIONS // 8)  # that asyncio takes; it takes some more before it ends those that are too many
+AT_ONCE = max(1, MOST_CONNECTIONS // 8)  # that asyncio takes; it takes some more before the surplus is ended
 BACKLOG = 1_024  # connections that may wait
 
 
 class Connection(H11Protocol):
-    """Ends a connection that is one too many, sends no request or does not take its answer."""
+    """A connection that ends where it is one too many, sends no request or does not take its answer."""
 
     deadline: asyncio.TimerHandle | None = None
     answering: object = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Wait for a request, or end a connection that is one too many."""
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS:
-            say_full()
             transport.abort()
         self.set_deadline()
 
+    @override
     def handle_events(self) -> None:
-        """Look at what has come in."""
         super().handle_events()
         self.set_deadline()
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline."""
         super().connection_lost(exc)
         if self.deadline:
             self.deadline.cancel()
 
     def set_deadline(self) -> None:
-        """Set another deadline where another request is answered, or awaited."""
+        """Set a new deadline where the connection begins to wait for a request, or to answer one."""
         answering = None if self.cycle is None or self.cycle.response_complete else self.cycle
         if self.deadline is None or answering is not self.answering:
             if self.deadline:
@@ -55,14 +53,8 @@ class Connection(H11Protocol):
             self.answering, self.deadline = answering, self.loop.call_later(seconds, self.transport.abort)
 
 
-@cache
-def say_full() -> None:
-    """Say it once."""
-    warn(f"{MOST_CONNECTIONS} connections are open, and no more are taken until some of them end.")
-
-
 class Server(uvicorn.Server):
-    """Lets many connections wait, and ends the process after its grace, whatever its threads do."""
+    """A server that lets many connections wait, and ends GRACE_SECONDS after a signal, whatever its threads do."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""What a request may bring: how a picture comes in without filling the memory or leading anywhere else."""
+"""The limits of a request, so that no picture fills the memory and no page of another server uses this one."""
 
 import asyncio
 import ipaddress
@@ -23,16 +23,15 @@ MOST_HELD = 256 * 1024**2  # bytes of all bodies together
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
 HEIC_TYPES = ("image/heic", "image/heif")
 TYPES = (*FORMATS.values(), *HEIC_TYPES, "application/octet-stream")
-"""What Pillow may open here, and how a request may call it: other formats start programs (EPS) or are rare."""
+"""The formats that Pillow may open here, as a request may call them; others start programs (EPS) or are rare."""
 
 WRONG_TYPE = f"Send the picture itself as the body, with its Content-Type: {', '.join(TYPES)}."
 TOO_LARGE = f"A picture may have at most {LARGEST_BODY // 1024**2} MB, as image/heic {LARGEST_HEIC // 1024**2} MB."
 TOO_WIDE = f"A picture may have at most {LARGEST:,} x {LARGEST:,} pixels."
 UNKNOWN = f"This is no picture that can be read here: send {', '.join(FORMATS)} or HEIC."
 
-
 HEADERS = {
-    # everything comes from here; the picture that the network sees is a data: URL, as are Swagger UI's icons
+    # everything comes from this server; the pictures that the network sees are data: URLs, as are icons of Swagger UI
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -49,12 +48,7 @@ class Bodies:
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """Read a request's body, no further than its limits, and hold it until it is answered.
-
-        Raises:
-            HTTPException: 415 for a Content-Type that is no picture's, 413 as soon as the body is known to be too
-                large, 408 if it takes too long, 503 if too much is held, or the server ends meanwhile.
-        """
+        """Read a request's body, no further than its limits, and hold it until it is answered."""
         most = largest(request)
         body = bytearray()
         try:
@@ -62,14 +56,14 @@ class Bodies:
                 async for chunk in request.stream():
                     body += chunk
                     self.held += len(chunk)
-                    if len(body) > most:  # whatever the header said
+                    if len(body) > most:  # even where the header said less
                         raise HTTPException(413, TOO_LARGE)
                     if self.held > MOST_HELD:
                         raise HTTPException(503, "The server holds too many pictures: send this one again.")
             yield bytes(body)
         except TimeoutError:
             raise HTTPException(408, f"The picture did not arrive within {BODY_SECONDS} seconds.") from None
-        except asyncio.CancelledError:  # the time for what is under way is over
+        except asyncio.CancelledError:  # the time for requests under way is over
             raise HTTPException(503, "The server is ending.") from None
         except ClientDisconnect:
             raise HTTPException(400, "The connection ended before the picture did.") from None
@@ -78,7 +72,7 @@ class Bodies:
 
 
 def largest(request: Request) -> int:
-    """Return how many bytes a request's body may have; it fails where its headers say that it is not taken."""
+    """Return how many bytes a request's body may have; HTTPException where its headers are refused."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in TYPES:
         raise HTTPException(415, WRONG_TYPE)
@@ -90,12 +84,7 @@ def largest(request: Request) -> int:
 
 
 class Door:
-    """Refuses what is not to be answered, and adds HEADERS to every answer.
-
-    Args:
-        app: The application that answers.
-        names: By which the server may be called, beside addresses.
-    """
+    """Refuses requests that are not to be answered, and adds HEADERS to every answer."""
 
     def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
         self.app = app
@@ -116,14 +105,10 @@ class Door:
 
 
 def refusal(request: HTTPConnection, names: Collection[str]) -> tuple[int, str] | None:
-    """Say why a request is not answered, whatever it asks for; None if it is.
+    """Return the status and the reason where a request is refused, else None.
 
-    A page of the internet may have its name lead here (DNS rebinding), which an address cannot, or post to here; and
-    a length that is given twice is how requests are smuggled past a proxy.
-
-    Args:
-        request: The request.
-        names: By which the server may be called, beside addresses.
+    The server may be called by addresses and by ``names``: a page of the internet may have its own name lead here (DNS
+    rebinding), or post to here. A length that is given twice is how requests are smuggled past a proxy.
     """
     if {"content-length", "transfer-encoding"} <= {*request.headers.keys()}:
         return 400, "A request may not have both Content-Length and Transfer-Encoding."
@@ -144,11 +129,7 @@ def is_address(name: str) -> bool:
 
 
 def check_picture(body: bytes) -> ImageFile:
-    """Return a picture after a look at its format and size, before anything of it is decoded.
-
-    Raises:
-        HTTPException: 415 if it is no picture, 413 if it has too many pixels.
-    """
+    """Return a picture whose format and size are allowed, before anything of it is decoded; else HTTPException."""
     try:
         picture = identify(BytesIO(body), (*FORMATS, HEIF))
     except PictureError as error:

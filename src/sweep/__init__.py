@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from src.sweep.study import SharedStudy
 
 TRIALS = 30
-# variables by which launchers number their processes; here each process is a worker by itself
+# the variables by which launchers number their processes; here each process is a worker by itself
 LAUNCHERS = ("SLURM_", "TORCHELASTIC_", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -36,16 +36,13 @@ def sweep(
         fit: The words that are for ``fit``.
         space: A YAML file: for each key of a config that varies {log: [a, b]}, {float: [a, b]}, {int: [a, b]},
             {choice: [...]} or {grid: [...]}. Where all are grids, every combination is run once and to its end; else
-            Optuna's TPE sampler chooses, and its median pruner ends what does not look promising.
+            Optuna's TPE sampler chooses, and its median pruner ends trials that do not look promising.
         trials: Total number of trials in the study, over all workers. Left out, 30, or all combinations of a grid.
-        study: Its name. Left out, that of the space's file.
+        study: The study's name. Left out, the name of the space's file.
         storage: Where the study is kept: a file for SQLite, which all processes on this machine may share, or a
             database's URL such as postgresql+psycopg://USER@HOST/NAME, for several machines. Left out, study.db in
             the study's folder.
         workers: Processes to start here; each gets its share of the cores, and a GPU if there are any.
-
-    Returns:
-        The exit code.
     """
     for name in [name for name in os.environ if name.startswith(LAUNCHERS)]:
         del os.environ[name]
@@ -88,7 +85,7 @@ def sweep(
         is_done = len(shared.finished()) >= wanted
     except (UsageError, RunError):
         raise
-    except Exception as error:  # whatever Optuna makes of another program's values
+    except Exception as error:  # Optuna has many types for values that another program wrote
         reason = cause_of(error.__cause__ or error)
         raise UsageError(f"--storage {storage_name(storage)} has no study of this project ({reason}).") from error
     if is_done:
@@ -116,6 +113,6 @@ def sweep(
 
 
 def progress(shared: "SharedStudy", words: list[str]) -> str:
-    """Say how far a study is, and how it goes on."""
+    """Return a sentence on how far a study is, and the command that goes on with it."""
     command = command_line(["python", "-m", "src.cli", "sweep", *words])
     return f"{len(shared.finished())} of {shared.trials} trials are done. Go on with: {command}"

@@ -3,6 +3,8 @@
 from contextlib import suppress
 from typing import Any
 
+from typing_extensions import override
+
 from src.callbacks.monitor import Monitor
 from src.cli.callbacks import refuse_callbacks
 from src.cli.optimizer import refuse_optimizer
@@ -13,11 +15,11 @@ from src.launch.ranks import Ranks
 
 
 class ParsedError(Exception):
-    """Ends a CLI that was only to parse."""
+    """Ends a CLI after it has parsed."""
 
 
 class FitRequest(Request):
-    """A request to ``fit``, parsed and refused by its own parser; nothing is run."""
+    """A request to ``fit``, which is parsed, and refused where it cannot be met; nothing is run."""
 
     def __init__(self, words: list[str]) -> None:
         launch = Launch()
@@ -37,13 +39,13 @@ class FitRequest(Request):
             raise UsageError(f"a sweep compares {name}, so it needs validation: set --data.val_size.")
 
     def parse_arguments(self, parser: Any, args: Any) -> None:
-        """Parse, but no checkpoint, whose settings would become the defaults of all trials."""
+        """Parse; refuse a checkpoint, whose settings would become the defaults of all trials."""
         if any(word.partition("=")[0] == "--ckpt_path" for word in self.words):
             raise UsageError("--ckpt_path: the trials of a sweep start from the beginning; leave it out.")
         super().parse_arguments(parser, args)
 
+    @override
     def before_instantiate_classes(self) -> None:
-        """Go no further."""
         raise ParsedError
 
     def parse(self, words: list[str]) -> None:
@@ -52,9 +54,7 @@ class FitRequest(Request):
         monitor = Monitor.of(self.request)
         self.parse_arguments(self.parser, None)
         if Monitor.of(self.request) != monitor:
-            raise UsageError(
-                "checkpoints.monitor tells the best of all trials: leave it out of the space, as its mode."
-            )
+            raise UsageError("checkpoints.monitor and mode tell the best of all trials: leave them out of the space.")
         self._refuse()
         config = self.config.clone()
         config.fit.trainer.logger = None  # a tracker begins a run when it is made

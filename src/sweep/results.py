@@ -71,12 +71,12 @@ def value_of(trial: FrozenTrial) -> float:
 
 
 def settings(values: Values) -> str:
-    """Return a trial's settings as a person writes them."""
+    """Return the settings of a trial as a person writes them."""
     return " ".join(f"{key} {format_value(value)}" for key, value in values.items())
 
 
 def table(trials: Sequence[FrozenTrial], name: str) -> str:
-    """Return the first trials, which are the best, a line each, with what was compared."""
+    """Return a line for each of the first trials, which are the best, with the metric and the keys that vary."""
     keys = list(trials[0].params)
     rows = [["trial", name, *keys, "run"]]
     for trial in trials[:SHOWN]:
@@ -88,7 +88,7 @@ def table(trials: Sequence[FrozenTrial], name: str) -> str:
 def intervals(trials: Sequence[FrozenTrial], name: str, sign: int) -> list[str]:
     """Return mean, standard deviation and 95 % interval of a metric over seeds and folds, a line for each setting.
 
-    The interval is Student's, for the mean, as if they were a sample of a normal distribution.
+    The interval is Student's t interval of the mean, as if the values were a sample of a normal distribution.
     """
     from scipy.stats import t
 
@@ -108,14 +108,14 @@ def intervals(trials: Sequence[FrozenTrial], name: str, sign: int) -> list[str]:
 
 
 def draw(study: Study, metric: str, folder: Path) -> None:
-    """Write the pictures as PNG files and for TensorBoard into the study's folder; say which cannot be drawn."""
+    """Write the pictures into the study's folder, as PNG files and for TensorBoard; name those that cannot be drawn."""
     from PIL import Image
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     with event_file(folder) as writer, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # matplotlib's and Optuna's about how a picture looks
+        warnings.simplefilter("ignore")  # of matplotlib and Optuna, on how a picture looks
         for name, plot in PICTURES.items():
             content = BytesIO()
             try:
@@ -123,7 +123,7 @@ def draw(study: Study, metric: str, folder: Path) -> None:
                 figure = pyplot.gcf()
                 figure.set_size_inches(INCHES)
                 figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight")
-            except Exception as error:  # too few trials, all alike, or what another program wrote
+            except Exception as error:  # too few trials, trials all alike, or values that another program wrote
                 say(f"No picture of the {name.replace('_', ' ')}: {cause_of(error)}")
                 continue
             finally:

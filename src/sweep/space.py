@@ -1,4 +1,4 @@
-"""The search space of a sweep: YAML whose keys are those of a config."""
+"""The search space of a sweep: YAML with the keys of a config."""
 
 import json
 import random

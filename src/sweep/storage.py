@@ -20,11 +20,8 @@ POSTGRESQL = "postgresql+psycopg://USER@HOST/NAME"
 STORAGES = f"name a file or a database, such as sqlite:///study.db or {POSTGRESQL}."
 PROGRAMS = "SELECT type FROM sqlite_master WHERE type IN ('view', 'trigger')"
 COLUMNS = "SELECT t.name, c.name, c.type FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
-TYPES = {
-    "INTEGER": "'integer'",
-    "FLOAT": "'integer', 'real'",
-    **dict.fromkeys(("VARCHAR", "TEXT", "DATETIME"), "'text'"),
-}
+TYPES = {"INTEGER": "'integer'", "FLOAT": "'integer', 'real'"}
+TYPES |= dict.fromkeys(("VARCHAR", "TEXT", "DATETIME"), "'text'")
 MOUNTS = Path("/proc/self/mountinfo")  # Linux's; elsewhere no file system is refused
 NETWORK_FILE_SYSTEMS = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "pvfs2"),
@@ -33,7 +30,7 @@ NETWORK_FILE_SYSTEMS = {
 
 
 def own_file(folder: Path) -> str:
-    """Return the file of a study that is kept in its own folder, unless a version before 0.2 began it there."""
+    """Return the file of a study in its own folder; UsageError if a version before 0.2 began the study there."""
     journal = folder / "journal.log"
     if journal.exists() and not (folder / "study.db").exists():
         raise UsageError(
@@ -143,7 +140,7 @@ def file_system(path: Path) -> str:
 
 
 def storage_name(storage: str) -> str:
-    """Return a storage as it may be shown, without a password."""
+    """Return the name of a storage for messages, without its password."""
     with suppress(sqlalchemy.exc.ArgumentError):
         return sqlalchemy.make_url(storage).render_as_string(hide_password=True)
     return storage

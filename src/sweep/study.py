@@ -1,8 +1,9 @@
 """A study that many processes share: which worker runs a trial, and who takes it over when that worker has died."""
 
 import json
+import os
+import socket
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from src.callbacks.monitor import Monitor
 from src.common.errors import UsageError
 from src.runs.recipe import BEFORE, dotted, policy_of
-from src.sweep.attempts import WORKER, attempts_of, is_alive, is_lost, note_worker, queue_again
+from src.sweep.attempts import WORKER, attempts_of, is_lost, queue_again
 from src.sweep.space import Space
 from src.sweep.storage import open_storage, storage_name
 
@@ -34,10 +35,10 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)  # the sweep prints a line pe
 class SharedStudy:
     """A study of Optuna's that any number of processes work on, by heartbeats in its database.
 
-    A trial is failed when its worker has given no sign of life for a while, and queued again: another attempt at the
-    same trial. Of these the first that was not failed counts, so it does no harm if two workers queue one at once. The
-    trials that are no such attempts are numbered in the order of their beginning; a trial beyond the total, as two
-    workers may begin at once, is not run.
+    A trial fails when its worker has given no sign of life for a while, and is queued again, as another attempt at the
+    same trial. The first attempt that did not fail counts, so two workers that queue a trial at once do no harm. Trials
+    are numbered in the order of their first attempts; a trial beyond the total, as two workers may begin at once, is
+    not run.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class SharedStudy:
         self.seed = seed
         self._storage = open_storage(storage)
         self.grace_seconds = self._storage.grace_period or 0
+        self._direction = StudyDirection.MINIMIZE if monitor.is_min else StudyDirection.MAXIMIZE
         self.study = optuna.create_study(
             study_name=name,
             storage=self._storage,
@@ -58,12 +60,7 @@ class SharedStudy:
             pruner=NopPruner() if space.is_grid else MedianPruner(n_startup_trials=STARTUP_TRIALS),
         )
         self._refuse_another(storage_name(storage), recipe)
-        self._started = time.monotonic()
         self._awaited: set[int] = set()
-
-    @property
-    def _direction(self) -> StudyDirection:
-        return StudyDirection.MINIMIZE if self.monitor.is_min else StudyDirection.MAXIMIZE
 
     def _refuse_another(self, storage: str, recipe: dict[str, Any]) -> None:
         """Note the comparison in the study, or refuse another comparison of the same name."""
@@ -84,8 +81,8 @@ class SharedStudy:
         if saved["space"] != comparison["space"]:
             raise UsageError(f"--study {self.name} has another space than {self.space.path}: {way_out}")
         begun = BEFORE | saved["recipe"]
-        for key, value in fixed.items():
-            if begun.get(key, value) != comparison["recipe"][key]:
+        for key, value in comparison["recipe"].items():
+            if begun.get(key, value) != value:
                 raise UsageError(f"--study {self.name} was begun with --{key} {begun[key]}: {way_out}")
         if self.study.directions != [self._direction]:
             raise foreign
@@ -98,11 +95,8 @@ class SharedStudy:
         return [attempts[0] for attempts in valid if attempts]
 
     def finished(self) -> list[FrozenTrial]:
-        """Return the trials that have a result, or an error of their own."""
+        """Return the trials that have a result, or an error that was not their worker's death."""
         return [trial for trial in self._trials() if trial.state.is_finished()]
-
-    def _running(self) -> list[FrozenTrial]:
-        return [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
 
     def take(self) -> Trial | None:
         """Return a trial to run next, or None while other workers run all that are left."""
@@ -110,33 +104,30 @@ class SharedStudy:
         attempts = attempts_of(self.study)
         for lost in [trials[-1] for trials in attempts[: self.trials] if all(map(is_lost, trials))]:
             queue_again(self.study, lost)
-        if not any(trial.state == TrialState.WAITING for trial in self._trials()):
-            if len(attempts) >= self.trials:
-                return None
-            has_just_started = time.monotonic() - self._started < self.grace_seconds + 2
-            if has_just_started and any(is_alive(other) is False for other in self._running()):
-                return None  # what this command ran when it was killed comes before a new trial
+        is_any_waiting = any(trial.state == TrialState.WAITING for trial in self._trials())
+        if not is_any_waiting and len(attempts) >= self.trials:
+            return None
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Heartbeat of storage")  # ``running`` gives them
             trial = self.study.ask()
         self.record_heartbeat(trial.number)
-        place, others = next(
+        place, earlier = next(
             (place, [other for other in trials if other.number < trial.number])
             for place, trials in enumerate(attempts_of(self.study))
             if any(other.number == trial.number for other in trials)
         )
-        if (place >= self.trials and not others) or not all(map(is_lost, others)):  # two workers at the same moment
+        if (place >= self.trials and not earlier) or not all(map(is_lost, earlier)):  # two workers at the same moment
             self.tell(trial, TrialState.FAIL)
             return None
         if self.space.is_grid:
             self.study.sampler = PartialFixedSampler(self.space.combinations[place], RandomSampler())
-        else:  # a seed of its own for each trial, as several workers begin at once
+        else:  # another seed for each trial, as several workers begin at once
             self.study.sampler = TPESampler(seed=(self.seed * 1_000 + trial.number) % 2**32, constant_liar=True)
         return trial
 
     @contextmanager
     def running(self, trial: Trial) -> Iterator[None]:
-        """Give signs of life while a trial is run; where that ends by an exception, the trial can be taken at once."""
+        """Give signs of life while a trial is run; where an exception ends it, another worker can take it at once."""
         ended = threading.Event()
 
         def beat() -> None:
@@ -147,7 +138,7 @@ class SharedStudy:
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
         try:
-            note_worker(trial)
+            trial.set_user_attr(WORKER, f"{socket.gethostname()} {os.getpid()}")
             yield
         except BaseException:
             self.tell(trial, TrialState.FAIL)
@@ -164,13 +155,14 @@ class SharedStudy:
             return False
 
     def newly_awaited(self) -> dict[int, str]:
-        """Return the trials that this worker begins to await, not knowing whether they are run, and their workers."""
-        unknown = [trial for trial in self._running() if not is_alive(trial) and trial.number not in self._awaited]
-        for trial in unknown:
+        """Return the trials of other workers that this worker begins to wait for, by number, and their workers."""
+        running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
+        new = [trial for trial in running if trial.number not in self._awaited]
+        for trial in new:
             self._awaited.add(trial.number)
             if WORKER not in trial.user_attrs:  # it may have died before its first heartbeat, so that none is late
                 self.record_heartbeat(trial.number)
-        return {trial.number: str(trial.user_attrs.get(WORKER, "not known")) for trial in unknown}
+        return {trial.number: str(trial.user_attrs.get(WORKER, "not known")) for trial in new}
 
     def record_heartbeat(self, number: int) -> None:
         """Note that the worker of a trial is alive."""

@@ -1,4 +1,4 @@
-"""One trial: a fit in this process, whose run folder lies in the study's."""
+"""One trial: a fit in this process, with its run folder in the study's folder."""
 
 import json
 import uuid
@@ -21,18 +21,14 @@ from src.sweep.space import Values, flags
 
 NOTE = "trial.json"
 SWEEPS_FOLDER = f"{RUNS_FOLDER}/sweeps"
-# before the user's own words, which win
-QUIET = [
-    "--inspection.enabled=false",
-    "--trainer.enable_progress_bar=false",
-    "--trainer.devices=1",
-]
+# the user's words come after these, and win
+QUIET = ["--inspection.enabled=false", "--trainer.enable_progress_bar=false", "--trainer.devices=1"]
 
 
 class TrialCLI(CLI):
     """Trains a trial, or goes on in the run of a worker that was killed or stopped.
 
-    ``fit`` are the words of all trials, ``values`` the settings of this one; ``data`` of another trial is shared.
+    ``fit`` are the words of all trials, ``values`` the settings of this trial; it shares ``data`` with another trial.
     """
 
     def __init__(self, trial: Trial, fit: list[str], values: Values, data: MNISTDataModule | None) -> None:
@@ -58,24 +54,19 @@ class TrialCLI(CLI):
         return super().instantiate_trainer(**kwargs)
 
     def training_settings(self, trainer_args: Any, run: Run) -> dict[str, Any]:
-        """Note whose run it is, and tell Optuna of each epoch."""
+        """Note the trial in its run, and report each epoch to Optuna."""
         settings = super().training_settings(trainer_args, run)
-        note_trial(self.trial, run)
+        token = uuid.uuid4().hex  # on another machine a folder of this name may be of another trial
+        note = {"study": self.trial.study.study_name, "trial": self.trial.number, "token": token}
+        write_atomic(run.path / NOTE, json.dumps(note).encode())
+        self.trial.set_user_attr("run", str(run.path))
+        self.trial.set_user_attr("token", token)
         callbacks = settings["callbacks"]
         history = next(callback for callback in callbacks if isinstance(callback, History))
         history.swept = self.swept.keys()
         self.progress = Progress(self.trial, history)
         callbacks.insert(callbacks.index(history) + 1, self.progress)
         return settings
-
-
-def note_trial(trial: Trial, run: Run) -> None:
-    """Note the run folder in Optuna's trial, and the trial in the run folder."""
-    token = uuid.uuid4().hex  # a folder of this name on another machine may be another trial's
-    note = {"study": trial.study.study_name, "trial": trial.number, "token": token}
-    write_atomic(run.path / NOTE, json.dumps(note).encode())
-    trial.set_user_attr("run", str(run.path))
-    trial.set_user_attr("token", token)
 
 
 def run_before(trial: Trial) -> Run | None:
@@ -93,7 +84,7 @@ def run_before(trial: Trial) -> Run | None:
 
 
 class Progress(Callback):
-    """Tells Optuna what each epoch's ``checkpoints.monitor`` is, and ends a training that its pruner gives up."""
+    """Reports each epoch's ``checkpoints.monitor`` to Optuna, and ends a training that the pruner gives up."""
 
     def __init__(self, trial: Trial, history: History) -> None:
         self.trial = trial
@@ -115,7 +106,7 @@ class Progress(Callback):
             self.is_pruned = trainer.should_stop = True
 
     def best(self) -> float:
-        """Return what the best epoch's ``checkpoints.monitor`` is."""
+        """Return the best epoch's value of ``checkpoints.monitor``."""
         if (best := self.history.best()) is None:
             raise UsageError(f"nothing was validated, so there is no {self.history.monitor.name} to compare.")
         return best[self.history.monitor.name]

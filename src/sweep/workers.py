@@ -25,20 +25,20 @@ from src.sweep.results import settings
 from src.sweep.study import SharedStudy
 from src.sweep.trial import TrialCLI
 
-STARTED_BY_WORKERS = "MNIST_SWEEP_WORKER"  # in the environment of a process that --workers started
+STARTED_BY_WORKERS = "MNIST_SWEEP_WORKER"  # an environment variable of the processes that --workers starts
 POLL_SECONDS = 0.5
 FAILURES = (UsageError, RunError, MisconfigurationException, torch.OutOfMemoryError)  # of a trial, not of the sweep
 
 
 def work(shared: SharedStudy, fit: list[str]) -> None:
-    """Run trials until the study has all that are wanted, or this process is asked to stop."""
+    """Run trials until the study has all that were asked for, or this process is asked to stop."""
     data: MNISTDataModule | None = None
     while len(shared.finished()) < shared.trials:
         if (trial := shared.take()) is None:
             for number, worker in shared.newly_awaited().items():
                 say(
-                    f"Trial {number} is being run by another worker ({worker}), which may be stopped or dead: "
-                    f"waiting up to {shared.grace_seconds} s for a sign of life"
+                    f"Trial {number} is run by another worker ({worker}): waiting for its end, or until that worker "
+                    f"has given no sign of life for {shared.grace_seconds} s"
                 )
             time.sleep(POLL_SECONDS)
         elif (cli := run(shared, trial, fit, data)) is not None:
@@ -48,7 +48,7 @@ def work(shared: SharedStudy, fit: list[str]) -> None:
 
 
 def run(shared: SharedStudy, trial: Trial, fit: list[str], data: MNISTDataModule | None) -> TrialCLI | None:
-    """Run a trial, say in a line how it ended, and return what trained it, if it could be trained at all."""
+    """Run a trial, print a line on how it ended, and return the CLI that trained it, if one could be made."""
     cli, values, end, counts = None, {}, "", False
     started = time.perf_counter()
     with suppress(UpdateFinishedTrialError), shared.running(trial):
@@ -90,7 +90,7 @@ def start_workers(words: list[str], workers: int) -> None:
             with suppress(ValueError):  # Windows cannot; its Ctrl-C reaches all processes of a console
                 process.send_signal(number)
 
-    # they are in sessions of their own, so that Ctrl-C reaches them once, through this process
+    # each process has a session of its own, so that Ctrl-C reaches it once, through this process
     hang_up = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
     before = {number: signal.signal(number, stop) for number in (*STOPS, *hang_up)}
     try:

@@ -163,7 +163,7 @@ def test_a_process_that_never_comes_is_named(slurm: Slurm, tmp_path: Path, digit
     (tmp_path / "sitecustomize.py").write_text(late)
     variables = {"PYTHONPATH": str(tmp_path), "MNIST_WAIT_SECONDS": "2"}
     job = slurm.submit(tmp_path, fit(tmp_path, digits)[1:], **variables)
-    job.wait_for_output("error: rank 1 has not come within 2 s: see what it says, or wait longer with MNIST_WAIT_")
+    job.wait_for_output("error: rank 1 has not come within 2 s: see its output, or wait longer with MNIST_WAIT_")
     slurm.call("scancel", job.name)
     job.wait_for("CANCELLED")
 

@@ -127,11 +127,11 @@ def test_uneven_machines(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("trouble", "seconds", "sentence"),
     [
-        ("time.sleep(600)", "2", "error: rank 1 has not come within 2 s: see what it says, or wait longer with MNIST_"),
+        ("time.sleep(600)", "2", "error: rank 1 has not come within 2 s: see its output, or wait longer with MNIST_"),
         (
             "os.kill(os.getpid(), 9)",
             "60",
-            "error: rank 1 has ended (exit code -9): see what it says, or free some memory.",
+            "error: rank 1 has ended (exit code -9): see its output, or free some memory.",
         ),
     ],
 )

@@ -58,9 +58,9 @@ REQUESTS = {
     ),
     "a config that makes a tuple": bad("model:\n  hidden_units: !!python/tuple [8]\n", "bad.yaml", "python/tuple"),
     "a value of another kind than its tag": bad(
-        "model:\n  lr: !!timestamp x\n", "bad.yaml", "not what it is written as"
+        "model:\n  lr: !!timestamp x\n", "bad.yaml", "not fit the way it is written"
     ),
-    "a number without digits": bad("model:\n  lr: 0b_\n", "bad.yaml", "not what it is written as"),
+    "a number without digits": bad("model:\n  lr: 0b_\n", "bad.yaml", "not fit the way it is written"),
     "a number of 5,000 digits": bad(f"seed_everything: 0x{'f' * 5_000}\n", "bad.yaml", "too long"),
     "a null character": bad('data:\n  data_dir: "a\\0b"\n', "bad.yaml", "null character"),
     "lists so deep that PyYAML crashes": bad(f"model:\n  hidden_units: {'[' * 100_000}\n", "bad.yaml", "too deep"),

@@ -169,7 +169,7 @@ STATE_OF_TRAINING: dict[str, tuple[str, object, str]] = {
     "moments of another shape": (
         f"{ADAM}/state/0/exp_avg",
         torch.zeros(3),
-        "its exp_avg has the shape (3,)",
+        "the optimizer's exp_avg is (3,)",
     ),
     "a moment that is not a number": (f"{ADAM}/state/0/exp_avg", NAN, "its optimizer_states has values that are not"),
     "sums that are none": ("train_sums", {"train/loss": 3}, "cannot be gone on with"),

@@ -1,10 +1,6 @@
 """A study's database is input like any other: others may have written to it."""
 
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +9,6 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from src.sweep.attempts import WORKER, is_alive
 from tests.sweep.conftest import SPACE, Sweep, study_folder
 
 KEYS = {
@@ -148,18 +143,5 @@ def test_a_sweep_compares_by_one_measure(sweep: Sweep, tmp_path: Path) -> None:
     answer = sweep("checkpoints.monitor: {grid: [val/acc, val/loss]}", "--trials", "2")
 
     assert answer.code == 2
-    assert "checkpoints.monitor tells the best of all trials: leave it out of the space" in answer.err
+    assert "checkpoints.monitor and mode tell the best of all trials: leave them out of the space" in answer.err
     assert not study_folder(tmp_path).exists()
-
-
-def test_a_stopped_worker_counts_as_one_that_may_be_dead() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        worker = f"{os.uname().nodename} {process.pid}"
-        trial = create_trial(state=TrialState.RUNNING, user_attrs={WORKER: worker})
-        assert is_alive(trial) is True
-        process.send_signal(signal.SIGSTOP)
-        os.waitpid(process.pid, os.WUNTRACED)
-        assert is_alive(trial) is None
-        process.send_signal(signal.SIGCONT)
-        process.kill()
-    assert is_alive(trial) is False

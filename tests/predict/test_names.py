@@ -8,8 +8,8 @@ import pytest
 
 from src.cli.main import main
 from src.common.output import cell, say, warn
+from tests.predict.conftest import draw, predict, rows_of
 from tests.test_bad_requests import NOBODY
-from tests.test_predict import draw, predict, rows_of
 
 
 @pytest.fixture

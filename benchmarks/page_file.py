@@ -24,7 +24,7 @@ from src.data.idx import read_idx
 from src.export import export
 from src.runs.trained import Trained
 from tests.conftest import CHROMIUM, chromium
-from tests.test_page_file import KEEP, LARGEST, LOGITS, compared, encode, kinds_of_pictures, rgba
+from tests.export.pages import KEEP, LARGEST, LOGITS, compared, encode, kinds_of_pictures, rgba
 
 RESULTS = Path(__file__).parent / "results" / "page_file.json"
 DATA = Path("data")

@@ -17,7 +17,6 @@ import random
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from src.data.datamodule import MNISTDataModule
 from src.data.sources import place_files
 from src.model.classifier import Classifier
 from src.runs.folder import Run
+from tests.faults.processes import in_child, watched
 
 RESULTS = Path(__file__).parent / "results" / "chaos.json"
 KILLS = 160
@@ -74,49 +74,6 @@ def small_data(folder: Path) -> list[str]:
     return [*data, "--model.hidden_units", "[32]", "--trainer.max_epochs", "4", "--trainer.accelerator", "cpu"]
 
 
-def fork(work: Callable[[], int], log: Path) -> int:
-    """Start something in a forked process that ends with its exit code; return the process' number."""
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    try:
-        with log.open("ab") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        code = work()
-    finally:
-        os._exit(code)
-
-
-def in_child(work: Callable[[], int], log: Path) -> int:
-    """Run something in a forked process and return its exit code, negative for the signal that killed it."""
-    return os.waitstatus_to_exitcode(os.waitpid(fork(work, log), 0)[1])
-
-
-def watched(words: list[str], counts: Path | None = None, kill: tuple[str, int] | None = None) -> int:
-    """Run a command; write how often each call was made, or die just before the n-th of one kind."""
-    seen: Counter[str] = Counter()
-
-    def watch(name: str, owner: Any, function: str) -> None:
-        original = getattr(owner, function)
-
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            seen[name] += 1
-            if kill == (name, seen[name]):
-                os.kill(os.getpid(), signal.SIGKILL)
-            return original(*args, **kwargs)
-
-        setattr(owner, function, counted)
-
-    for name, (owner, function) in CALLS.items():
-        watch(name, owner, function)
-    code = cli(words)
-    if counts:
-        counts.write_text(json.dumps(seen))
-    return code
-
-
 def outcome(root: Path) -> dict[str, Any]:
     """Return what must be equal: both checkpoints' weights, optimizer and best score, metrics, curves."""
     run = max((root / "lightning_logs").glob("version_*"), key=lambda path: int(path.name.removeprefix("version_")))
@@ -142,9 +99,8 @@ def equal(one: Any, other: Any) -> bool:
     if isinstance(one, torch.Tensor):
         return isinstance(other, torch.Tensor) and one.dtype == other.dtype and one.equal(other)
     if isinstance(one, dict):
-        return (
-            isinstance(other, dict) and one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
-        )
+        same_keys = isinstance(other, dict) and one.keys() == other.keys()
+        return same_keys and all(equal(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(equal, one, other))
     return bool(one == other)
@@ -153,9 +109,8 @@ def equal(one: Any, other: Any) -> bool:
 def survives(words: list[str], root: Path, kill: tuple[str, int], reference: dict[str, Any]) -> str:
     """Kill a training, go on, compare; return ``equal`` or what went wrong."""
     root.mkdir(parents=True)
-    place = ["--trainer.default_root_dir", str(root)]
-    log = root / "log"
-    if in_child(lambda: watched(["fit", *words, *place], kill=kill), log) != -signal.SIGKILL:
+    place, log = ["--trainer.default_root_dir", str(root)], root / "log"
+    if in_child(lambda: watched(lambda: cli(["fit", *words, *place]), CALLS, kill=kill), log) != -signal.SIGKILL:
         return "was not killed"
     any_checkpoint = list(root.glob("lightning_logs/*/checkpoints/last.ckpt"))
     again = ["fit", "--ckpt_path", "last", *place] if any_checkpoint else ["fit", *words, *place]
@@ -203,7 +158,7 @@ def reference_of(words: list[str], root: Path) -> tuple[dict[str, Any], dict[str
     root.mkdir(parents=True)
     counts = root / "counts.json"
     place = ["--trainer.default_root_dir", str(root)]
-    if in_child(lambda: watched(["fit", *words, *place], counts=counts), root / "log"):
+    if in_child(lambda: watched(lambda: cli(["fit", *words, *place]), CALLS, counts), root / "log"):
         raise SystemExit((root / "log").read_text())
     return outcome(root), json.loads(counts.read_text())
 
@@ -218,10 +173,8 @@ def tables(outcomes: dict[str, dict[str, dict[str, int]]]) -> dict[str, str]:
     """Return the documents' table: how many of the kills left the same run, per moment and variant."""
     rows = [f"| killed by SIGKILL during | {' | '.join(VARIANTS)} |", "|---|" + "---|" * len(VARIANTS)]
     for call in CALLS:
-        cells = []
-        for variant in VARIANTS:
-            counter = outcomes[variant].get(call, {})
-            cells.append(f"{counter.get('equal', 0)} of {sum(counter.values())}")
+        counters = [outcomes[variant].get(call, {}) for variant in VARIANTS]
+        cells = [f"{counter.get('equal', 0)} of {sum(counter.values())}" for counter in counters]
         rows.append(f"| {call} | {' | '.join(cells)} |")
     return {"chaos": "\n".join(rows)}
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.chaos import fork
 from benchmarks.documents import write_tables
 from benchmarks.processes import MAIN_JOB, free_port, machine, run_fit, versions
+from tests.faults.processes import fork
 
 RESULTS = Path(__file__).parent / "results" / "devices.json"
 TRAIN = 48_000

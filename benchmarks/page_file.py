@@ -24,7 +24,7 @@ from src.data.idx import read_idx
 from src.export import export
 from src.runs.trained import Trained
 from tests.chromium import CHROMIUM, chromium
-from tests.test_page_file import KEEP, LARGEST, LOGITS, compared, encode, kinds_of_pictures, rgba
+from tests.export.pages import KEEP, LARGEST, LOGITS, compared, encode, kinds_of_pictures, rgba
 
 RESULTS = Path(__file__).parent / "results" / "page_file.json"
 DATA = Path("data")
@@ -36,10 +36,10 @@ TIMES = 200
 def logits(page: Page, checkpoint: str) -> dict[str, Any]:
     """Return how far a page's logits and answers to the test images are from the checkpoint's."""
     images = read_idx(DATA / "MNIST" / "raw" / TEST_IMAGES)
-    answered = torch.tensor(page.evaluate(LOGITS, encode(images.numpy().tobytes())))
+    found = torch.tensor(page.evaluate(LOGITS, encode(images.numpy().tobytes())))
     expected, _ = Trained.load(checkpoint).answer(images)
-    others = int((answered.argmax(dim=1) != expected.argmax(dim=1)).sum())
-    return {"largest_difference": float((answered - expected).abs().max()), "other_answers": others}
+    others = int((found.argmax(dim=1) != expected.argmax(dim=1)).sum())
+    return {"largest_difference": float((found - expected).abs().max()), "other_answers": others}
 
 
 def pixels(page: Page) -> dict[str, int]:
@@ -74,7 +74,7 @@ def strokes(page: Page) -> dict[str, float]:
 
 def measure(checkpoints: list[str]) -> dict[str, Any]:
     """Return the figures of each network in each precision."""
-    figures: dict[str, Any] = {"networks": [], "machine": machine()}
+    found: dict[str, Any] = {"networks": [], "machine": machine()}
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM)
         for checkpoint in checkpoints:
@@ -85,12 +85,12 @@ def measure(checkpoints: list[str]) -> dict[str, Any]:
                 page.goto(path.as_uri())
                 about = json.loads(page.locator("#about").text_content() or "")
                 row = {"model": about["model"], "test/acc": about["test/acc"], "precision": precision}
-                figures["networks"].append(row | {"bytes": path.stat().st_size} | logits(page, checkpoint))
-                print(json.dumps(figures["networks"][-1]), flush=True)
-        figures["milliseconds"] = strokes(page)
-        figures["pixels"] = pixels(page)
+                found["networks"].append(row | {"bytes": path.stat().st_size} | logits(page, checkpoint))
+                print(json.dumps(found["networks"][-1]), flush=True)
+        found["milliseconds"] = strokes(page)
+        found["pixels"] = pixels(page)
         browser.close()
-    return figures
+    return found
 
 
 def tables(results: dict[str, Any]) -> dict[str, str]:

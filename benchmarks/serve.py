@@ -9,14 +9,12 @@ writes nothing). The pictures are MNIST's test images as PNG files. Client and s
 import argparse
 import asyncio
 import json
-import random
 import statistics
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from io import BytesIO
+from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,9 @@ from src.data.checks import DEFAULT_ROOT, TEST_IMAGES, TEST_LABELS
 from src.data.idx import read_idx
 from src.data.sources import place_files
 from src.serve.limits import FORMATS
+from tests.faults.openapi import post_generated
+from tests.faults.pictures import damaged, saved
+from tests.faults.requests import HEAD, keep_open
 
 RESULTS = Path(__file__).parent / "results" / "serve.json"
 PICTURES, CONNECTIONS, ALONE, MALFORMED = 20_000, 64, 2_000, 5_000
@@ -68,16 +69,9 @@ def pictures(count: int) -> list[Picture]:
     """Return test images as PNG files with their labels, from the first on and around again."""
     place_files()
     raw = DEFAULT_ROOT / "MNIST" / "raw"
-    files = [encode(Image.fromarray(image.numpy()), "PNG") for image in read_idx(raw / TEST_IMAGES)]
+    files = [saved(Image.fromarray(image.numpy())) for image in read_idx(raw / TEST_IMAGES)]
     labels = read_idx(raw / TEST_LABELS).tolist()
     return list(islice(cycle(zip(files, labels, strict=True)), count))
-
-
-def encode(image: Image.Image, kind: str) -> bytes:
-    """Return an image as a file."""
-    file = BytesIO()
-    image.save(file, kind)
-    return file.getvalue()
 
 
 async def load(process: int, address: str, some: list[Picture], connections: int) -> Result:
@@ -121,20 +115,7 @@ async def load(process: int, address: str, some: list[Picture], connections: int
 async def load_in_crowd(process: int, address: str, some: list[Picture], connections: int) -> Result:
     """Post pictures while others open connections and send nothing, or a body slowly, again and again."""
     url = urlsplit(address)
-    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 4000000\r\n\r\n"
-
-    async def stay(start: bytes) -> None:
-        while True:
-            reader, writer = await asyncio.open_connection(url.hostname, url.port)
-            writer.write(start)
-            with suppress(TimeoutError, ConnectionError):
-                while not reader.at_eof():
-                    if start:
-                        writer.write(b"x" * 100)
-                    await asyncio.wait_for(reader.read(1_000), 0.2)
-            writer.close()
-
-    others = [asyncio.create_task(stay(start)) for start in [b""] * IDLE + [head] * SLOW]
+    others = [asyncio.create_task(keep_open(url.hostname, url.port, start)) for start in [b""] * IDLE + [HEAD] * SLOW]
     await asyncio.sleep(1)
     try:
         return await load(process, address, some, connections)
@@ -143,56 +124,16 @@ async def load_in_crowd(process: int, address: str, some: list[Picture], connect
             other.cancel()
 
 
-def damaged(count: int) -> Iterator[tuple[str, bytes]]:
-    """Yield picture files of every format with bytes changed, cut out, repeated or cut off, and their types."""
-    draw = random.Random(0)
-    image = Image.fromarray(read_idx(DEFAULT_ROOT / "MNIST" / "raw" / TEST_IMAGES)[0].numpy())
-    files = [(kind, encode(image, name)) for name, kind in FORMATS.items()]
-    for _ in range(count):
-        kind, file = draw.choice(files)
-        for _ in range(draw.randint(1, 6)):
-            at, length = draw.randrange(len(file)), draw.randint(1, 16)
-            piece = file[at : at + length]
-            file = file[:at] + draw.choice((draw.randbytes(length), b"", 2 * piece)) + file[at + length :]
-        yield kind, file[: draw.choice((len(file), draw.randrange(len(file))))]
-
-
 async def post_damaged(address: str, count: int) -> Counter[int]:
     """Post damaged files and count the answers by their status."""
+    image = Image.fromarray(read_idx(DEFAULT_ROOT / "MNIST" / "raw" / TEST_IMAGES)[0].numpy())
+    files = [(kind, saved(image, name)) for name, kind in FORMATS.items()]
     statuses: Counter[int] = Counter()
     async with aiohttp.ClientSession(address) as session:
-        for kind, body in damaged(count):
+        for kind, body in damaged(files, count):
             async with session.post("/predict", data=body, headers={"Content-Type": kind}) as response:
                 statuses[response.status] += 1
                 assert isinstance((await response.json()).get("detail", "") or "", str)
-    return statuses
-
-
-def fuzz(address: str, count: int) -> Counter[int]:
-    """Send bodies after the OpenAPI description, half of them under any Content-Type, and count the answers."""
-    import schemathesis
-    from hypothesis import HealthCheck, Phase, given, settings
-    from hypothesis import strategies as st
-
-    statuses: Counter[int] = Counter()
-    operation = schemathesis.openapi.from_url(f"{address}openapi.json")["/predict"]["POST"]
-    kinds = st.none() | st.text(st.characters(min_codepoint=33, max_codepoint=126))
-
-    # no end at the first failure, and no second try of it: every request counts
-    @settings(
-        max_examples=count,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=operation.as_strategy(), kind=kinds)
-    def send(case: Any, kind: str | None) -> None:
-        headers = {} if kind is None else {"Content-Type": kind}
-        statuses[case.call(base_url=address, headers=headers).status_code] += 1
-
-    send()
     return statuses
 
 
@@ -208,7 +149,7 @@ def measure(ckpt_path: str, share: int) -> Result:
         many = asyncio.run(load(process, address, some, CONNECTIONS))
         crowd = asyncio.run(load_in_crowd(process, address, some, CONNECTIONS))
         half = MALFORMED // share // 2
-        malformed = fuzz(address, half) + asyncio.run(post_damaged(address, half))
+        malformed = post_generated(address, half) + asyncio.run(post_damaged(address, half))
         after = asyncio.run(load(process, address, some[:100], 1))
     growth = many["memory_last_mb"] - many["memory_first_mb"]
     if {*alone["statuses"], *many["statuses"], *crowd["statuses"], *after["statuses"]} != {200} or growth > MOST_GROWTH:

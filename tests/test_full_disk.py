@@ -8,37 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import yaml
-from lightning.pytorch import Callback, Trainer
 
 from tests.conftest import DRAWN, REPOSITORY, Answer, Cli, run_process
 from tests.faults.calls import refusing
+from tests.faults.disks import limit, words_to_limit
 from tests.training import EPOCHS, checkpoint, curves, results, run_folder, same_training
 
 # KiB of a disk -> what does not fit on it any more
 FULL_AT = {4: "/events.out.tfevents", 8: "/hparams.yaml", 12: "/last.ckpt", 100: "/best.ckpt", 152: "/best.ckpt"}
-
-
-def limit(size: int) -> None:
-    """Let no file of this process grow beyond a size, as ``ulimit -f`` does."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-
-class Limit(Callback):
-    """Does so when training has come to a hook of an epoch."""
-
-    def __init__(self, hook: str, epoch: int, size: int) -> None:
-        self.epoch = epoch
-        self.size = size
-        setattr(self, hook, self.start)
-
-    def start(self, trainer: Trainer, *_: Any) -> None:
-        if trainer.current_epoch == self.epoch:
-            limit(self.size)
 
 
 def fit(root: Path, digits: Path, *words: str, size: int = resource.RLIM_INFINITY) -> Answer:
@@ -78,9 +59,7 @@ MOMENTS: dict[str, tuple[str, int, int, tuple[str, ...]]] = {
 def test_a_full_disk_during_training_loses_nothing(name: str, cli: Cli, tmp_path: Path, digits: Path) -> None:
     hook, epoch, size, words = MOMENTS[name]
     cli("fit", *EPOCHS, *DRAWN)
-    callback = ["--trainer.callbacks+=tests.test_full_disk.Limit", f"--trainer.callbacks.hook={hook}"]
-    moment = [f"--trainer.callbacks.epoch={epoch}", f"--trainer.callbacks.size={size}"]
-    answer = fit(tmp_path, digits, *words, *callback, *moment)
+    answer = fit(tmp_path, digits, *words, *words_to_limit(hook, epoch, size))
     reference, run = run_folder(tmp_path), run_folder(tmp_path, 1)
 
     assert answer.code == 1
@@ -140,8 +119,9 @@ def test_wherever_the_disk_becomes_full_the_run_goes_on_once_there_is_space(
     code = f"""
 import json, subprocess
 from pathlib import Path
-from benchmarks.chaos import equal, in_child, outcome
+from benchmarks.chaos import equal, outcome
 from src.cli.main import main
+from tests.faults.processes import in_child
 
 def resize(kib):
     subprocess.run(["mount", "-o", f"remount,size={{kib}}k", "{disk}"], check=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.test_predict import draw
+from tests.predict.conftest import draw
 
 pytestmark = pytest.mark.slow
 

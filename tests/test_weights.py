@@ -13,7 +13,7 @@ from src.data.idx import read_idx
 from src.export.html import to_html
 from src.runs.trained import WEIGHTS, Trained
 from tests.conftest import REPOSITORY
-from tests.test_predict import rows_of
+from tests.predict.conftest import rows_of
 
 PICTURES = REPOSITORY / "images" / "digits"
 DIGITS = {"chalk.png": "3", "corner.png": "8", "marker.gif": "6", "photo.jpg": "2", "small.png": "5"}

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import fuzz
-from benchmarks.chaos import fork
 from benchmarks.documents import write_tables
 from benchmarks.fuzz.limits import LONGEST_SENTENCE
 from benchmarks.fuzz.study import CURRENT, READERS, failure, study_apart
+from tests.faults.processes import fork
 
 STUCK_SECONDS = 600  # by the clock, on a machine that has other work too, for what no signal stops
 

@@ -51,6 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
     for part, name in enumerate(FILES):
         (folder / name).write_bytes(as_published(part))
     return folder
@@ -93,10 +94,8 @@ def ready(folder: Path, **settings: Any) -> MNISTDataModule:
 
 @pytest.mark.parametrize("unpacked", [False, True])
 def test_pictures_and_labels_are_those_of_the_files(unpacked: bool, tmp_path: Path) -> None:
-    """From the folder of the files, or from the one where the archive was unpacked."""
-    inside = tmp_path / "cifar-10-batches-bin" if unpacked else tmp_path
-    inside.mkdir(exist_ok=True)
-    data = ready(write(inside) if not unpacked else write(inside).parent)
+    write(tmp_path / "cifar-10-batches-bin" if unpacked else tmp_path)
+    data = ready(tmp_path)
     images, labels = (np.concatenate(parts) for parts in zip(*map(records, range(5)), strict=True))
 
     assert (data.classes, data.image_shape) == (CLASSES, (32, 32, 3))

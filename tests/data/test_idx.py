@@ -11,7 +11,7 @@ import torch
 
 from src.common.errors import UsageError
 from src.data.idx import CHUNK_BYTES, read_idx, read_pair, write_idx
-from tests.faults.idx import read_idx_file
+from tests.faults.idx import bomb, read_idx_file
 
 HEADER = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3])
 VALUES = bytes([1, 2, 3, 4, 5, 6])
@@ -81,13 +81,6 @@ def test_a_flipped_header_bit_never_reads_past_the_end(tmp_path: Path, flip: int
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(UsageError):
         read_idx(tmp_path / "file")
-
-
-def bomb(path: Path, *shape: int) -> Path:
-    """A compressed file whose header promises much, with the first of it there."""
-    header = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
-    path.write_bytes(gzip.compress(header + bytes(64 * CHUNK_BYTES), 1))
-    return path
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
-"""Pictures in folders as arrays: what is read, what is passed over, what is refused, and when they are read again."""
+"""Pictures in folders as arrays: what is read, what is passed over, and when they are read again."""
 
 import os
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.common.errors import UsageError, one_line
 from src.data import pictures
 from src.data.datamodule import MNISTDataModule
 from src.data.pictures import CACHE, packed
@@ -155,63 +153,3 @@ def test_an_interruption_leaves_nothing(folder: Path, monkeypatch: pytest.Monkey
     with pytest.raises(KeyboardInterrupt):
         packed(folder, None, 0.2)
     assert {path.name for path in (folder / CACHE).iterdir()} <= {".lock"}
-
-
-def remove_pictures(folder: Path) -> None:
-    for path in (folder / "train" / CLASSES[0]).iterdir():
-        path.unlink()
-
-
-def leave_one_class(folder: Path) -> None:
-    for name in CLASSES[1:]:
-        shutil.rmtree(folder / "train" / name)
-
-
-def damage(folder: Path) -> None:
-    path = folder / "train" / CLASSES[2] / "001.png"
-    path.write_bytes(path.read_bytes()[:-60])
-
-
-ODD = ["a\nb", "a\x1b[2Jb", "gnp\u202e", "a\udcff"]
-
-
-def add_twin(folder: Path) -> None:
-    shutil.copytree(folder / "train" / CLASSES[0], folder / "train" / CLASSES[0].upper())
-
-
-def add_odd_class(name: str) -> Callable[[Path], Path]:
-    return lambda folder: Path(shutil.copytree(folder / "train" / CLASSES[0], folder / "train" / name))
-
-
-def add_test_class(folder: Path) -> None:
-    shutil.copytree(folder / "test" / CLASSES[0], folder / "test" / "yellow disc")
-
-
-def add_fake(folder: Path) -> None:
-    (folder / "train" / CLASSES[0] / "fake.png").write_text("no picture")
-
-
-def add_pipe(folder: Path) -> None:
-    os.mkfifo(folder / "train" / CLASSES[0] / "pipe.png")
-
-
-@pytest.mark.parametrize(
-    ("spoil", "says"),
-    [
-        (remove_pictures, "the class blue disc has no pictures: add some, or remove it."),
-        (leave_one_class, "has the class blue disc only: `data_dir` needs 2 to 256 folders of pictures"),
-        (shutil.rmtree, "cannot be read (No such file or directory)"),
-        (damage, "green disc/001.png: a damaged picture; mend or remove it."),
-        (add_twin, "has classes that differ by case alone: BLUE DISC, blue disc; rename all but one."),
-        (add_test_class, "yellow disc is a class that"),
-        *((add_odd_class(name), "is a class whose name has signs that cannot be printed: rename it.") for name in ODD),
-        (add_fake, "fake.png: not a picture that Pillow reads; mend or remove it."),
-        (add_pipe, "pipe.png: cannot be read (a pipe or a device, not a file); mend or remove it."),
-    ],
-)
-def test_a_mistake_is_one_sentence(spoil: Callable[[Path], None], says: str, folder: Path) -> None:
-    spoil(folder)
-    with pytest.raises(UsageError) as refused:
-        packed(folder, None, 0.2)
-    assert says in str(refused.value)
-    assert "\n" not in one_line(str(refused.value))

@@ -1,21 +1,21 @@
-import errno
+"""Where the files of a data set come from, and that each is the published one."""
+
 import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torchvision
 from torchvision.datasets import MNIST
 
-from src.common.errors import RunError, UsageError
+from src.common.errors import RunError
 from src.common.files import sha256
 from src.data import sources
 from src.data.checks import OFFICIAL_SHA256, RECORD, TEST_LABELS, TRAIN_LABELS
 from src.data.datasets import DATASETS, DatasetName
 from src.data.downloads import SOURCES
 from src.data.provenance import source_of
-from src.data.sources import find_files, place_files
+from src.data.sources import place_files
 
 
 def test_the_packaged_copy_is_the_official_mnist_and_torchvision_opens_it(tmp_path: Path) -> None:
@@ -123,16 +123,6 @@ def test_the_second_source_is_used_and_named_when_the_first_fails(
     assert {source_of(path, "MNIST") for path in files} == {"placed from second, SHA-256 checked"}
 
 
-def test_a_full_disk_is_named_and_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UsageError, match=r"MNIST/raw.* cannot be written \(No space left on device\)"):
-        place_files("MNIST", tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
-
-
 def fetch(content: str) -> Callable[[Path, str, list[str]], None]:
     def place(folder: Path, dataset: str, names: list[str]) -> None:
         for name in names:
@@ -190,90 +180,3 @@ def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
 
     place_files("MNIST", tmp_path)
     assert not rest.exists()
-
-
-def test_the_family_comes_from_torchvision_under_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    class Download:
-        def __init__(self, root: str, train: bool, download: bool, split: str | None = None) -> None:
-            asked.append((train, download, split))
-            raw = Path(root) / "EMNIST" / "raw"
-            raw.mkdir(parents=True, exist_ok=True)
-            for name in DATASETS["EMNIST/letters"].files:
-                (raw / name).touch()
-
-    monkeypatch.setattr(torchvision.datasets, "EMNIST", Download)
-    files = place_files("EMNIST/letters", tmp_path)
-
-    assert asked == [(True, True, "letters"), (False, True, "letters")]
-    assert files[0] == tmp_path / "EMNIST" / "raw" / "emnist-letters-train-images-idx3-ubyte"
-    assert all(path.is_file() for path in files)
-
-
-@pytest.mark.parametrize("dataset", [name for name in DATASETS if name not in ("QMNIST", "CIFAR10")])
-def test_names_and_classes_are_torchvisions(dataset: DatasetName) -> None:
-    kind, _, split = dataset.partition("/")
-    theirs = getattr(torchvision.datasets, kind)
-    ours = DATASETS[dataset]
-
-    if split:
-        assert [name for name in theirs.classes_split_dict[split] if name != "N/A"] == list(ours.classes)
-    else:
-        assert [f"{name}.gz" for name in ours.files] == [name for name, _ in theirs.resources]
-        assert len(theirs.classes) == len(ours.classes)
-
-
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_a_named_folder_may_have_torchvisions_layout(tmp_path: Path, suffix: str) -> None:
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name in OFFICIAL_SHA256:
-        (raw / f"{name}{suffix}").touch()
-
-    expected = [raw / f"{name}{suffix}" for name in OFFICIAL_SHA256]
-    assert find_files(tmp_path, "MNIST") == expected
-    assert find_files(raw, "MNIST") == expected
-
-
-def test_a_missing_file_of_a_named_folder_is_named(own_digits: Path) -> None:
-    (own_digits / TEST_LABELS).unlink()
-
-    with pytest.raises(UsageError, match=f"{TEST_LABELS} is missing"):
-        find_files(own_digits, "MNIST")
-
-
-def deny(monkeypatch: pytest.MonkeyPatch, method: str, path: Path) -> None:
-    """Refuse a path to this process; permissions do not hold for root, who may run the tests."""
-    owner = os if method == "open" else Path
-    original = getattr(owner, method)
-
-    def refuse(self: Path, *args: object, **settings: object) -> object:
-        if self == path:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
-        return original(self, *args, **settings)
-
-    monkeypatch.setattr(owner, method, refuse)
-
-
-@pytest.mark.parametrize("method", ["stat", "open"])
-def test_a_placed_file_that_cannot_be_read_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
-    path = place_files("MNIST", tmp_path)[2]
-    deny(monkeypatch, method, path)
-    with pytest.raises(UsageError, match=rf"{path} cannot be read \(Permission denied\): make it readable"):
-        place_files("MNIST", tmp_path)
-
-
-def test_a_named_folder_that_cannot_be_read_is_named(own_digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    deny(monkeypatch, "stat", own_digits / TRAIN_LABELS)
-    with pytest.raises(UsageError, match=rf"{own_digits / TRAIN_LABELS} cannot be read \(Permission denied\)"):
-        find_files(own_digits, "MNIST")
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "MNIST").write_bytes(b"mine")
-    with pytest.raises(UsageError, match=rf"{tmp_path}/MNIST.* cannot be written \("):
-        place_files("MNIST", tmp_path)
-    assert (tmp_path / "MNIST").read_bytes() == b"mine"

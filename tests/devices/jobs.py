@@ -11,7 +11,7 @@ import pytest
 from lightning.pytorch import Callback, Trainer
 
 from tests.conftest import REPOSITORY
-from tests.devices.scenarios import QUIET, SIZES
+from tests.devices.study import QUIET, SIZES
 from tests.training import checkpoint, results, run_folder, same_training
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]

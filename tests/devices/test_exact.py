@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.devices.conftest import Study
-from tests.devices.scenarios import VARIANTS, WORLD_SIZES
+from tests.devices.study import VARIANTS, WORLD_SIZES
 
 SEVERAL = [size for size in WORLD_SIZES if size > 1]
 TRAIN, BATCH = 171, 17  # the last batch has one sample

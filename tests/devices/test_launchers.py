@@ -12,7 +12,7 @@ from benchmarks.processes import free_port
 from benchmarks.restarts import words_to_kill
 from tests.conftest import REPOSITORY, run_process
 from tests.devices.jobs import STEPS, TORCHRUN, assert_only_new_run_is, end, fit, start
-from tests.devices.scenarios import QUIET
+from tests.devices.study import QUIET
 from tests.training import checkpoint, run_folder
 
 

@@ -16,19 +16,10 @@ from src.digits.frame import read_digit, to_digit
 from src.digits.number import Digit, read_number
 from src.digits.pieces import connected_pieces
 from src.digits.reading import SURE, Answer
-from tests.digits.test_frame import apart, drawn, in_a_frame, in_file, paper
+from tests.digits.drawings import apart, cut_out, drawn, five_in_two_pieces, in_a_frame, in_file, page, paper
 
 ONE = Image.new("L", (220, 200), 0)
 ImageDraw.Draw(ONE).line([(110, 40), (110, 160)], 255, 14)
-
-
-def page(*rows: list[Image.Image], across: int = 160, down: int = 180) -> Image.Image:
-    """Put digits on paper, the middle of each so far from the next."""
-    sheet = Image.new("L", (across * max(map(len, rows)) + 60, down * len(rows) + 60), 0)
-    for number, row in enumerate(rows):
-        for place, digit in enumerate(row):
-            sheet.paste(digit.crop(digit.getbbox()), (40 + across * place, 40 + down * number))
-    return paper(sheet)
 
 
 def seen(image: Image.Image) -> list[list[Digit]]:
@@ -60,9 +51,9 @@ def test_each_digit_has_its_box_in_the_pictures_pixels() -> None:
 def test_a_single_digit_has_its_box_too(times: int) -> None:
     """Far from the middle and small, so that a closer look is taken."""
     image = Image.new("L", (900, 700), 0)
-    image.paste(drawn().crop(drawn().getbbox()), (600, 100))
+    image.paste(cut_out(drawn()), (600, 100))
     image = paper(image).resize((900 * times, 700 * times))
-    width, height = drawn().crop(drawn().getbbox()).size
+    width, height = cut_out(drawn()).size
 
     box = [times * corner for corner in (600, 100, 600 + width, 100 + height)]
     for kind in ("PNG", "JPEG"):
@@ -81,17 +72,9 @@ def test_a_box_is_that_of_the_upright_picture(tmp_path: Path) -> None:
     assert digit.box == expected.box
 
 
-def five_in_two_pieces() -> Image.Image:
-    image = Image.new("L", (220, 200), 0)
-    pen = ImageDraw.Draw(image)
-    pen.line([(95, 40), (160, 40)], 255, 14)
-    pen.line([(80, 62), (75, 100), (120, 95), (145, 120), (130, 160), (70, 155)], 255, 14, joint="curve")
-    return image
-
-
 @pytest.mark.parametrize(
     "image",
-    [paper(drawn()), paper(five_in_two_pieces()), in_a_frame(drawn()), paper(drawn().crop(drawn().getbbox()))],
+    [paper(drawn()), paper(five_in_two_pieces()), in_a_frame(drawn()), paper(cut_out(drawn()))],
     ids=["a digit", "in two pieces", "in a frame", "cut out"],
 )
 def test_one_digit_is_one_and_the_same_as_ever(image: Image.Image) -> None:

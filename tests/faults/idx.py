@@ -62,3 +62,10 @@ def read_idx_file(path: Path, memory_map: bool) -> None:
     assert content[:2] == bytes(2)
     assert values.shape == struct.unpack(f">{content[3]}I", content[4:start])
     assert values.flatten().numpy().astype(">u1" if content[2] == 8 else ">i4").tobytes() == content[start:]
+
+
+def bomb(path: Path, *shape: int) -> Path:
+    """A compressed file whose header promises much, with the first of it there."""
+    header = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
+    path.write_bytes(gzip.compress(header + bytes(64 * CHUNK_BYTES), 1))
+    return path

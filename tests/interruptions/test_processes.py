@@ -56,7 +56,7 @@ def test_eight_that_start_together_get_eight_runs(tmp_path: Path, digits: Path) 
     code = f"""
 import os
 from pathlib import Path
-from benchmarks.chaos import fork
+from tests.faults.processes import fork
 from src.cli.main import main
 children = [fork(lambda: main(["fit", "--seed_everything", str(seed), *{[*words, *place]}]), Path("{tmp_path}/log"))
             for seed in range(8)]

@@ -7,7 +7,7 @@ import torch
 
 from src.runs.folder import Run
 from tests.conftest import Cli
-from tests.inspection.test_callback import shown
+from tests.inspection.conftest import shown
 
 
 def test_what_another_process_saved_before_the_lock_is_what_training_goes_on_from(

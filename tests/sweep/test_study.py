@@ -16,11 +16,10 @@ from optuna.trial import TrialState
 
 from src.callbacks.monitor import Monitor
 from src.sweep import storage, workers
-from src.sweep import study as studies
 from src.sweep.attempts import queue_again
 from src.sweep.space import Space
 from src.sweep.study import SharedStudy
-from tests.sweep.conftest import SPACE, Sweep
+from tests.sweep.conftest import Sweep
 
 
 def shared_study(tmp_path: Path, trials: int, **keys: Any) -> SharedStudy:
@@ -177,25 +176,3 @@ def test_a_command_waits_for_the_trial_of_a_dead_worker_and_says_so(
     assert worker.startswith(f"Trial 0 is run by another worker ({socket.gethostname()} ")
     assert waiting == "waiting for its end, or until that worker has given no sign of life for 3 s"
     assert [line.partition(":")[0] for line in lines[1:]] == ["Trial 1"]
-
-
-def test_another_comparison_of_the_same_name_is_refused(sweep: Sweep) -> None:
-    assert sweep(SPACE, "--trials", "1").code == 0
-
-    space = sweep("model.lr: {log: [1e-3, 1e-2]}", "--trials", "1")
-    recipe = sweep(SPACE, "--trials", "1", "--model.dropout", "0.5")
-
-    assert (space.code, recipe.code) == (2, 2)
-    assert "--study space has another space than" in space.err
-    assert "--study space was begun with --model.dropout 0.0: give this one another name with --study." in recipe.err
-
-
-@pytest.mark.parametrize(("kind", "is_pruned"), [("choice", True), ("grid", False)])
-def test_only_what_is_searched_is_pruned(
-    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, is_pruned: bool
-) -> None:
-    monkeypatch.setattr(studies, "STARTUP_TRIALS", 1)
-    answer = sweep(f"model.lr: {{{kind}: [0.02, 1.0e-9]}}\n", "--trials", "4", "--trainer.max_epochs", "10")
-
-    assert answer.code == 0
-    assert ("given up after epoch" in answer.out) == is_pruned

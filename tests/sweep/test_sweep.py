@@ -1,9 +1,6 @@
-"""Many fits, compared: what a sweep leaves, and how it goes on."""
+"""Many fits, compared: what a sweep leaves, and what it refuses."""
 
 import json
-import re
-import signal
-import statistics
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +9,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from src.sweep.trial import Progress
-from tests.conftest import TRAIN_SIZE, Cli
+from src.sweep import study as studies
+from tests.conftest import Cli
 from tests.pictures import CLASSES, draw_folder
 from tests.sweep.conftest import EPOCHS, SPACE, Sweep, results, study_folder
 from tests.training import run_folder
@@ -94,8 +91,8 @@ def test_one_seed_gives_one_sweep(sweep: Sweep, tmp_path: Path) -> None:
         assert sweep(SPACE, "--trials", "3", "--study", name).code == 0
     one, other = (results(study_folder(tmp_path, name)) for name in ("one", "other"))
 
-    assert [each["config"]["model"] for each in one.values()] == [each["config"]["model"] for each in other.values()]
-    assert len({each["config"]["model"]["lr"] for each in one.values()}) == 3
+    assert [run["config"]["model"] for run in one.values()] == [run["config"]["model"] for run in other.values()]
+    assert len({run["config"]["model"]["lr"] for run in one.values()}) == 3
 
 
 def test_a_trial_that_is_given_up_or_fails_leaves_its_run_and_costs_nothing_else(
@@ -111,6 +108,17 @@ def test_a_trial_that_is_given_up_or_fails_leaves_its_run_and_costs_nothing_else
     assert "given up after epoch 1" in answer.out
     assert "failed: the loss is no longer finite" in answer.out or "failed: val/loss is" in answer.out
     assert "3 trials: 1 to their end, 1 given up, 1 failed" in answer.out
+
+
+@pytest.mark.parametrize(("kind", "is_pruned"), [("choice", True), ("grid", False)])
+def test_only_what_is_searched_is_pruned(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, is_pruned: bool
+) -> None:
+    monkeypatch.setattr(studies, "STARTUP_TRIALS", 1)
+    answer = sweep(f"model.lr: {{{kind}: [0.02, 1.0e-9]}}\n", "--trials", "4", "--trainer.max_epochs", "10")
+
+    assert answer.code == 0
+    assert ("given up after epoch" in answer.out) == is_pruned
 
 
 def test_a_sweep_whose_trials_all_fail_is_a_failure(sweep: Sweep) -> None:
@@ -134,87 +142,6 @@ def test_a_callback_that_spoils_runs_is_refused_before_the_study(sweep: Sweep, t
 
     assert (refused.code, "BatchSizeFinder changes data.batch_size" in refused.err) == (2, True), refused
     assert not study_folder(tmp_path).exists()
-
-
-def test_seeds_give_mean_deviation_and_interval(sweep: Sweep, tmp_path: Path) -> None:
-    answer = sweep("seed_everything: {grid: [1, 2, 3]}\n")
-    accuracies = [result["best"]["val/acc"] for result in results(study_folder(tmp_path)).values()]
-    mean, deviation = statistics.fmean(accuracies), statistics.stdev(accuracies)
-    half = 4.302653 * deviation / 3**0.5  # Student's t for 2 degrees of freedom
-
-    assert sorted(result["seed"] for result in results(study_folder(tmp_path)).values()) == [1, 2, 3]
-    assert (
-        f"val/acc: mean {mean:.4f} over 3 seeds, sd {deviation:.4f}, "
-        f"95 % interval {mean - half:.4f} to {mean + half:.4f}" in answer.out
-    )
-
-
-def test_folds_give_mean_deviation_and_interval(sweep: Sweep, tmp_path: Path) -> None:
-    answer = sweep("data.fold: {grid: [0, 1, 2]}\n", "--data.folds", "3", "--data.val_size", "12000")
-    found = results(study_folder(tmp_path)).values()
-    accuracies = [result["best"]["val/acc"] for result in found]
-    mean, deviation = statistics.fmean(accuracies), statistics.stdev(accuracies)
-    half = 4.302653 * deviation / 3**0.5  # Student's t for 2 degrees of freedom
-
-    assert (answer.code, answer.err) == (0, "")
-    assert sorted(result["config"]["data"]["fold"] for result in found) == [0, 1, 2]
-    assert sum(result["data"]["split"]["val"] for result in found) == TRAIN_SIZE
-    assert (
-        f"val/acc: mean {mean:.4f} over 3 folds, sd {deviation:.4f}, "
-        f"95 % interval {mean - half:.4f} to {mean + half:.4f}" in answer.out
-    )
-
-
-def test_a_line_for_each_setting_is_over_seeds_and_folds(sweep: Sweep) -> None:
-    space = "data.fold: {grid: [0, 1]}\nseed_everything: {grid: [1, 2]}\nmodel.lr: {grid: [0.001, 0.01]}\n"
-    answer = sweep(space, "--data.folds", "2", "--data.val_size", "12000", "--trainer.max_epochs", "1")
-
-    assert answer.code == 0
-    assert answer.out.count(" over 4 seeds and folds, sd ") == 2
-    assert "\nmodel.lr 0.01: mean " in answer.out
-
-
-def test_the_same_command_goes_on(sweep: Sweep, tmp_path: Path) -> None:
-    assert sweep(SPACE, "--trials", "2").code == 0
-    before = {number: result["epochs"] for number, result in results(study_folder(tmp_path)).items()}
-    answer = sweep(SPACE, "--trials", "3")
-
-    assert answer.code == 0
-    assert answer.out.count("Trial ") == 1
-    after = {number: result["epochs"] for number, result in results(study_folder(tmp_path)).items()}
-    assert after.keys() == {0, 1, 2}
-    assert before.items() <= after.items()
-
-
-def test_a_stopped_sweep_keeps_what_is_done_and_goes_on_in_the_same_runs(
-    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    report = Progress.on_train_epoch_end
-
-    def stop(self: Progress, trainer: Any, pl_module: Any) -> None:
-        report(self, trainer, pl_module)
-        if self.trial.number == 1 and trainer.current_epoch == 1:
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(Progress, "on_train_epoch_end", stop)
-    stopped = sweep("seed_everything: {grid: [1, 2, 3]}\n")
-    monkeypatch.undo()
-    finished = sweep("seed_everything: {grid: [1, 2, 3]}\n")
-    undisturbed = sweep("seed_everything: {grid: [1, 2, 3]}\n", "--study", "undisturbed")
-
-    assert stopped.code == 130
-    assert "Stopped by SIGINT. 1 of 3 trials are done. Go on with: python -m src.cli sweep --space=" in stopped.err
-    assert (finished.code, undisturbed.code) == (0, 0)
-    assert re.findall(r"Trial (\d): .*?( - went on after epoch \d)?\n", finished.out) == [
-        ("2", " - went on after epoch 2"),
-        ("3", ""),
-    ]
-    of_seed = [
-        {each["seed"]: [epoch["val/loss"] for epoch in each["epochs"]] for each in results(folder).values()}
-        for folder in (study_folder(tmp_path), study_folder(tmp_path, "undisturbed"))
-    ]
-    assert of_seed[0] == of_seed[1]
-    assert len(list(study_folder(tmp_path).glob("version_*"))) == 3
 
 
 def test_coloured_pictures_in_folders_are_swept_too(sweep: Sweep, cli: Cli, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from src.cli.main import main
 from src.common.output import cell, say, warn
 from tests.faults.calls import as_nobody
-from tests.test_predict import draw, predict, rows_of
+from tests.predict.conftest import draw, predict, rows_of
 
 
 @pytest.fixture

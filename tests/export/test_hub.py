@@ -10,18 +10,14 @@ import pytest
 import torch
 import yaml
 
-from src.cli.main import main
 from src.common.errors import UsageError
 from src.data.checks import TEST_IMAGES
 from src.data.idx import read_idx
 from src.export import hub
 from src.runs.trained import Trained
 from tests.conftest import REPOSITORY, Answer, Cli
+from tests.export.conftest import CNN, ONE_EPOCH, export
 from tests.refusals.requests import Request, check, files
-
-
-def export(checkpoint: Path, folder: str, *words: str) -> int:
-    return main(["export", "--ckpt_path", str(checkpoint), "--output", folder, *words])
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
 def test_the_networks_answers_are_the_checkpoints_to_the_bit(
     folder: Path, trained: Path, digits: Path, tmp_path: Path, cli: Cli
 ) -> None:
-    cnn = ["--model.network", "cnn", "--model.hidden_units", "[8]", "--data.normalization", "standard"]
-    assert cli("fit", "--trainer.max_epochs", "1", "--inspection.enabled", "false", *cnn).code == 0
+    cnn = [*CNN, "--data.normalization", "standard"]
+    assert cli("fit", *ONE_EPOCH, *cnn).code == 0
     run = tmp_path / "lightning_logs" / "version_0"
     assert export(run, f"{tmp_path / 'cnn'}/") == 0
 

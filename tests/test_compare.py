@@ -173,6 +173,7 @@ def test_what_cannot_be_compared_is_refused_in_a_sentence(case: str, capsys: pyt
     ("keys", "value"),
     [
         (("config", "data", "val_size"), "text"),
+        (("config", "data", "val_size"), -5),
         (("config", "data", "folds"), [1]),
         (("callbacks", "History", "epochs"), [5]),
         (("callbacks", "History", "epochs"), [{"val/acc": torch.zeros(2)}]),

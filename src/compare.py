@@ -33,18 +33,15 @@ def compare(runs: list[str], split: Literal["val", "test"] = "val", output: str 
         split: The images for McNemar's test. Choose between two networks on val; test is for the end.
         output: A .csv file to write the table to.
 
-    Returns:
-        The exit code.
-
     Raises:
         UsageError: If there is no such run; or, behind the table, if two were not validated on the same images.
     """
     if output:
         refuse_place("output", Path(output), ".csv")
     checkpoints = [*map(read, runs)] if len(runs) == 2 else map(read, runs)  # of many, one is in memory at a time
-    recorded = [(BEFORE | dotted(checkpoint.recipe), figures_of(checkpoint)) for checkpoint in checkpoints]
+    recorded = [(BEFORE | dotted(checkpoint.recipe), metrics_of(checkpoint)) for checkpoint in checkpoints]
     head, *rows = rows_of(runs, recorded)
-    say(table([head, *([*map(figure_or_value, head, row)] for row in rows)]))
+    say(table([head, *([*map(readable, head, row)] for row in rows)]))
     if output:
         text = io.StringIO(newline="")
         plain = ([cell(value, "'") if isinstance(value, str) else value for value in row] for row in [head, *rows])
@@ -55,13 +52,13 @@ def compare(runs: list[str], split: Literal["val", "test"] = "val", output: str 
     return 0
 
 
-def figure_or_value(name: str, value: Any) -> str:
+def readable(name: str, value: Any) -> str:
     """Return a cell for people; metrics have a slash in their names and four digits."""
     return f"{value:.4f}" if "/" in name and isinstance(value, float) else format_value(value)
 
 
 def read(run: str) -> Checkpoint:
-    """Read a run's best checkpoint, or the one that is named."""
+    """Read the best checkpoint of a run, or a checkpoint that is named itself."""
     if Path(run).is_dir() and not (Path(run) / "result.json").exists():
         raise UsageError(f"{run} has no result.json, which a training writes at its end: name one of its checkpoints.")
     try:
@@ -73,43 +70,43 @@ def read(run: str) -> Checkpoint:
     return checkpoint
 
 
-def figures_of(checkpoint: Checkpoint) -> dict[str, Any]:
+def metrics_of(checkpoint: Checkpoint) -> dict[str, float]:
     """Return the metrics of a checkpoint's epoch, and test/acc where `test` has read that checkpoint."""
-    figures: Any = checkpoint.records[-1] if checkpoint.records else {}
-    if not isinstance(figures, dict) or not all(isinstance(value, int | float) for value in figures.values()):
-        checkpoint.refuse("its callbacks.History.epochs has values that are no metrics")
+    metrics = checkpoint.records[-1] if checkpoint.records else {}
     try:
         result = read_object(Run.of_checkpoint(checkpoint.path).path / "test.json", checkpoint=str, **{TEST: float})
     except (OSError, ValueError):  # there is none, or it is damaged
-        return figures
-    return figures | ({TEST: result[TEST]} if Path(result["checkpoint"]).name == checkpoint.path.name else {})
+        return metrics
+    return metrics | ({TEST: result[TEST]} if Path(result["checkpoint"]).name == checkpoint.path.name else {})
 
 
-def rows_of(runs: list[str], recorded: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[list[Any]]:
-    """Return a table of runs, of their recipes and figures, with mean and sd of those that repeat a recipe."""
+def rows_of(runs: list[str], recorded: list[tuple[dict[str, Any], dict[str, float]]]) -> list[list[Any]]:
+    """Return a table of runs, their recipes and metrics, with mean and sd of the runs that repeat a recipe."""
     recipes = [recipe for recipe, _ in recorded]
     keys = dict.fromkeys(key for recipe in recipes for key in recipe)
     differs = [key for key in keys if len({repr(recipe.get(key)) for recipe in recipes}) > 1]
-    metrics = list(dict.fromkeys(["val/acc", *(str(recipe["checkpoints.monitor"]) for recipe in recipes), TEST]))
-    rows = [{"run": run, **recipe, **figures} for run, (recipe, figures) in zip(runs, recorded, strict=True)]
+    names = list(dict.fromkeys(["val/acc", *(str(recipe["checkpoints.monitor"]) for recipe in recipes), TEST]))
+    rows = [{"run": run, **recipe, **metrics} for run, (recipe, metrics) in zip(runs, recorded, strict=True)]
     for group in [group for group in repeated(recipes) if len(group) > 1]:
         same = {key: value for key, value in recipes[group[0]].items() if key not in REPEATS}
-        columns = {name: [rows[number][name] for number in group if name in rows[number]] for name in metrics}
+        columns = {name: [rows[number][name] for number in group if name in rows[number]] for name in names}
         full = {name: values for name, values in columns.items() if len(values) == len(group)}
         for word, function in (("mean", statistics.fmean), ("sd", statistics.stdev)):
-            figures = {name: function(values) for name, values in full.items()}
-            rows.append({"run": f"{word} of {len(group)}", **same, **figures})
-    head = list(dict.fromkeys(["run", "seed_everything", *differs, "epoch", *metrics]))
+            rows.append({"run": f"{word} of {len(group)}", **same} | {name: function(full[name]) for name in full})
+    head = list(dict.fromkeys(["run", "seed_everything", *differs, "epoch", *names]))
     return [head, *([row.get(name, "") for name in head] for row in rows)]
 
 
 def verdict(pair: list[Checkpoint], names: list[str], part: Literal["val", "test"]) -> str:
     """Return McNemar's test of two networks on the same images; UsageError if they have none in common."""
-    for key in ("dataset", "data_dir", "test_size", "image_shape", *(SPLIT if part == "val" else ())):
-        one, other = (getattr(checkpoint, key, None) or checkpoint.setting("data", key, None) for checkpoint in pair)
+    for key in ("dataset", "data_dir", "test_size", "image_size", *(SPLIT if part == "val" else ())):
+        one, other = (
+            checkpoint.image_shape if key == "image_size" else checkpoint.setting("data", key, None)
+            for checkpoint in pair
+        )
         if one != other:
             raise UsageError(
-                f"McNemar's test needs the same images, and --data.{key.replace('shape', 'size')} is "
+                f"McNemar's test needs the same images, and --data.{key} is "
                 f"{format_value(one)} for {names[0]}, {format_value(other)} for {names[1]}: name two with the same"
                 f"{', or add --split test when you have chosen' if key in SPLIT else ''}."
             )
@@ -135,7 +132,7 @@ def verdict(pair: list[Checkpoint], names: list[str], part: Literal["val", "test
 
 
 def mcnemar(one: Iterable[int], other: Iterable[int]) -> float:
-    """Return the p-value of McNemar's exact test for two classifiers' mistakes on the same images.
+    """Return the p-value of McNemar's exact test for the mistakes of two classifiers on the same images.
 
     Of the images that only one of them reads wrong, each would be the other's with probability 1/2, were they equally
     good (McNemar 1947).

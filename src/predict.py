@@ -75,8 +75,8 @@ def predict(
     trained = Trained.load(ckpt_path, network=network)
     folder = Path() if trained.checkpoint == WEIGHTS else Run.of_checkpoint(trained.checkpoint).path
     table = Path(output) if output else folder / "predictions.csv"
-    failed = 0
-    shown, tiles = 0, list[Tile]()
+    failed = shown = 0
+    tiles: list[Tile] = []
     with open_atomic(table) as file:
         text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="", write_through=True)
         rows = csv.writer(text)
@@ -103,11 +103,7 @@ def predict(
 
 
 def read(paths: Sequence[Path], trained: Trained) -> Iterator[Reading]:
-    """Read pictures, a few at a time; of networks for other classes than the digits a picture has one thing.
-
-    Yields:
-        For every path what the network makes of it.
-    """
+    """Yield the reading of each picture, in the order of the paths; a few are in memory at a time."""
     find_digits = partial(digits_of, trained=trained)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in range(0, len(paths), AT_ONCE):
@@ -122,7 +118,7 @@ def read(paths: Sequence[Path], trained: Trained) -> Iterator[Reading]:
 
 
 def size(path: Path) -> int:
-    """Return the bytes of a file, 0 for what its reading will name as missing."""
+    """Return the bytes of a file; 0 if there is none, which its reading will say."""
     try:
         return path.stat().st_size
     except OSError:
@@ -130,7 +126,7 @@ def size(path: Path) -> int:
 
 
 def digits_of(picture: Path, trained: Trained) -> list[list[Digit]] | str:
-    """Return the digits in a picture, or the one thing in it, or why there is nothing."""
+    """Return the digits in a picture, for other classes the whole picture as one, or why it cannot be read."""
     try:
         if trained.dataset not in DATASETS or len(trained.image_shape) > 2:  # as the pictures were read that trained it
             return [[Digit(torch.from_numpy(read_picture(picture, trained.image_shape).copy()))]]
@@ -140,18 +136,11 @@ def digits_of(picture: Path, trained: Trained) -> list[list[Digit]] | str:
 
 
 def row(path: Path, reading: Reading, classes: int) -> list[Any]:
-    """Return a row of the table; the probabilities are those of a single digit."""
+    """Return a row of the table; a number of several digits has no probabilities of classes."""
+    name = cell(str(path), f".{os.sep}")
     if reading.error:
-        return [cell(str(path), f".{os.sep}"), "", "", "", *[""] * classes, "", reading.error]
-    is_single = len(reading.answers) == 1
-    figures = [f"{value:.6f}" for value in reading.answers[0].probabilities] if is_single else [""] * classes
-    least, unsure = f"{reading.least_sure.confidence:.6f}", "yes" if reading.unsure else ""
-    return [
-        cell(str(path), f".{os.sep}"),
-        cell(reading.text, "'"),
-        least,
-        unsure,
-        *figures,
-        json.dumps(reading.digits),
-        "",
-    ]
+        return [name, *[""] * (classes + 4), reading.error]
+    answers, confidence = reading.answers, f"{reading.least_sure.confidence:.6f}"
+    probabilities = [f"{value:.6f}" for value in answers[0].probabilities] if len(answers) == 1 else [""] * classes
+    unsure = "yes" if reading.unsure else ""
+    return [name, cell(reading.text, "'"), confidence, unsure, *probabilities, json.dumps(reading.digits), ""]

@@ -23,6 +23,7 @@ def test_mcnemar_counts_what_only_one_of_two_reads_wrong(one: list[int], other: 
     ("keys", "value"),
     [
         (("config", "data", "val_size"), "text"),
+        (("config", "data", "val_size"), -5),
         (("config", "data", "folds"), [1]),
         (("callbacks", "History", "epochs"), [5]),
         (("callbacks", "History", "epochs"), [{"val/acc": torch.zeros(2)}]),

@@ -1,4 +1,4 @@
-"""Start-up and exit of ``python -m src.cli``; what a command does begins in main.py."""
+"""Start-up and exit of ``python -m src.cli``; the commands themselves begin in main.py."""
 
 # ruff: noqa: E402
 import atexit

@@ -1,4 +1,4 @@
-"""Callbacks of Lightning's and the user's beside our own: what would spoil a run or its record is refused by name."""
+"""Callbacks of Lightning's and the user's beside our own: refused by name if they would spoil a run or its record."""
 
 import re
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from src.runs.folder import Run
 
 FLAG = "--trainer.callbacks"
 FOLDER = "model_checkpoints"  # in the run: of ModelCheckpoint's files, which may be called as ours are
-# what changes a run behind its record, and what does the same here
+# callbacks that change a run behind its record, and the flags that do the same here
 REFUSED: dict[type[Callback], str] = {
     BatchSizeFinder: "changes data.batch_size after it was recorded: compare sizes with sweep over data.batch_size.",
     LearningRateFinder: "changes model.lr after it was recorded: compare rates with sweep over model.lr.",
@@ -65,14 +65,7 @@ def place_checkpoints(callbacks: Sequence[Callback], run: Run) -> None:
 
 
 def explain_failure(error: Exception, callbacks: Sequence[Callback], checkpoint: Path | None, has_begun: bool) -> None:
-    """Say in a sentence what is the fault of a callback, or of the checkpoint to go on from; else do nothing.
-
-    Args:
-        error: What ended the training or the evaluation.
-        callbacks: Those of ``--trainer.callbacks``.
-        checkpoint: The file, if there is one.
-        has_begun: Whether a batch was done, so that the checkpoint was loaded.
-    """
+    """Blame a callback in a sentence or, before a batch was done, the checkpoint to go on from; else do nothing."""
     if explain(error):
         return
     reason = " ".join(f"{type(error).__name__}: {error}".split())

@@ -24,11 +24,7 @@ register_type(Tensor, serializer=Tensor.tolist, deserializer=partial(torch.tenso
 
 
 def sum_losses(request: Namespace) -> None:
-    """Set a loss's ``reduction`` to the sum, which training divides by the batch's size on all devices, as Keras does.
-
-    Args:
-        request: The parsed arguments of a subcommand.
-    """
+    """Set a loss's ``reduction`` to the sum: training divides by the batch's size on all devices, as Keras does."""
     if (loss := request.model.loss) is None:
         return
     if "reduction" not in loss.get("init_args", {}):
@@ -40,13 +36,7 @@ def sum_losses(request: Namespace) -> None:
 
 
 def refuse_classes(request: Namespace, model: Classifier, data: MNISTDataModule) -> None:
-    """Refuse a network that does not fit the data, and a loss or a metric that is not the same on several devices.
-
-    Args:
-        request: The parsed arguments of a subcommand.
-        model: What was made of them.
-        data: It must be set up.
-    """
+    """Refuse a network that does not fit the data, and a loss or a metric that is not the same on several devices."""
     if not isinstance(request.model.network, str):
         refuse_network(model, data)
     logits = torch.randn(IMAGES, len(data.classes), generator=torch.Generator().manual_seed(0))
@@ -62,7 +52,7 @@ def refuse_classes(request: Namespace, model: Classifier, data: MNISTDataModule)
 def trying(name: str, inputs: str) -> Iterator[None]:
     """Refuse a class, called by its flag and name, whose own code fails with these inputs."""
     try:
-        with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # torch refuses next what it warns of
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # torch warns of shapes that it then refuses
             yield
     except Exception as error:  # whatever the class raises
         raise UsageError(
@@ -84,7 +74,7 @@ def refuse_network(model: Classifier, data: MNISTDataModule) -> None:
 
 
 def refuse_loss(model: Classifier, logits: Tensor, labels: Tensor) -> None:
-    """Refuse a loss whose value for a batch is not the sum of those of the batch's parts."""
+    """Refuse a loss whose value for a batch is not the sum of its values for parts of the batch."""
     name = f"--model.loss {type(model.criterion).__name__}"
     with trying(name, shapes(logits, labels)):
         whole, first, rest = (model.criterion(logits[part], labels[part]) for part in PARTS)
@@ -93,7 +83,7 @@ def refuse_loss(model: Classifier, logits: Tensor, labels: Tensor) -> None:
 
 
 def refuse_metric(metric: Metric, logits: Tensor, labels: Tensor) -> None:
-    """Refuse a metric that is no number, or whose states on several devices do not add up to those on one."""
+    """Refuse a metric that is no number, or whose states on several devices do not add up to its states on one."""
     name = f"--model.metrics: {type(metric).__name__}"
     metrics = [deepcopy(metric) for _ in PARTS]
     with trying(name, shapes(logits, labels)):

@@ -17,22 +17,13 @@ NAMES = ("fit", "validate", "test", *COMMANDS)
 
 
 def module_of(words: list[str]) -> str:
-    """Return the module to import for a request; some start without Lightning, which takes seconds.
-
-    Args:
-        words: The request.
-    """
+    """Return the module to import for a request; some start without Lightning, which takes seconds."""
     name = words[0] if words else ""
     return f"src.{name}" if name in COMMANDS and name not in ("sweep", "data") else "src.cli.fit"
 
 
 def with_flags(sentence: str, flags: Collection[str] | None = None) -> str:
-    """Turn arguments in backticks into the flags that they are: data and model, also used in notebooks, know no flags.
-
-    Args:
-        sentence: What a person is told.
-        flags: A command's, dotted; None for those of fit.
-    """
+    """Turn arguments in backticks into flags, by default those of fit: data and model, used in notebooks, know none."""
     keys = flags_of_fit() if flags is None else flags
 
     def flag(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""LightningCLI for fit, validate and test: run folders, the Trainer that fills them, and what is told to the user."""
+"""LightningCLI for fit, validate and test: run folders, the Trainer that fills them, and the lines for the user."""
 
 import re
 from collections.abc import Callable
@@ -32,11 +32,11 @@ from src.launch.launcher import as_list
 from src.model.classifier import Classifier
 from src.runs.folder import RUNS_FOLDER, Run
 
-TRACES = "*.pt.trace.json"  # what Lightning's PyTorchProfiler leaves in the folder of the logs
+TRACES = "*.pt.trace.json"  # files that Lightning's PyTorchProfiler leaves in the folder of the logs
 
 
 class CLI(Request):
-    """Trains or evaluates what a request asks for, in run folders.
+    """Trains or evaluates, in run folders, as a request asks.
 
     Attributes:
         has_begun: Whether the checkpoint, if there is one, is loaded and a batch done.
@@ -53,7 +53,7 @@ class CLI(Request):
                 super().instantiate_classes()
         except (ValueError, ModuleNotFoundError) as error:
             missing = re.search(r"Requirement '([^']+)' not met|pip install (?:-U )?([\w.-]+)", str(error))
-            if missing is None and str(error).startswith("Does not validate"):  # what a class makes of its arguments
+            if missing is None and str(error).startswith("Does not validate"):  # a class refuses its arguments
                 raise UsageError(f"a config's class cannot be made: {' '.join(str(error).split())}") from error
             if missing is None:
                 raise
@@ -97,7 +97,7 @@ class CLI(Request):
             raise
 
     def _watch(self) -> LambdaCallback:
-        """Return what notices that the other processes have started, and that the checkpoint is loaded."""
+        """Return a callback that notices when the other processes have started, and when the checkpoint is loaded."""
 
         def begin(*_: Any) -> None:
             self.has_begun = True
@@ -129,7 +129,7 @@ class CLI(Request):
         """Return the Trainer's arguments that tie it to a run folder."""
         epochs_done = self.checkpoint.epochs if self.checkpoint else 0
         settings = training_settings(self.request, trainer_args, run, self.datamodule, epochs_done)
-        # before the history: what it takes to draw is no part of an epoch's seconds
+        # before the history: the time to draw is no part of an epoch's seconds
         settings["callbacks"][:0] = self.callbacks(run, run.best, "val")
         return settings
 
@@ -181,7 +181,7 @@ class CLI(Request):
         self._run_trainer(partial(self.trainer.test, verbose=False), model, datamodule)
 
     def _run_trainer(self, run: Callable[..., Any], model: Classifier, datamodule: MNISTDataModule) -> None:
-        """Let the Trainer do its work; what it cannot load is the checkpoint's fault, and said in a sentence."""
+        """Let the Trainer do its work; a state that it cannot load is the checkpoint's fault, said in a sentence."""
         path = self.checkpoint.path if self.checkpoint else None
         configure_callbacks, strategy = model.configure_callbacks, self.trainer.strategy
 

@@ -1,22 +1,11 @@
-"""The flags of fit, validate and test beside those of model, data and Trainer, and what follows from what."""
+"""The flags of fit, validate and test beside those for model, data and Trainer, and the links between them."""
 
 from lightning.pytorch.cli import LightningArgumentParser
 
 from src.callbacks.checkpoints import Checkpoints
 from src.cli.inspection import add_inspection
 from src.cli.optimizer import add_optimizer
-from src.cli.parser import Seed
 from src.model.distillation import Distillation
-
-
-def add_seed(parser: LightningArgumentParser) -> None:
-    """Add the seed; Lightning's flag also takes booleans, which mean something else than they say."""
-    parser.add_argument(
-        "--seed_everything",
-        type=Seed,
-        default=42,
-        help="Decides the initial weights, the order of the training images, dropout and distortion.",
-    )
 
 
 def add_flags(parser: LightningArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""How fit and test get what TensorBoard shows beyond curves; nothing else in the command line knows of it."""
+"""The pictures for TensorBoard after fit and test; nothing else in the command line knows of them."""
 
 from pathlib import Path
 from typing import Literal

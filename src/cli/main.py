@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import Parameter, signature
@@ -14,6 +14,7 @@ from io import TextIOWrapper
 from pathlib import Path
 
 import docstring_parser
+from jsonargparse import Namespace
 
 from src.cli.commands import COMMANDS, with_flags
 from src.cli.messages import explain, explain_parser_message
@@ -25,7 +26,16 @@ from src.common.signals import StoppedError, signal_of
 FLAGS_OF_FIT = ("fit", "validate", "test", "data")  # commands that have some of them
 
 
-def look_at_data(args: Sequence[str]) -> None:
+def parse(parser: Parser, words: Sequence[str]) -> Namespace:
+    """Return the arguments that the words of a command stand for, classes among them made."""
+    try:
+        arguments: Namespace = parser.instantiate(parser.parse_args(words))
+    except ParserError as error:
+        raise UsageError(explain_parser_message(str(error), list(parser.get_defaults().keys()))) from error
+    return arguments
+
+
+def look_at_data(words: Sequence[str]) -> None:
     """Run ``data``: print sizes, class counts, statistics and files of a data set, and draw samples of it."""
     from src.data.datamodule import MNISTDataModule
     from src.data.report import report
@@ -34,64 +44,51 @@ def look_at_data(args: Sequence[str]) -> None:
     parser = Parser(prog="python -m src.cli data", description=described, allow_abbrev=False)
     parser.add_class_arguments(MNISTDataModule, "data")
     parser.add_argument("--output", type=str, default="data.png", help="The PNG file for ten samples of each class.")
-    try:
-        request = parser.instantiate(parser.parse_args(args))
-    except ParserError as error:
-        raise UsageError(explain_parser_message(str(error), list(parser.get_defaults().keys()))) from error
-    say(with_flags(report(request.data, Path(request.output))))
+    arguments = parse(parser, words)
+    say(with_flags(report(arguments.data, Path(arguments.output))))
 
 
-def call(name: str, args: Sequence[str]) -> int:
+def call(name: str, words: Sequence[str]) -> int:
     """Run a command, ``src/NAME``'s function NAME: its arguments are the flags, its docstring the help.
 
     Returns:
-        The exit code, which is its result.
-
-    Raises:
-        UsageError: In its words, with its flags.
+        The exit code, which is the function's result.
     """
     function = getattr(import_module(f"src.{name}"), name)
-    lists = [argument.name for argument in signature(function).parameters.values() if argument.annotation == list[str]]
+    parameters = signature(function).parameters
+    lists = [argument.name for argument in parameters.values() if argument.annotation == list[str]]
     described = docstring_parser.parse(function.__doc__ or "")
     parser = Parser(prog=f"python -m src.cli {name}", description=described.description or "", allow_abbrev=False)
     parser.add_function_arguments(function, as_group=False, skip=set(lists))
     others: dict[str, list[str]] = {}
     if "fit" in lists:
         lists.remove("fit")
-        args, others["fit"] = split_words(args, parser.get_defaults().keys())
+        words, others["fit"] = split_words(words, list(parser.get_defaults().keys()))
     for flag in described.params:
         if flag.arg_name in lists:  # several words, which a shell makes of a pattern
-            is_flag = signature(function).parameters[flag.arg_name].kind is Parameter.KEYWORD_ONLY
+            is_flag = parameters[flag.arg_name].kind is Parameter.KEYWORD_ONLY
             name, options = (f"--{flag.arg_name}", {"required": True}) if is_flag else (flag.arg_name, {})
             parser.add_argument(name, type=str, nargs="+", help=flag.description, **options)
+    arguments = parse(parser, words)
     try:
-        request = parser.instantiate(parser.parse_args(args))
-    except ParserError as error:
-        raise UsageError(explain_parser_message(str(error), list(parser.get_defaults().keys()))) from error
-    try:
-        exit_code: int = function(**vars(request), **others)
+        exit_code: int = function(**vars(arguments), **others)
     except (UsageError, RunError) as error:
-        error.args = (with_flags(str(error), None if others else list(signature(function).parameters)),)
+        error.args = (with_flags(str(error), None if others else list(parameters)),)
         raise
     return exit_code
 
 
-def split_words(words: Sequence[str], own: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return a function's own flags with their values, and all other words, which are for ``fit``.
-
-    Args:
-        words: The words of a request.
-        own: The names of the function's flags.
-    """
+def split_words(words: Sequence[str], flags: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words of a command that are its own flags with their values, and all others, which are for ``fit``."""
     if "--help" in words or "-h" in words:
         return ["--help"], []
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for name in own:
+    for name in flags:
         parser.add_argument(f"--{name}")
     try:
         chosen, others = parser.parse_known_args(words)
     except argparse.ArgumentError as error:
-        raise UsageError(explain_parser_message(str(error), list(own))) from error
+        raise UsageError(explain_parser_message(str(error), flags)) from error
     return [f"--{name}={value}" for name, value in vars(chosen).items() if value is not None], others
 
 
@@ -99,14 +96,14 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        args: The words after ``python -m src.cli``; left out, those of this process.
+        args: The words after ``python -m src.cli``; left out, the words with which this process was started.
 
     Returns:
         The exit code: 0, 2 for a request that cannot be met, 1 for a failure while running, 130 after Ctrl-C and 143
         after SIGTERM.
     """
     for message in (
-        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # torch 2.12, of what Lightning 2.6 asks it
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # torch 2.12, of a question of Lightning 2.6
         "GPU available but not used",  # --trainer.accelerator cpu says so
         "The AccumulateGrad node's stream does not match",  # Lightning 2.6 makes DDP on a stream of its own, for graphs
     ):

@@ -1,4 +1,4 @@
-"""What the user is told: the words of jsonargparse, Lightning and the system, put into a sentence with a way out."""
+"""Messages for the user: the words of jsonargparse, Lightning and the system, put into a sentence with a way out."""
 
 import difflib
 import errno
@@ -25,7 +25,7 @@ WAYS_OUT = {
 NO_CHECKPOINT = "--ckpt_path is missing: give a checkpoint, a run folder, best or last."
 COMMANDS = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
 
-# what jsonargparse says -> what a person needs
+# the words of jsonargparse -> the words that a person needs
 REWORDINGS = (
     (r'expected "subcommand" to be one of .*', f"name a command: {COMMANDS}; see --help."),
     (r"argument subcommand: invalid choice: '(.*)' \(.*", rf"\1 is not a command: name one of {COMMANDS}; see --help."),
@@ -56,7 +56,7 @@ CLASSES = {
     "optimizer": "torch.optim",
     "lr_scheduler": "torch.optim.lr_scheduler",
 }
-# what else these settings are called, above all in Keras
+# other names of these settings, above all in Keras
 KERAS = {
     "epochs": "trainer.max_epochs",
     "validation_split": "data.val_size",
@@ -66,14 +66,7 @@ KERAS = {
 
 
 def explain(error: Exception) -> tuple[str, int] | None:
-    """Put a failure that is not the program's own mistake into a sentence.
-
-    Args:
-        error: What ended the program.
-
-    Returns:
-        The sentence and the exit code; None for a mistake of the program's own, which needs its traceback.
-    """
+    """Return the sentence and the exit code of a failure; None for a mistake of the program's own."""
     if isinstance(error, UsageError | RunError):
         return one_line(str(error)), error.exit_code
     if any(kind.__name__ == "MisconfigurationException" for kind in type(error).__mro__):  # Lightning's
@@ -95,12 +88,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
 
 
 def explain_parser_message(message: str, keys: Collection[str]) -> str:
-    """Turn a message of the argument parser into a sentence, with the nearest valid name for an unknown one.
-
-    Args:
-        message: What the parser says.
-        keys: All keys that it knows, dotted.
-    """
+    """Turn a message of the argument parser into a sentence, with the nearest valid name for an unknown one."""
     message = " ".join(message.split())
     unknown = re.search(r"unrecognized arguments: --([\w.]+)|does not accept option '([\w.]+)'", message)
     if unknown:
@@ -120,7 +108,7 @@ def explain_parser_message(message: str, keys: Collection[str]) -> str:
 
 
 def explain_class(message: str) -> str | None:
-    """Say what is wrong with a flag that takes a class; jsonargparse names every type that it is not. Else None."""
+    """Explain a flag that takes a class, for which jsonargparse names every type that its value is not; else None."""
     named = re.match(r'Parser key "([\w.]+)"', message)
     if named is None or named[1] not in CLASSES:
         return None
@@ -164,12 +152,7 @@ def nearest(name: str, keys: Collection[str]) -> str | None:
 
 
 def explain_missing_config(flag: str, path: Path) -> str:
-    """Say that there is no such config, and name the one that was most likely meant, beside it or in ``configs``.
-
-    Args:
-        flag: The flag that names it.
-        path: Where it is not.
-    """
+    """Say that there is no such config, and name the most likely one, beside it or in ``configs``."""
     if path.is_dir():
         return f"--{flag} {_relative(path)} is a folder: name a file in it, as config.yaml in that of a run."
     configs = {config.name: config for folder in (Path("configs"), path.parent) for config in folder.glob("*.yaml")}

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from src.common.errors import UsageError, cause_of
 from src.model.classifier import Classifier
 
-# what each of them takes the place of
+# the settings of the model that each of them replaces
 REPLACED = {"optimizer": ("lr", "weight_decay"), "lr_scheduler": ("warmup_steps", "cosine")}
 # jsonargparse knows two classes called ReduceLROnPlateau; Lightning's has the argument ``monitor``
 SCHEDULE = Callable[[Optimizer], ReduceLROnPlateau] | Callable[[Optimizer], LRScheduler] | None
@@ -44,13 +44,8 @@ def add_optimizer(parser: LightningArgumentParser) -> None:
     )
 
 
-def refuse_optimizer(request: Namespace, made: Namespace) -> None:
-    """Refuse an optimizer or a schedule that fails at a step, or beside settings of the recipe that it replaces.
-
-    Args:
-        request: The parsed arguments of ``fit``.
-        made: The same, instantiated.
-    """
+def refuse_optimizer(request: Namespace, instantiated: Namespace) -> None:
+    """Refuse an optimizer or a schedule that fails at a step, or beside settings of the recipe that it replaces."""
     for flag, names in REPLACED.items():
         for name in names if request[flag] is not None else ():
             if request.model[name] != signature(Classifier).parameters[name].default:
@@ -61,24 +56,24 @@ def refuse_optimizer(request: Namespace, made: Namespace) -> None:
     parameters = [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))]
     optimizer: torch.optim.Optimizer = torch.optim.SGD(parameters)
     try:
-        if made.optimizer is not None:
+        if instantiated.optimizer is not None:
             flag, way_out = "optimizer", NEEDED
-            optimizer = made.optimizer(parameters)
+            optimizer = instantiated.optimizer(parameters)
             for parameter in parameters:
                 parameter.grad = torch.ones_like(parameter)
             optimizer.step()
-        if made.lr_scheduler is not None:
+        if instantiated.lr_scheduler is not None:
             flag, way_out = "lr_scheduler", "mend its arguments, or name another"
-            made.lr_scheduler(optimizer)
+            instantiated.lr_scheduler(optimizer)
     except Exception as error:  # whatever the class makes of its arguments
         name, cause = _name(request[flag]), cause_of(error)
         raise UsageError(f"--{flag} {name} cannot be used ({cause}): {way_out}.") from error
 
 
-def give_optimizer(model: Classifier, made: Namespace) -> None:
-    """Let a model train with what was asked for."""
-    model.make_optimizer, model.make_schedule = made.optimizer, made.lr_scheduler
-    model.schedule_interval = made.lr_scheduler_interval
+def give_optimizer(model: Classifier, instantiated: Namespace) -> None:
+    """Let a model train with the optimizer and the schedule that were asked for."""
+    model.make_optimizer, model.make_schedule = instantiated.optimizer, instantiated.lr_scheduler
+    model.schedule_interval = instantiated.lr_scheduler_interval
 
 
 def _name(requested: Any) -> str:

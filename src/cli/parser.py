@@ -30,7 +30,7 @@ def read_config(path: ConfigPath) -> str:
     return read_regular(Path(path.absolute)).decode() if is_local else read_other_text(path)
 
 
-# the one way in which jsonargparse reads configs, also those that others name
+# the one way in which jsonargparse reads configs, also configs that are named in others
 ConfigPath.read_text = read_config  # type: ignore[method-assign, assignment]
 
 
@@ -61,7 +61,7 @@ class Parser(ArgumentParser):
         for name in groups:
             if not isinstance(request[name], Namespace):
                 raise TypeError(f"--{name} needs settings below it, as in configs/mlp.yaml; got {request[name]}.")
-        # where there are only flags, null is one that is missing, for which jsonargparse has words of its own
+        # where there are only flags, null is a missing flag, for which jsonargparse has words of its own
         super().validate(namespace, skip_unset=skip_unset or not groups, **kwargs)
 
     def format_help(self, *formatter: Any) -> str:
@@ -73,7 +73,7 @@ class Parser(ArgumentParser):
         raise ParserError(message) from ex
 
     def parse_path(self, cfg_path: Any, *args: Any, **kwargs: Any) -> Namespace:
-        """Read a config, and name it in what is wrong with it."""
+        """Read a config, and name it in the sentence that says what is wrong with it."""
         try:
             config: Namespace = super().parse_path(cfg_path, *args, **kwargs)
         except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""What words ask fit, validate or test for: parsed, with a checkpoint's own settings as the defaults."""
+"""The words of fit, validate and test as a parsed request, with a checkpoint's own settings as the defaults."""
 
 import logging
 import re
@@ -9,9 +9,9 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from src.cli.classes import sum_losses
 from src.cli.commands import COMMANDS
-from src.cli.flags import add_flags, add_seed
+from src.cli.flags import add_flags
 from src.cli.messages import NO_CHECKPOINT, explain_parser_message
-from src.cli.parser import Parser, ParserError
+from src.cli.parser import Parser, ParserError, Seed
 from src.cli.refusals import refuse_impossible, refuse_variables, refuse_with_several_steps
 from src.cli.resume import refuse_conflicts, refuse_forgotten, settings_of
 from src.cli.teacher import find_teacher
@@ -28,7 +28,7 @@ from src.runs.folder import Run, find_checkpoint
 from src.runs.recipe import dotted
 from src.runs.trained import Trained, network_of
 
-# what a person asked for is said by callbacks and profilers; the rest of Lightning's level INFO (hardware found, seed
+# callbacks and profilers say things that a person asked for; the rest of Lightning's level INFO (hardware found, seed
 # set, tips) is nothing to act on, nor that averaged weights are loaded
 SPEAKERS = re.compile(r"[\\/](callbacks|profilers)[\\/](?!weight_averaging)")
 for name in ("lightning.pytorch", "lightning.fabric"):
@@ -55,13 +55,8 @@ class Request(LightningCLI):
 
     A checkpoint's own settings take the place of the defaults, so that config files and flags still win over them.
 
-    Args:
-        words: The words of the request.
-        launch: How this process was started.
-        ranks: The processes that work together.
-
     Attributes:
-        checkpoint: What to go on from or evaluate, if anything.
+        checkpoint: The checkpoint to go on from or to evaluate, if any.
         run: The run to go on in, which is locked.
         teacher: The network to learn from, if any.
     """
@@ -77,23 +72,20 @@ class Request(LightningCLI):
         self.teacher: Trained | None = None
         self.command = command_line(["python", "-m", "src.cli", *words])
         try:
-            self._start()
+            super().__init__(
+                Classifier,
+                MNISTDataModule,
+                save_config_callback=None,
+                trainer_class=OneBatchTrainer,
+                trainer_defaults=TRAINER_DEFAULTS,
+                parser_class=FitParser,
+                parser_kwargs={"prog": "python -m src.cli", "allow_abbrev": False, "description": DESCRIPTION},
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,
+            )
         finally:
             if self.run is not None:
                 self.run.unlock()
-
-    def _start(self) -> None:
-        super().__init__(
-            Classifier,
-            MNISTDataModule,
-            save_config_callback=None,
-            trainer_class=OneBatchTrainer,
-            trainer_defaults=TRAINER_DEFAULTS,
-            parser_class=FitParser,
-            parser_kwargs={"prog": "python -m src.cli", "allow_abbrev": False, "description": DESCRIPTION},
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-        )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """Name the Trainer's methods on offer, and their arguments that are not flags.
@@ -106,8 +98,9 @@ class Request(LightningCLI):
         return {name: methods[name] for name in self.words[:1] if name in methods} or methods
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the seed in the place of Lightning's."""
-        add_seed(parser)
+        """Add the seed; Lightning's own flag takes booleans too, which mean something else than they say."""
+        text = "Decides the initial weights, the order of the training images, dropout and distortion."
+        parser.add_argument("--seed_everything", type=Seed, default=42, help=text)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add our own flags."""
@@ -172,7 +165,7 @@ class Request(LightningCLI):
         checkpoint = Checkpoint.find(request, self.root, training)
         recipe = settings_of(checkpoint, self.request, training)
         if isinstance(checkpoint.setting("model", "network"), str):
-            network_of(checkpoint)  # it says what does not fit, before the data is read and the run is made
+            network_of(checkpoint)  # it refuses weights that do not fit, before the data is read and the run is made
         try:
             self.parsers[0].parse_object(recipe)
         except ParserError as error:
@@ -188,7 +181,7 @@ class Request(LightningCLI):
         return chosen
 
     def to_yaml(self) -> str:
-        """Return what was asked for as a config, which may stand before or behind a ``--ckpt_path``."""
+        """Return the request as a config, which may stand before or behind a ``--ckpt_path``."""
         request = self.request.clone()
         request.pop("ckpt_path")
         content: str = self.parsers[0].dump(request, skip_unset=False)

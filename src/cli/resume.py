@@ -1,4 +1,4 @@
-"""What a checkpoint brings back, and what cannot be had on top of it: refused by name, never ignored."""
+"""The settings that a checkpoint brings back, and requests that do not fit them: refused by name, never ignored."""
 
 import re
 import warnings
@@ -29,10 +29,7 @@ MODULES = (torch.optim, torch.optim.lr_scheduler, torch.nn, torchmetrics.classif
 def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> dict[str, Any]:
     """Return the settings that a checkpoint brings back, nested as in a config; none that names code to import.
 
-    Args:
-        checkpoint: The checkpoint.
-        request: What is asked for on top of it, which may name such a class again.
-        training: Whether training goes on; else its network and its data are all that is needed.
+    An evaluation needs the network and the data alone; ``request`` may name such code again.
     """
     for key in dotted(checkpoint.recipe):
         policy = policy_of(key)
@@ -72,13 +69,10 @@ def is_known(name: str) -> bool:
 
 
 def refuse_conflicts(request: Namespace, checkpoint: Checkpoint, training: bool) -> None:
-    """Refuse what was asked for on top of a checkpoint but cannot be had.
+    """Refuse settings that were asked for on top of a checkpoint but cannot be had.
 
-    Args:
-        request: The parsed arguments, the checkpoint's recipe being their defaults.
-        checkpoint: The checkpoint.
-        training: Whether training goes on from it; its optimizer's settings and its split must then stay, within an
-            epoch also what decides which batches are done.
+    Where training goes on, the optimizer's settings and the split stay, and within an epoch all that decides its
+    batches.
     """
     fixed = {"never"}
     if training:
@@ -127,13 +121,7 @@ def refuse_other_images(checkpoint: Checkpoint, data: MNISTDataModule) -> None:
 
 
 def refuse_forgotten(request: Namespace, checkpoint: Checkpoint, words: list[str]) -> None:
-    """Refuse to go on without the run's callbacks and loggers, which no checkpoint brings back, unless told ``null``.
-
-    Args:
-        request: The parsed arguments of ``fit``.
-        checkpoint: The checkpoint.
-        words: The words of the request, in which the ``null`` is.
-    """
+    """Refuse to go on without a run's callbacks and loggers, which no checkpoint brings back, unless told ``null``."""
     run = Run.of_checkpoint(checkpoint.path)
     missing: dict[str, list[str]] = {}
     for name, classes in run.classes.items():

@@ -2,12 +2,12 @@
 
 from inspect import signature
 from pathlib import Path
-from typing import NoReturn
 
 from jsonargparse import Namespace
 
 from src.common.errors import UsageError
 from src.data.datamodule import MNISTDataModule
+from src.data.splits import UNIT
 from src.model.distillation import Distillation
 from src.runs.recipe import plain
 from src.runs.trained import Trained
@@ -18,11 +18,7 @@ FLAG = "--distillation.teacher"
 def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str]) -> Trained | None:
     """Load the teacher, if there shall be one, and note its file in the request.
 
-    Args:
-        request: The parsed arguments of ``fit``.
-        root: The folder that holds ``lightning_logs``.
-        before: The file and the SHA-256 of the teacher with which a training that goes on was begun; None and nothing
-            without one.
+    ``before`` is the teacher of the training that goes on: its file and SHA-256, or None and nothing.
     """
     settings = request.distillation
     if settings.teacher is None:
@@ -51,19 +47,17 @@ def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str])
 
 def refuse_other_pixels(teacher: Trained, data: MNISTDataModule) -> None:
     """Refuse a teacher with other classes, images or normalization than the student's, whose images it will see."""
-    if teacher.classes != data.classes or teacher.image_shape != data.image_shape:
-        _refuse(teacher, "dataset")
-    if (teacher.network.mean, teacher.network.std) != (data.mean_std or (0.0, 1.0)):
-        _refuse(teacher, "normalization")
-    if teacher.network.deskew != data.deskew:
-        _refuse(teacher, "deskew")
-
-
-def _refuse(teacher: Trained, name: str) -> NoReturn:
-    raise UsageError(
-        f"{FLAG} {teacher.checkpoint} was trained with --data.{name} {teacher.recipe['data'].get(name)}: "
-        "train the student with the same, or name another teacher."
-    )
+    network = teacher.network
+    for name, is_other in (
+        ("dataset", (teacher.classes, teacher.image_shape) != (data.classes, data.image_shape)),
+        ("normalization", (network.mean, network.std) != (data.mean_std or UNIT)),
+        ("deskew", network.deskew != data.deskew),
+    ):
+        if is_other:
+            raise UsageError(
+                f"{FLAG} {teacher.checkpoint} was trained with --data.{name} {teacher.recipe['data'].get(name)}: "
+                "train the student with the same, or name another teacher."
+            )
 
 
 def distillation(teacher: Trained, request: Namespace) -> Distillation:

@@ -19,7 +19,7 @@ from src.launch.launcher import as_list
 from src.runs.folder import Run
 
 NOTE = "trackers.json"  # in a run folder: the ids of its loggers' own runs, by the loggers' classes
-# what a logger's class calls the id that is its ``version``
+# the argument of a logger's class that sets its ``version``
 ARGUMENTS = {"CSVLogger": "version", "MLFlowLogger": "run_id", "WandbLogger": "version"}
 
 
@@ -27,9 +27,7 @@ ARGUMENTS = {"CSVLogger": "version", "MLFlowLogger": "run_id", "WandbLogger": "v
 def resumed_trackers(loggers: Any, run: Run | None) -> Iterator[None]:
     """Let loggers that are made meanwhile go on in the tracker's runs that a run folder has noted.
 
-    Args:
-        loggers: ``trainer.logger`` as parsed; afterwards it is as before, for a run that branches off.
-        run: The run that is gone on in, if any.
+    Afterwards ``loggers``, as parsed, are as before, for a run that branches off.
     """
     noted: dict[str, list[Any]] = {}
     if run is not None:
@@ -49,13 +47,7 @@ def resumed_trackers(loggers: Any, run: Run | None) -> Iterator[None]:
 
 
 def open_trackers(loggers: list[Any], run: Run | None, epochs_done: int) -> None:
-    """Make sure that trackers can be reached, before anything is trained, and note their runs.
-
-    Args:
-        loggers: The Trainer's.
-        run: The run folder, on the process that writes to it.
-        epochs_done: The epochs that the checkpoint to go on from has.
-    """
+    """Make sure that trackers can be reached, before anything is trained, and note their runs in the run folder."""
     ids: dict[str, list[Any]] = {}
     for logger in loggers:
         if isinstance(logger, Curves):

@@ -1,4 +1,4 @@
-"""What ties a Trainer to a run folder: its callbacks, loggers and plugins."""
+"""The arguments that tie a Trainer to a run folder: its callbacks, loggers and plugins."""
 
 import re
 import warnings
@@ -55,15 +55,7 @@ class OneBatchTrainer(Trainer):
 def training_settings(
     request: Namespace, trainer_args: Namespace, run: Run, data: MNISTDataModule, epochs_done: int
 ) -> dict[str, Any]:
-    """Return the Trainer's arguments for ``fit``.
-
-    Args:
-        request: The parsed arguments of ``fit``.
-        trainer_args: Those of them that are the Trainer's, instantiated.
-        run: The run folder.
-        data: The data; it must be set up.
-        epochs_done: The epochs that the checkpoint to go on from has.
-    """
+    """Return the Trainer's arguments for ``fit``; the data must be set up."""
     config = recipe_of(request)
     history = History(run, config, data, Monitor.of(request))
     user_callbacks = as_list(trainer_args.callbacks)
@@ -96,12 +88,7 @@ def training_settings(
 
 
 def evaluation_settings(trainer_args: Namespace, checkpoint: Path) -> dict[str, Any]:
-    """Return the Trainer's arguments for ``validate`` and ``test``.
-
-    Args:
-        trainer_args: The parsed arguments that are the Trainer's, instantiated.
-        checkpoint: What is evaluated; the result goes into its run.
-    """
+    """Return the Trainer's arguments for ``validate`` and ``test``; the result goes into the run of the checkpoint."""
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # callbacks of the training
     return {
         "callbacks": [EvaluationResult(checkpoint), *as_list(trainer_args.callbacks)],
@@ -125,18 +112,13 @@ def _batches(trainer_args: Namespace, data: MNISTDataModule) -> int:
     """Return the batches of an epoch, as the Trainer will limit them."""
     batches = len(data.train_dataloader())
     limit = trainer_args.overfit_batches or trainer_args.limit_train_batches
-    if limit is None or not limit >= 0:  # the Trainer refuses what is no number, too
+    if limit is None or not limit >= 0:  # the Trainer refuses one that is no number, too
         return batches
     return int(min(batches, limit if limit > 1 or isinstance(limit, int) else batches * limit))
 
 
 def explain_trainer_message(message: str, names: Collection[str]) -> str:
-    """Name the Trainer's argument that its message is about as the flag that it is.
-
-    Args:
-        message: What the Trainer says.
-        names: Its arguments.
-    """
+    """Name the Trainer's argument that its message is about as the flag that it is."""
     message = " ".join(message.split())
     if "gpu backend" in message:
         return "--trainer.accelerator gpu: PyTorch finds no GPU here; add --trainer.accelerator cpu."

@@ -17,12 +17,12 @@ CLASSES = "classes.txt"
 MOST_CLASSES = 256  # a label is a byte
 
 
-def find_arrays(folder: Path) -> list[Path]:
-    """Return the four files of a folder."""
+def find_arrays(folder: Path) -> tuple[list[Path], tuple[str, ...], tuple[int, ...]]:
+    """Return the four files of a folder, the classes' names, and the shape of an image, (H, W) or (H, W, 3)."""
     for name in NAMES:
         if not (folder / name).exists():
             raise UsageError(f"{folder / name} is missing: `data_dir` needs {', '.join(NAMES)}, made by numpy.save.")
-    return [folder / name for name in NAMES]
+    return [folder / name for name in NAMES], classes_of(folder), _open_images(folder / NAMES[0]).shape[1:]
 
 
 def classes_of(folder: Path) -> tuple[str, ...]:
@@ -38,25 +38,12 @@ def classes_of(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def image_shape_of(folder: Path) -> tuple[int, ...]:
-    """Return the shape of an image: (H, W), or (H, W, C) with several channels."""
-    shape: tuple[int, ...] = _open_images(folder / NAMES[0]).shape[1:]
-    return shape
-
-
 def read_arrays(
     images_path: Path, labels_path: Path, classes: int, memory_map: bool | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Read images and labels that belong together.
+    """Read images, ``(N, H, W[, C])``, and class numbers, ``(N,)``, that belong together, both as uint8.
 
-    Args:
-        images_path: ``(N, H, W)`` or ``(N, H, W, C)`` uint8.
-        labels_path: ``(N,)`` integers from 0.
-        classes: How many classes there are.
-        memory_map: Map the images instead of reading them; left out, files from 1 GiB up are mapped.
-
-    Returns:
-        Images and class numbers, both uint8.
+    Without ``memory_map`` files of images from 1 GiB up are mapped.
     """
     images, labels = _open_images(images_path), _open(labels_path)
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":

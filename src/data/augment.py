@@ -23,7 +23,7 @@ class Distortion:
     Each strength is the largest change; that of an image is uniform between minus and plus the strength. Elastic
     distortion moves the points of a 7 x 7 grid and everything between them smoothly (bicubic), instead of smoothing a
     field with as many points as pixels: the same kind of field at a small part of the cost. Pixels between pixels are
-    interpolated linearly, those from outside are background.
+    interpolated linearly, pixels from outside are background.
 
     Args:
         rotation: In degrees, at most 180.
@@ -93,11 +93,9 @@ class Distortion:
 
 
 def with_upstroke(images: Tensor, random: Tensor) -> Tensor:
-    """Draw a stroke from the highest ink down to the left.
+    """Draw a stroke on images, ``(B, H, W)`` float32, from the highest ink down to the left.
 
-    Args:
-        images: ``(B, H, W)`` float32, background 0.
-        random: ``(B, 2)`` in [-1, 1): how long and how steep it is.
+    ``random``, ``(B, 2)`` in [-1, 1), says how long and how steep it is.
     """
     rows, columns = (torch.arange(size, device=images.device) for size in images.shape[1:])
     peak = images.amax(dim=(1, 2), keepdim=True)

@@ -61,7 +61,7 @@ class Split(NamedTuple):
 
 
 def moved(splits: dict[str, Split], device: torch.device) -> dict[str, Split]:
-    """Return splits whose images lie on a device; those of a file are moved once."""
+    """Return splits whose images lie on a device; the images of a file are moved once."""
     to_device = cache(lambda tensor: tensor.to(device))
     placed = {}
     for name, split in splits.items():
@@ -74,10 +74,6 @@ class EpochOrder:
     """The order of the training samples as a pure function of seed and epoch.
 
     Lightning calls ``set_epoch`` on a loader's ``sampler`` before each epoch.
-
-    Args:
-        size: The number of samples.
-        seed: Any integer.
     """
 
     def __init__(self, size: int, seed: int) -> None:
@@ -100,17 +96,10 @@ class EpochOrder:
 class BatchLoader:
     """Iterates over a split; the last batch may be short, nothing is dropped or repeated.
 
-    Each rank takes its own slice of every global batch; slices differ by at most one sample. The position inside the
-    epoch is the loader's state: Lightning keeps it in checkpoints, and a loader that was given one starts there.
-
-    Args:
-        split: The samples.
-        batch_size: Samples in a global batch.
-        sampler: The order of the samples, or None for that of the file.
-        rank: This process among ``world_size``.
-        world_size: The number of processes that share each batch.
-        steps_per_execution: Global batches handed over at once, where there is a sampler; the last time it may be
-            fewer.
+    Each rank takes its own slice of every global batch of ``batch_size``; slices differ by at most one sample. With a
+    ``sampler``, which decides the order, ``steps_per_execution`` global batches are handed over at once, at the end
+    maybe fewer; without one the order is that of the file. The position inside the epoch is the loader's state:
+    Lightning keeps it in checkpoints, and a loader that was given one starts there.
     """
 
     def __init__(

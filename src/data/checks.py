@@ -1,4 +1,4 @@
-"""What a data file is known to be: its SHA-256, and the record of where a placed file came from."""
+"""The SHA-256 that a data file should have, and the record of where a placed file came from."""
 
 import json
 import stat

@@ -126,7 +126,7 @@ class MNISTDataModule(LightningDataModule):
         _ = self.located
 
     def setup(self, stage: str) -> None:
-        """Read what the stage needs into ``splits``: ``train`` and ``val``, or ``test``."""
+        """Read the splits of a stage into ``splits``: ``train`` and ``val``, or ``test``."""
         read = partial(self.located.read, memory_map=self.memory_map, deskew=self.deskew)
         if stage == "test" and "test" not in self.splits:
             self.splits["test"] = read("test")
@@ -177,11 +177,11 @@ class MNISTDataModule(LightningDataModule):
         return batch._replace(images=normalize(images, *(self.mean_std or UNIT)))
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Turn uint8 pixels ``(B, H, W)`` or ``(B, H, W, C)`` into what the network takes: ``(B, C, H, W)`` float32."""
+        """Turn uint8 pixels ``(B, H, W)`` or ``(B, H, W, C)`` as the network takes them: ``(B, C, H, W)`` float32."""
         return normalize(pixels_only(images), *(self.mean_std or UNIT))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint must carry to read images as in training, and to name what they show."""
+        """Return the state that a checkpoint needs to read images as in training, and to name their classes."""
         return {
             "normalization": self.normalization,
             "mean_std": list(self.mean_std) if self.mean_std else None,

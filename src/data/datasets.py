@@ -1,4 +1,4 @@
-"""MNIST and its family, and CIFAR-10: what their files and classes are called."""
+"""MNIST and its family, and CIFAR-10: the names of their files and classes."""
 
 import string
 from dataclasses import dataclass

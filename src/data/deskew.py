@@ -10,17 +10,12 @@ STEEPEST = 1.0  # pixels to the side for each row; further no digit leans
 
 
 def deskew(images: Tensor) -> Tensor:
-    """Shear each image along its rows until its ink leans to neither side, on black.
+    """Shear each image, ``(B, H, W)`` uint8, along its rows until its ink leans to neither side, on black.
 
     A ground that is not black, the median of the pixels, is taken away first, and what is lighter stretched to white.
     Every row moves by its distance from the centre of mass times mu11 / mu02, the slope of the ink, clamped to one
-    pixel a row; pixels between pixels are interpolated linearly, those from outside are background.
-
-    Args:
-        images: ``(B, H, W)`` uint8, white ink on black.
-
-    Returns:
-        The same, ``(B, H, W)`` uint8; an image of one grey becomes black.
+    pixel a row; pixels between pixels are interpolated linearly, pixels from outside are background. An image of one
+    grey becomes black.
     """
     return sheared(on_black(images))
 

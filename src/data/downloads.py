@@ -1,6 +1,6 @@
 """The sources of the data sets: the packaged copy of MNIST, torchvision's downloads, and the archive of CIFAR-10.
 
-A source puts complete files into an empty folder or raises; what it raises is shown to the user.
+A source puts complete files into an empty folder or raises an error, which is shown to the user.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ def _from_torchvision(folder: Path, dataset: DatasetName, names: list[str]) -> N
     kind, _, split = dataset.partition("/")
     if not hasattr(datasets, kind):
         raise RuntimeError(f"there is no {kind}")
-    # torchvision prints each mirror that fails; what went wrong is in the exception
+    # torchvision prints each mirror that fails; the reason is in the exception
     with contextlib.redirect_stdout(None):
         for train in (True, False):
             getattr(datasets, kind)(str(folder), train=train, download=True, **({"split": split} if split else {}))
@@ -65,7 +65,7 @@ def _from_archive(folder: Path, dataset: DatasetName, names: list[str]) -> None:
     with contextlib.redirect_stdout(None):
         download_url(CIFAR10_ARCHIVE, str(folder), archive.name)
     if sha256(archive) != CIFAR10_SHA256:
-        raise RuntimeError("what came has another SHA-256 than the published archive")
+        raise RuntimeError("the archive has another SHA-256 than the published one")
     with tarfile.open(archive) as members:
         for member in members:  # by their names alone: none says where it is written
             name, content = PurePosixPath(member.name).name, members.extractfile(member)

@@ -35,17 +35,10 @@ IMAGE_SHAPE = (28, 28)
 
 
 def read_idx(path: Path, memory_map: bool = False) -> Tensor:
-    """Read an IDX file, plain or compressed (``.gz``).
+    """Read an IDX file, plain or compressed (``.gz``), as uint8, or int32 for 32-bit integers.
 
-    Never takes more memory than the values that the file really holds, whatever its header promises.
-
-    Args:
-        path: The file.
-        memory_map: Leave the values on the disk and let the operating system bring in the pages that are used; only
-            for plain files. The tensor must not be written to.
-
-    Returns:
-        A tensor with the dimensions that the header states; uint8, or int32 for 32-bit integers.
+    It takes no more memory than the values that the file really holds, whatever its header promises. With
+    ``memory_map``, for plain files, the values stay on the disk, and the tensor must not be written to.
     """
     compressed = path.suffix == ".gz"
     if compressed and memory_map:
@@ -76,7 +69,7 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
 
 def as_tensor(array: Any) -> Tensor:
     """Return a tensor of the same memory as an array, which may be mapped and must not be written to."""
-    # torch.from_file maps for writing: then Linux counts a file as memory, and refuses one that is larger
+    # torch.from_file maps for writing: then Linux counts a file as memory, and refuses a file that is larger
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(array)
@@ -126,12 +119,9 @@ def write_idx(path: Path, values: Tensor) -> None:
 def read_pair(
     images_path: Path, labels_path: Path, dataset: DatasetName, memory_map: bool | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Read the images and the labels of a data set, which belong together, from IDX files, plain or ``.gz``.
+    """Read images, ``(N, 28, 28)``, and their class numbers from 0, ``(N,)``, both uint8, from two IDX files.
 
     Without ``memory_map`` plain files of images from 1 GiB up are mapped.
-
-    Returns:
-        Images ``(N, 28, 28)`` uint8 as they lie in the file; class numbers ``(N,)`` uint8, counted from 0.
     """
     if memory_map is None:
         with reading(images_path):
@@ -151,7 +141,7 @@ def read_pair(
     if shape[0] != images_shape[0]:
         raise UsageError(
             f"{images_path} has {images_shape[0]:,} images but {labels_path} {shape[0]:,} labels: "
-            "replace the one that does not belong."
+            "replace the file that does not belong."
         )
     labels = read_idx(labels_path)  # first, as they are the smaller file, which says that the other one is not needed
     if is_qmnist:

@@ -1,4 +1,4 @@
-"""Where the images of a data set are, and what they are: IDX files, CIFAR-10's, NumPy files or pictures in folders."""
+"""Where the images of a data set are, and in which format: IDX, CIFAR-10's, NumPy files or pictures in folders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from src.common.errors import UsageError
-from src.data.arrays import classes_of, find_arrays, image_shape_of, read_arrays
+from src.data.arrays import find_arrays, read_arrays
 from src.data.batches import Split
 from src.data.cifar import read_records
 from src.data.datasets import DATASETS, DatasetName
@@ -21,13 +21,9 @@ TEST_SIZE = 0.2
 
 @dataclass(frozen=True)
 class Located:
-    """The files of a data set.
+    """The files of a data set: images and labels to train on, images and labels to test on; of CIFAR-10 five and one.
 
-    Attributes:
-        dataset: Its name.
-        files: Training images, training labels, test images, test labels; CIFAR-10's five to train on and one to test.
-        classes: The classes' names; a label is a position in them.
-        image_shape: (H, W), or (H, W, C) in colour.
+    A label is a position in ``classes``; ``image_shape`` is (H, W), or (H, W, C) in colour.
     """
 
     dataset: DatasetName
@@ -50,7 +46,7 @@ class Located:
             else:
                 images, labels = read_arrays(images_path, labels_path, len(self.classes), memory_map)
             if (shape := tuple(images.shape[1:])) != self.image_shape:
-                raise UsageError(f"{images_path} has images of {shown(shape)}, not {shown(self.image_shape)}.")
+                raise UsageError(f"{images_path} has images of {sides(shape)}, not {sides(self.image_shape)}.")
         is_transposed = self.dataset in DATASETS and DATASETS[self.dataset].transposed
         return Split(images, labels, torch.arange(len(labels)), is_transposed)
 
@@ -75,10 +71,9 @@ def locate(
         from src.data.pictures import packed  # with Pillow, which the others do not need
 
         folder = packed(folder, image_size, test_size)
-    files = find_arrays(folder)
-    return Located(dataset, files, classes_of(folder), image_shape_of(folder))
+    return Located(dataset, *find_arrays(folder))
 
 
-def shown(shape: Sequence[int]) -> str:
-    """Return a shape as people write it."""
+def sides(shape: Sequence[int]) -> str:
+    """Return the sides of an image as people write them."""
     return " x ".join(map(str, shape))

@@ -65,7 +65,7 @@ def _made_before(cache: Path, key: str, image_size: Sequence[int] | None) -> Pat
 
 
 def _writable(cache: Path) -> Path:
-    """Return the folder for arrays or, where nothing can be written to it, one that this process removes at its end."""
+    """Return the folder for arrays or, where it cannot be written to, one that is removed when the process ends."""
     try:
         cache.mkdir(exist_ok=True)
         (cache / ".lock").touch()
@@ -79,7 +79,7 @@ def _writable(cache: Path) -> Path:
 
 
 def find_samples(folder: Path) -> tuple[list[str], list[list[Sample]]]:
-    """Return the classes' names, the files to train on and those to test on, without litter."""
+    """Return the classes' names, the files to train on and the files to test on, without litter."""
     train = folder / "train" if (folder / "train").is_dir() else folder
     classes = sorted(path.name for path in train.iterdir() if path.is_dir() and not is_litter(path))
     if not 2 <= len(classes) <= MOST_CLASSES:
@@ -112,7 +112,7 @@ def _pack(
     folder: Path, classes: list[str], parts: list[list[Sample]], cache: Path, key: str,
     image_size: Sequence[int] | None, test_size: int | float,
 ) -> Path:  # fmt: skip
-    """Read all pictures into arrays, and remove the arrays of what has changed since."""
+    """Read all pictures into arrays, and remove the arrays of folders as they were before."""
     with ThreadPoolExecutor(cores()) as threads:
         paths = [path for part in parts for path, _ in part]
         # of small pictures most of the work is Python's, for which threads only wait for each other

@@ -16,14 +16,9 @@ SAMPLES = 10
 
 
 def report(data: MNISTDataModule, output: Path) -> str:
-    """Describe a data set and write a sheet of ten samples per class.
+    """Describe a data set, and write ten training samples of each class, a row per class, to a PNG file.
 
-    Args:
-        data: The data module. A ``val_size`` that does not fit the training images is said and left out.
-        output: The PNG file to write, a row per class; samples come from the training split.
-
-    Returns:
-        Sizes, counts per class and split, mean and standard deviation, and each file with its SHA-256 and source.
+    A ``val_size`` that does not fit the training images is said and left out.
     """
     refuse_place("output", output, ".png")
     splits, problem = _read(data)
@@ -48,7 +43,7 @@ def _read(data: MNISTDataModule) -> tuple[dict[str, Split], str]:
     train, test = (data.located.read(part, data.memory_map) for part in ("train", "test"))
     try:
         members, val = split_positions(train.file_labels, data.val_size, data.split, data.fold, data.folds)
-    except UsageError as error:  # what cannot be trained on can still be looked at
+    except UsageError as error:  # data that cannot be trained on can still be looked at
         return {"train": train, "test": test}, str(error)
     return {"train": train._replace(members=members), "val": train._replace(members=val), "test": test}, ""
 

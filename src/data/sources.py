@@ -40,7 +40,7 @@ def place_files(dataset: DatasetName = "MNIST", root: Path = DEFAULT_ROOT) -> li
     """Put a data set under ``root/DATASET/raw``, where torchvision finds it too, or CIFAR-10 where its archive has it.
 
     Files that are there and right are left alone. MNIST's are right if they have the official SHA-256, the others' if
-    they have the one that ``SOURCE.json``, beside them, recorded when they were placed; a file without a record is
+    they have the SHA-256 that ``SOURCE.json``, beside them, recorded when they were placed; a file without a record is
     taken as it is. A wrong one is kept aside as ``NAME.wrong`` once its replacement is there. Safe when several
     processes start at once.
     """
@@ -109,13 +109,11 @@ def _digests(folder: Path, dataset: DatasetName, names: list[str]) -> dict[str, 
 
 
 def _move_in(new: Path, path: Path, source: str) -> None:
-    """Move a complete file to its place; whatever is there is kept as ``NAME.wrong``, in the place of an older one."""
-    if not is_there(path) and not path.is_symlink():
-        new.rename(path)
+    """Move a complete file to its place; one that is there is kept as ``NAME.wrong``, in the place of an older one."""
+    if not is_there(path):
+        new.replace(path)
         return
     aside = path.with_name(f"{path.name}.wrong")
-    shutil.rmtree(aside, ignore_errors=True)  # which leaves files and links
-    aside.unlink(missing_ok=True)
-    path.rename(aside)
-    new.rename(path)
+    path.replace(aside)
+    new.replace(path)
     log.warning("%s was not the file that belongs there: kept as %s, replaced from %s.", path, aside.name, source)

@@ -14,10 +14,10 @@ VAL_SIZE = 12_000
 UNIT = (0.0, 1.0)  # mean and std that leave pixel / 255 as it is
 
 
-def refuse_split(val_size: int | float, fold: int | None, folds: int | None) -> None:
-    """Raise UsageError if no training file could be split like this."""
+def refuse_split(val_size: int | float, fold: int | None, folds: int | None, name: str = "val_size") -> None:
+    """Refuse sizes that split no training file; the error calls ``val_size`` by ``name``."""
     if not in_range(val_size, 0, 1 if isinstance(val_size, float) else inf):
-        raise UsageError(f"`val_size` must be a whole number from 0 up or a fraction below 1, got {val_size!r}.")
+        raise UsageError(f"`{name}` must be a whole number from 0 up or a fraction below 1, got {val_size!r}.")
     if (fold is None) != (folds is None):
         raise UsageError(f"`fold` {fold} and `folds` {folds} need each other: say which part of how many validates.")
     if folds is not None and not (folds >= 2 and 0 <= (fold or 0) < folds):
@@ -42,14 +42,15 @@ def split_positions(
         split: ``tail`` takes the last ones, or folds in order; ``stratified`` the same share of each class.
         fold: Which of ``folds`` parts, of equal size to within one, validates instead.
         folds: How many there are.
-        name: What ``val_size`` is called in an error.
+        name: The name of ``val_size`` in an error.
 
     Returns:
         Both splits' positions, ascending, int64.
 
     Raises:
-        UsageError: If nothing would be left to train on, or to validate on in a fold.
+        UsageError: If nothing would be left to train on, or to validate on in a fold, or the sizes are none.
     """
+    refuse_split(val_size, fold, folds, name)
     size = len(labels)
     count = round(val_size * size) if isinstance(val_size, float) else val_size
     if folds is not None and folds > size:
@@ -100,7 +101,7 @@ def mean_and_std(split: Split) -> tuple[float, float]:
 
 
 def pixels_only(images: Any) -> Tensor:
-    """Return images, or refuse what is no batch of bytes: dividing floats by 255 once more would go unnoticed."""
+    """Return images, or refuse a value that is no batch of bytes: floats divided by 255 twice would go unnoticed."""
     if isinstance(images, Tensor) and images.dtype == torch.uint8 and images.dim() in (3, 4):
         return images
     kind = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
@@ -111,16 +112,7 @@ def pixels_only(images: Any) -> Tensor:
 
 
 def normalize(images: Tensor, mean: float, std: float) -> Tensor:
-    """Turn pixels from 0 (background) to 255 into what a network takes.
-
-    Args:
-        images: ``(B, H, W)`` or ``(B, H, W, C)``, uint8, or float32 that may be overwritten.
-        mean: What to subtract from pixel / 255.
-        std: What to divide the difference by.
-
-    Returns:
-        ``(B, C, H, W)`` float32.
-    """
+    """Turn pixels, ``(B, H, W[, C])`` uint8 or float32 that may be overwritten, into ``(B, C, H, W)`` float32."""
     pixels = images.float().div_(255)
     pixels = pixels if (mean, std) == UNIT else pixels.sub_(mean).div_(std)
     return pixels.unsqueeze(1) if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
@@ -130,7 +122,7 @@ class Splits(dict[str, Split]):
     """The splits that were set up, by their names."""
 
     def __missing__(self, name: str) -> Split:
-        """Say what sets it up."""
+        """Name the call that sets it up."""
         if name not in ("train", "val", "test"):
             raise UsageError(f'`splits` has train, val and test, and no "{name}".')
         stage = "test" if name == "test" else "fit"

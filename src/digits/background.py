@@ -17,7 +17,7 @@ FITTED_SIDE = 32  # pixels, of the sample to which the background is fitted
 RIDGE = 1e-3 * np.eye(6)  # else there may be no solution
 FITTINGS, CLOSE = 8, 0.5  # the most fits; two whose levels, of 255, differ by less are the same
 RIM = 5 / 6  # the share of the way from the middle to the edge beyond which the first fit looks
-# shares: of the variance between two kinds of levels; of the pixels that are background; of those that are ink
+# shares: of the variance between two kinds of levels; of the pixels that are background; of the pixels that are ink
 TWO_KINDS, LEAST_GROUND, MUCH_INK = 0.8, 0.15, 0.3
 # shares: of the rim that is desk; of a sheet that is ink; of the turned rectangle around a sheet that the sheet fills
 LEAST_DESK, MOST_INK, LEAST_SHEET = 0.15, 0.2, 0.9
@@ -122,15 +122,9 @@ def _rim(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _fit(terms: Levels, values: Levels, first: npt.NDArray[np.bool_]) -> tuple[Levels, float]:
-    """Fit values by iteratively reweighted least squares with Tukey's weights.
+    """Fit values, ``(N,)``, by iteratively reweighted least squares with Tukey's weights, begun where ``first`` is set.
 
-    Args:
-        terms: ``(N, terms)``
-        values: ``(N,)``
-        first: ``(N,)``, where to begin.
-
-    Returns:
-        The factors of the terms, and the share of values that are near the fit.
+    It returns the factors of the terms, ``(N, terms)``, and the share of values that are near the fit.
     """
     residuals = values - median(values[first])
     considered = residuals[first]

@@ -22,13 +22,9 @@ LEAST_INK = 32  # the level, of 255, above which a pixel counts for how bright t
 
 
 def read_digit(picture: str | Path | BinaryIO) -> Tensor:
-    """Read a picture of a digit.
+    """Read a picture of a digit as ``(28, 28)`` uint8, white ink on black, as MNIST was made.
 
-    Args:
-        picture: A file in any format that Pillow reads, upright by its EXIF rotation, or such a file that is open.
-
-    Returns:
-        ``(28, 28)`` uint8, white ink on black, as MNIST was made.
+    The picture is a file in any format that Pillow reads, upright by its EXIF rotation, or such a file that is open.
 
     Raises:
         PictureError: If it is no picture, too large, damaged or blank.
@@ -42,14 +38,10 @@ def read_digit(picture: str | Path | BinaryIO) -> Tensor:
 
 
 def to_digit(image: Image.Image) -> Tensor:
-    """Find the ink in a picture and frame it as MNIST's digits are framed.
+    """Find the ink in a picture of any mode and size and frame it as MNIST's: ``(28, 28)`` uint8, white on black.
 
-    Args:
-        image: A picture in any mode and of any size; its ink is darker or lighter than, or of another colour than, the
-            background around it.
-
-    Returns:
-        ``(28, 28)`` uint8, white ink on black. A picture which already is such a one comes back as it is.
+    Ink is darker or lighter than, or of another colour than, the background around it. A picture that is already framed
+    so comes back as it is.
     """
     grey = to_grey(image)
     pixels = already_framed(grey)
@@ -79,7 +71,7 @@ def frame(ink: Levels) -> Pixels:
     height, width = (max(1, round(length * factor)) for length in ink.shape)
     kind = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.BOX  # which would leave stairs
     fitted = np.asarray(Image.fromarray((ink * 255).round().astype(np.uint8)).resize((width, height), kind))
-    # half of MNIST's ink is white; a thin stroke that was averaged with what is around it became grey
+    # half of MNIST's ink is white; a thin stroke that was averaged with its surroundings became grey
     inked = fitted[fitted > LEAST_INK]
     white = float(median(inked.astype(np.float32))) if len(inked) else 255.0
     fitted = np.minimum(fitted * np.float32(255 / white), 255).round().astype(np.uint8)

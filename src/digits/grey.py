@@ -10,7 +10,7 @@ Levels = npt.NDArray[np.float32]
 
 WORKING_SIDE = 112  # pixels, of the copy in which colours and ink are looked for
 CLOSER_SIDE = 320  # pixels, of the copy in which several digits and thin strokes are looked for
-LARGEST_SPREAD = 128  # levels, of 255, of ink on a transparent ground; what differs by more is a picture
+LARGEST_SPREAD = 128  # levels, of 255, of ink on a transparent ground; levels that differ by more are a picture
 
 
 def to_grey(image: Image.Image) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The ink in a picture of a digit: what differs from a background that may be shaded and noisy."""
+"""The ink in a picture of a digit: the pixels that differ from a background, which may be shaded and noisy."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ SOFT_EDGE = 2  # pixels around a piece that belong to it
 
 
 class Look(NamedTuple):
-    """What is seen in a copy of a picture.
+    """The ink that is seen in a copy of a picture.
 
     Attributes:
         ink: How much of each pixel is ink, ``(H, W)``, from 0 to 1.
@@ -86,10 +86,10 @@ def separate(levels: Levels) -> Levels:
 
 
 def _without_residue(seen: Look) -> Levels:
-    """Leave out what is not the digit: small pieces, and those at the edge (paper's end, lines, a form's frame)."""
+    """Leave out all but the digit: small pieces, and pieces at the edge (paper's end, lines, a form's frame)."""
     ink, pieces, _ = seen
     inside = pieces.inside
-    # a digit that was cut out closely touches the edge itself, and is far larger than what is inside
+    # a digit that was cut out closely touches the edge itself, and is far larger than the pieces inside
     has_digit_inside = (pieces.areas * inside).max() >= LEAST_SHARE * pieces.areas.max()
     chosen = inside if has_digit_inside else np.ones_like(inside)
     chosen &= pieces.areas >= LEAST_SHARE * pieces.areas[chosen].max()
@@ -109,7 +109,7 @@ def cut_out(ink: Levels, pieces: Pieces, chosen: Mask) -> Levels:
 
 
 def bounds(mask: Mask) -> tuple[int, int, int, int]:
-    """Return top, bottom, left and right of what is set."""
+    """Return top, bottom, left and right of the pixels that are set."""
     height, width = mask.shape
     rows, columns = np.asarray(mask.any(axis=1)), np.asarray(mask.any(axis=0))
     ends = height - int(rows[::-1].argmax()), width - int(columns[::-1].argmax())

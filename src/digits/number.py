@@ -30,12 +30,10 @@ Bounds = tuple[int, int, int, int]  # top, bottom, left, right
 
 
 class Digit(NamedTuple):
-    """A digit in a picture.
+    """A digit in a picture: ``(28, 28)`` uint8, white ink on black, as MNIST was made, and the box around it.
 
-    Attributes:
-        pixels: ``(28, 28)`` uint8, white ink on black, as MNIST was made.
-        box: Left, top, right and bottom in the picture's pixels, the ends exclusive; None where classes are
-            no digits.
+    The box is left, top, right and bottom in pixels of the picture, the ends exclusive; None where classes are no
+    digits.
     """
 
     pixels: Tensor
@@ -43,13 +41,9 @@ class Digit(NamedTuple):
 
 
 def read_number(picture: Path | BinaryIO | ImageFile) -> list[list[Digit]]:
-    """Read the digits in a picture.
+    """Return the lines of the number in a picture, each from left to right; for most pictures one line of one digit.
 
-    Args:
-        picture: A file in any format that Pillow reads, or such a file that is open, or was identified.
-
-    Returns:
-        The lines of a number, each from left to right; for most pictures one line of one digit.
+    The picture is a file in any format that Pillow reads, or such a file that is open, or was identified.
 
     Raises:
         PictureError: If it is no picture, too large, damaged or blank, or holds more than one number.
@@ -77,7 +71,7 @@ Group = tuple[Bounds, list[int]]  # the pieces of one digit, by number, and the 
 
 
 def _may_be_several(lines: list[list[Group]]) -> bool:
-    """Say whether a closer look may find more digits: there are some, or one that is wide or small, or none."""
+    """Say whether a closer look may find more digits: there are several, or none, or a single one is wide or small."""
     if len(lines) != 1 or len(lines[0]) != 1:
         return True
     (((top, bottom, left, right), _),) = lines[0]

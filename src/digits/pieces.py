@@ -30,7 +30,7 @@ class Pieces(NamedTuple):
 
 
 def connected_pieces(mask: Mask) -> Pieces:
-    """Find the pieces by runs: the pixels of a row that follow each other, joined where those of two rows touch."""
+    """Find the pieces by runs: the pixels of a row that follow each other, joined where runs of two rows touch."""
     height, width = mask.shape
     padded = np.zeros((height, width + 2), np.int8)
     padded[:, 1:-1] = mask

@@ -1,4 +1,4 @@
-"""What a network makes of a picture of a number, for programs and for people."""
+"""The answers of a network to a picture of a number, for programs and for people."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,7 @@ WIDE = 1.3  # times its height: 2 % of MNIST's digits are wider, and half of the
 
 @dataclass(frozen=True)
 class Answer:
-    """What the network makes of one digit.
-
-    Attributes:
-        name: The most probable class.
-        probabilities: Of every class.
-        digit: Where it is, and what the network saw.
-    """
+    """The answer of the network to one digit: the most probable class, and the probability of each."""
 
     name: str
     probabilities: list[float]
@@ -39,25 +33,20 @@ class Answer:
 
     @property
     def unsure(self) -> bool:
-        """Whether people should look at it themselves; of what is no digit nobody knows how sure is enough."""
+        """Whether people should look at it; for classes that are no digits nobody knows how sure is enough."""
         return self.digit.box is not None and (self.confidence < SURE or self.is_wide)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the network makes of a picture.
-
-    Attributes:
-        lines: The answers in each line, from left to right; none if the picture was not read.
-        error: Why it was not read, or nothing.
-    """
+    """The answers of the network to a picture: one for each digit of each line, or the reason why it was not read."""
 
     lines: list[list[Answer]]
     error: str = ""
 
     @classmethod
     def of(cls, lines: list[list[Digit]], probabilities: Iterator[Tensor], classes: Sequence[str]) -> "Reading":
-        """Join the digits of a picture, in lines, with what the network says of each, in the same order."""
+        """Join the digits of a picture, in lines, with the probabilities of each, in the same order."""
 
         def answer(digit: Digit) -> Answer:
             row = next(probabilities).tolist()

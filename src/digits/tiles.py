@@ -1,4 +1,4 @@
-"""A picture with what was found in it, as small tiles for a sheet."""
+"""A picture with the digits that were found in it, as small tiles for a sheet."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ Tile = tuple[Tensor, tuple[str, str]]  # (TILE, TILE, 3) uint8, and two lines of
 
 
 def tiles_of(path: Path, reading: Reading, number: int) -> list[Tile]:
-    """Return a picture with the boxes of its digits, and what the network saw of each."""
+    """Return a picture with the boxes of its digits, and the pixels of each that the network saw."""
     name = path.name.encode("ascii", "replace").decode()
     name = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}..{name[-LONGEST_NAME // 2 :]}"
     name = f"{number}: {name}"  # two may have the same name

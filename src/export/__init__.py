@@ -10,20 +10,18 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from src.common.errors import UsageError
-from src.common.files import read_object, refuse_place, sha256, write_atomic
+from src.common.files import refuse_place, sha256, write_atomic
 from src.common.output import say
 from src.data.batches import Split
 from src.export.comparison import proof
 from src.export.formats import Network, open_onnx, open_pt2, to_onnx, to_pt2
 from src.export.html import UnprovenError, open_html, to_html
-from src.export.hub import open_hub, refuse_folder, to_hub, training
-from src.runs.folder import Run
+from src.export.hub import open_hub, refuse_folder, result_of, to_hub, training
 from src.runs.trained import Trained, answers
 
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 PACKAGES = {".onnx": ONNX_PACKAGES, "/": ("safetensors",)}
 FORMATS = {".onnx": (to_onnx, open_onnx), ".pt2": (to_pt2, open_pt2), ".html": (to_html, open_html)}
-Precision = Literal["float16", "float32"]
 
 
 def export(
@@ -31,7 +29,7 @@ def export(
     ckpt_path: str | None = None,
     data_dir: str | None = None,
     network: nn.Module | None = None,
-    precision: Precision | None = None,
+    precision: Literal["float16", "float32"] | None = None,
 ) -> int:
     """Write a trained network as an ONNX file, a torch.export program or a page, checked on all test images.
 
@@ -44,15 +42,12 @@ def export(
 
     Args:
         output: The file to write: NAME.onnx (ONNX), NAME.pt2 (torch.export) or NAME.html (a page); or NAME/, a folder
-            for the Hugging Face Hub with safetensors, their config and a model card. One that is there is replaced.
+            for the Hugging Face Hub with safetensors, their config and a model card. It replaces an earlier one.
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
             one. Left out, it is best, or before the first run the network that comes with the project.
         data_dir: The folder with the data, if it is no longer where the run read it.
         network: The class of a network of your own, by its import path, with its arguments below it.
         precision: Of the weights in a page: float16, which it is without this, or float32 for twice the size.
-
-    Returns:
-        The exit code.
 
     Raises:
         UsageError: If there is no such checkpoint, no test image, no such format or no place for the file.
@@ -66,7 +61,10 @@ def export(
         refuse_folder(path)
     else:
         refuse_place("output", path, *FORMATS)
-    refuse_without_packages(path, ending)
+    if missing := [name for name in PACKAGES.get(ending, ()) if find_spec(name) is None]:
+        raise UsageError(
+            f'--output {path} needs {", ".join(missing)}: pip install ".[export]", or name a .pt2 file, which does not.'
+        )
     is_page = ending == ".html"
     if precision and not is_page:
         raise UsageError(f"--precision {precision} is for the weights of an .html file: leave it out.")
@@ -96,25 +94,8 @@ def export(
     return 0
 
 
-def refuse_without_packages(path: Path, ending: str) -> None:
-    """Refuse a file or a folder whose kind needs packages that are missing.
-
-    Raises:
-        UsageError: If they are.
-    """
-    missing = [name for name in PACKAGES.get(ending, ()) if find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f'--output {path} needs {", ".join(missing)}: pip install ".[export]", or name a .pt2 file, which does not.'
-        )
-
-
 def read_test_data(trained: Trained, data_dir: str | None) -> tuple[Split, list[Path]]:
-    """Return the test images of a checkpoint's data set, and its four files: where ``test`` finds them or in a folder.
-
-    Raises:
-        UsageError: If they are not there, or damaged.
-    """
+    """Return the test images of a checkpoint's data set, and its files: where ``test`` finds them or in a folder."""
     try:
         located = trained.locate(data_dir)
         return located.read("test"), located.files
@@ -123,19 +104,18 @@ def read_test_data(trained: Trained, data_dir: str | None) -> tuple[Split, list[
 
 
 def describe(trained: Trained, test: Split, files: list[Path], logits: Tensor) -> dict[str, Any]:
-    """Return what an exported file says of itself, for JSON; ``logits`` is what it says to the test images."""
-    dataset, model = (trained.recipe[part] for part in ("data", "model"))
+    """Return the metadata of an exported file, for JSON; ``logits`` are the answers to the test images."""
     takes = ", ".join(map(str, trained.image_shape))
     correct = int((logits.argmax(dim=1) == test.labels).sum())
     return {
         "model": trained.name,
-        "description": f"A classifier for {dataset['dataset']}: images, uint8 (N, {takes}), upright, 0 = background.",
+        "description": f"A classifier for {trained.dataset}: images, uint8 (N, {takes}), upright, 0 = background.",
         "classes": list(trained.classes),
         "normalization": {"mean": trained.network.mean, "std": trained.network.std},  # of pixel / 255, done inside
         "deskew": trained.network.deskew,  # done inside too
-        "network": model["network"],
-        "hidden_units": model["hidden_units"],
-        "dataset": dataset["dataset"],
+        "network": trained.recipe["model"]["network"],
+        "hidden_units": trained.recipe["model"]["hidden_units"],
+        "dataset": trained.dataset,
         "data_sha256": digests(trained, files),
         "test/acc": correct / len(test.labels),
         "samples": len(test.labels),
@@ -147,8 +127,7 @@ def describe(trained: Trained, test: Split, files: list[Path], logits: Tensor) -
 
 def digests(trained: Trained, files: list[Path]) -> dict[str, str]:
     """Return the SHA-256 of the data's files by name, as the run recorded them, or else as they are now."""
-    try:
-        result = read_object(Run.of_checkpoint(trained.checkpoint).path / "result.json", data=dict)
-        return {Path(path).name: str(digest) for path, digest in result["data"]["sha256"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # of a killed run, or a copied checkpoint
-        return {path.name: sha256(path) for path in files}
+    recorded = result_of(trained)["data"].get("sha256")
+    if isinstance(recorded, dict):
+        return {Path(path).name: str(digest) for path, digest in recorded.items()}
+    return {path.name: sha256(path) for path in files}

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from src.common.errors import UsageError
 from src.runs.trained import PixelClassifier
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]  # images uint8 (N, H, W[, C]) -> logits, probabilities (N, classes)
-LARGEST_ONNX = (1 << 31) - (1 << 20)  # bytes of weights; a protobuf ends at 2 GiB
 
 
 def trace(network: PixelClassifier, image_shape: tuple[int, ...]) -> "ExportedProgram":
@@ -29,14 +27,7 @@ def trace(network: PixelClassifier, image_shape: tuple[int, ...]) -> "ExportedPr
 
 
 def to_onnx(network: PixelClassifier, image_shape: tuple[int, ...], metadata: dict[str, Any]) -> bytes:
-    """Return the content of an ONNX file, each item of the metadata a property of it, as text or else JSON.
-
-    Raises:
-        UsageError: If the network is too large for one.
-    """
-    size = sum(weight.nbytes for weight in network.parameters())
-    if size > LARGEST_ONNX:
-        raise UsageError(f"--output: the weights take {size / 1e9:.1f} GB, an ONNX file ends at 2: name a .pt2 file.")
+    """Return the content of an ONNX file, each item of the metadata a property of it, as text or else JSON."""
     program = torch.onnx.export(
         trace(network, image_shape),
         input_names=["images"],
@@ -53,7 +44,7 @@ def to_onnx(network: PixelClassifier, image_shape: tuple[int, ...], metadata: di
 
 
 def open_onnx(content: bytes) -> Network:
-    """Return an ONNX file's network as ONNX Runtime runs it."""
+    """Return the network of an ONNX file, run by ONNX Runtime."""
     import onnxruntime  # of an extra
 
     options = onnxruntime.SessionOptions()
@@ -75,6 +66,6 @@ def to_pt2(network: PixelClassifier, image_shape: tuple[int, ...], metadata: dic
 
 
 def open_pt2(content: bytes) -> Network:
-    """Return a torch.export file's network."""
+    """Return the network of a torch.export file."""
     network: Network = torch.export.load(io.BytesIO(content)).module()
     return network

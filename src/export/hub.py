@@ -1,4 +1,4 @@
-"""A network as a folder for the Hugging Face Hub: its weights as safetensors, what they are of, and a model card."""
+"""A network as a folder for the Hugging Face Hub: its weights as safetensors, their config, and a model card."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ RECORDS = ("parameters", "best", "total_seconds", "versions", "git_commit")
 
 
 def refuse_folder(path: Path) -> None:
-    """Refuse a folder to write where anything but an earlier one is, whose README.md would be lost."""
+    """Refuse to write where a file is, or a folder that no export made, whose README.md would be lost."""
     names = {file.name for file in path.iterdir() if file.name[0] != "."} if path.is_dir() else {path.name}
     if path.exists() and names and not {CONFIG} <= names <= {*NAMES}:
         raise UsageError(
@@ -30,11 +30,7 @@ def refuse_folder(path: Path) -> None:
 
 
 def to_hub(network: PixelClassifier, image_shape: tuple[int, ...], metadata: dict[str, Any]) -> dict[str, bytes]:
-    """Return the files of a folder by their names.
-
-    Raises:
-        UsageError: If the network is none that ``open_hub`` builds.
-    """
+    """Return the files of a folder by their names."""
     from safetensors.torch import save  # of an extra
 
     if not isinstance(metadata["network"], str):
@@ -60,19 +56,24 @@ def load_folder(folder: str | Path) -> PixelClassifier:
     return open_hub({name: Path(folder, name).read_bytes() for name in (WEIGHTS, CONFIG)})
 
 
+def result_of(trained: Trained) -> dict[str, Any]:
+    """Return the result.json of a checkpoint's run; one without entries for a killed run or a copied checkpoint."""
+    try:
+        return read_object(Run.of_checkpoint(trained.checkpoint).path / "result.json", data=dict)
+    except (OSError, ValueError):
+        return {"data": {}}
+
+
 def training(trained: Trained) -> dict[str, Any]:
     """Return how a network was trained, as its checkpoint and its run recorded it."""
-    try:
-        result = read_object(Run.of_checkpoint(trained.checkpoint).path / "result.json", data=dict)
-    except (OSError, ValueError):  # of a killed run, or a copied checkpoint
-        result = {"data": {}}
-    unused = () if (trained.recipe.get("distillation") or {}).get("teacher") else ("distillation",)
-    settings = {name: value for name, value in trained.recipe.items() if name not in unused}
+    result, settings = result_of(trained), trained.recipe
+    if not (settings.get("distillation") or {}).get("teacher"):
+        settings = {name: value for name, value in settings.items() if name != "distillation"}
     return {**settings, **{name: result.get(name) for name in RECORDS}, "images": result["data"].get("split")}
 
 
 def without_places(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what is set, without files and folders."""
+    """Return the settings that have a value, without files and folders."""
     return {
         name: without_places(value) if isinstance(value, dict) else value
         for name, value in settings.items()
@@ -81,7 +82,7 @@ def without_places(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def card(about: dict[str, Any]) -> str:
-    """Return a model card of what a run recorded."""
+    """Return the model card for the content of a config."""
     result = {
         "task": {"type": "image-classification"},
         "dataset": {"name": about["dataset"], "type": about["dataset"]},

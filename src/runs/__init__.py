@@ -2,11 +2,7 @@
 
 
 def runs() -> int:
-    """List the runs in lightning_logs, the newest last: when, of what, and the best epoch of each.
-
-    Returns:
-        The exit code.
-    """
+    """List the runs in lightning_logs, the newest last: when, of what, and the best epoch of each."""
     from datetime import datetime
     from pathlib import Path
 

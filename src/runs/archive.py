@@ -1,6 +1,6 @@
 """A checkpoint's file, opened so that nothing in it runs, hangs the program or takes more memory than the file.
 
-``torch.load(weights_only=True)`` bounds which code a pickle can run, not what it can ask for: a few bytes of it can
+``torch.load(weights_only=True)`` bounds which code a pickle can run, not how much it can ask for: a few bytes of it can
 allocate gigabytes, or make a tensor of 10**10 elements over one number. Here the pickle is looked through before torch
 builds anything.
 """
@@ -26,7 +26,7 @@ from src.common.files import open_regular
 MAGIC = b"PK\x03\x04"  # with which an archive begins
 PROTOCOL = 2  # of the pickles that torch.save writes; later ones have instructions that allocate by a number
 MOST_INSTRUCTIONS, MOST_BYTES = 1_000_000, 8 << 20  # of a pickle, which has the names and numbers but no weights
-MOST_TENSORS, MOST_VALUES, DEEPEST, MOST_DIMENSIONS = 10_000, 1_000_000, 50, 8  # of what it stands for
+MOST_TENSORS, MOST_VALUES, DEEPEST, MOST_DIMENSIONS = 10_000, 1_000_000, 50, 8  # of the object that it stands for
 STORAGES = {
     "BoolStorage": torch.bool, "ByteStorage": torch.uint8, "CharStorage": torch.int8, "ShortStorage": torch.int16,
     "IntStorage": torch.int32, "LongStorage": torch.int64, "HalfStorage": torch.float16,
@@ -47,7 +47,7 @@ def load_safely(path: Path) -> tuple[Any, str]:
     """Read a file that torch.save wrote.
 
     Args:
-        path: The file; it is opened once, so that what was checked is what is loaded.
+        path: The file; it is opened once, so that no other content is loaded than was checked.
 
     Returns:
         Its content, plain Python values and strided tensors on the CPU, none larger than its memory; and the file's
@@ -125,16 +125,11 @@ def _check_pickle(archive: zipfile.ZipFile) -> None:
 
 
 class _Outline(pickle.Unpickler):
-    """Goes through a pickle as torch.load does, but checks each tensor instead of making it.
-
-    Args:
-        content: The pickle.
-        storages: The bytes of each storage in the archive.
-    """
+    """Goes through a pickle as torch.load does, but checks each tensor instead of making it."""
 
     def __init__(self, content: bytes, storages: dict[str, int]) -> None:
         super().__init__(io.BytesIO(content))
-        self.storages = storages
+        self.storages = storages  # the bytes of each in the archive
         self.copied = self.tensors = 0
         self.allowed: dict[str, Callable[..., object]] = {
             "collections.OrderedDict": OrderedDict[Any, Any],
@@ -148,7 +143,7 @@ class _Outline(pickle.Unpickler):
         }
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what stands for a name; torch's own list is longer by what allocates or is no plain tensor."""
+        """Return the stand-in for a name; torch allows more names, of which some allocate or make no plain tensor."""
         kind = getattr(torch, name, None) if module == "torch" else None
         if isinstance(kind, torch.dtype):
             return kind
@@ -173,7 +168,7 @@ class _Outline(pickle.Unpickler):
             raise Refused("a tensor that is larger than its memory")
 
     def _copy(self, items: Any = ()) -> dict[Any, Any]:
-        """Count what is copied: the same long list, put into many sets, fills the memory."""
+        """Count the values that are copied: the same long list, put into many sets, fills the memory."""
         self.copied += len(items)
         if self.copied > MOST_INSTRUCTIONS:
             raise Refused("too many values")

@@ -17,7 +17,7 @@ from src.runs.folder import find_checkpoint
 
 PREFIX = "net."  # of the network's weights
 DATA = "MNISTDataModule"  # where Lightning keeps the state of the data module
-# what an infinite number would spoil: weights, moments, sums; elsewhere it may be meant, as in ReduceLROnPlateau
+# the parts that an infinite number would spoil; elsewhere it may be meant, as in ReduceLROnPlateau
 FINITE = ("state_dict", "optimizer_states", "current_model_state", "train_sums")
 LARGEST_NUMBER = 1 << 63
 LARGEST_SIDE = 1 << 16  # of an image
@@ -26,13 +26,9 @@ MISSING = object()
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file that ``fit`` wrote.
+    """A file that ``fit`` wrote, with its content, on the CPU, and its SHA-256.
 
-    Attributes:
-        path: The file.
-        content: What it holds, on the CPU, for Lightning to load.
-        sha256: Of the file as it was read, hexadecimal.
-        is_previous: Whether it is a ``last.prev.ckpt`` in the place of a ``last.ckpt`` that is damaged.
+    ``is_previous`` if it is a ``last.prev.ckpt`` in the place of a ``last.ckpt`` that is damaged.
     """
 
     path: Path
@@ -42,15 +38,10 @@ class Checkpoint:
 
     @classmethod
     def find(cls, request: str, root: Path, training: bool = False) -> "Checkpoint":
-        """Find and read the checkpoint that ``--ckpt_path`` asks for.
+        """Find and read the checkpoint that ``--ckpt_path`` asks for; in training a run folder stands for its last one.
 
-        When ``last``, or a run's folder, stands for a ``last.ckpt`` that is damaged, ``last.prev.ckpt`` takes its
-        place and a line on stderr says so.
-
-        Args:
-            request: A checkpoint file, a run folder, ``best`` or ``last`` (of the newest run that has one).
-            root: The folder that holds ``lightning_logs``.
-            training: Whether training goes on from it: a run folder then stands for its last, else for its best.
+        When ``last``, or a run folder, stands for a ``last.ckpt`` that is damaged, ``last.prev.ckpt`` takes its place
+        and a line on stderr says so.
         """
         path = find_checkpoint(request, root, "last" if training else "best")
         previous = path.with_name("last.prev.ckpt")
@@ -93,7 +84,7 @@ class Checkpoint:
                 self.refuse(f"its config has {shown(value)} where a setting should be")
 
     def _at(self, *keys: str | int, kind: type) -> Any:
-        """Return what lies behind some keys, which must be of a type."""
+        """Return the value behind some keys, which must be of a type."""
         value: Any = self.content
         for number, key in enumerate(keys, start=1):
             try:
@@ -160,7 +151,11 @@ class Checkpoint:
         """The metrics of each finished epoch by their names."""
         if "callbacks" not in self.content:
             raise UsageError(f"{self.path} holds a network and not its training: name a run's checkpoint.")
-        return list(self._at("callbacks", "History", "epochs", kind=list))
+        records: list[Any] = self._at("callbacks", "History", "epochs", kind=list)
+        for record in records:
+            if not isinstance(record, dict) or not all(isinstance(value, int | float) for value in record.values()):
+                self.refuse("its callbacks.History.epochs has values that are no metrics")
+        return records
 
     @property
     def epochs(self) -> int:
@@ -186,7 +181,7 @@ class Checkpoint:
 
     @property
     def best_score(self) -> float:
-        """The value of the best epoch of its run, by what the run's ``checkpoints.monitor`` is."""
+        """The value of ``checkpoints.monitor`` in the best epoch of its run."""
         return float(self._at("callbacks", "Checkpoints", "best_score", kind=float))
 
     @property

@@ -20,11 +20,7 @@ FIRST_STEPS = "train one first: python -m src.cli fit --config configs/mlp.yaml"
 
 
 class Run:
-    """One run folder, ``lightning_logs/version_N``.
-
-    Args:
-        path: The folder.
-    """
+    """One run folder, ``lightning_logs/version_N``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,13 +42,11 @@ class Run:
             number = max((_number(path) for path in runs.iterdir()), default=-1) + 1
             while True:
                 try:
-                    (runs / f"version_{number}").mkdir()
+                    # with its parents: a request refused in the same moment may have taken the empty folder away
+                    (runs / f"version_{number}").mkdir(parents=True)
+                    break
                 except FileExistsError:
                     number += 1
-                except FileNotFoundError:  # a request refused in the same moment took the empty folder away
-                    runs.mkdir(parents=True, exist_ok=True)
-                else:
-                    break
         except OSError as error:
             if error.errno in FULL:
                 raise
@@ -111,18 +105,14 @@ class Run:
     def discard(self) -> None:
         """Remove the folder if this process made it and saved no checkpoint: a refused request leaves no trace."""
         if self._created and not self.last.exists():
-            self.unlock()  # Windows removes no open file, nor what holds one
+            self.unlock()  # Windows removes no open file, nor a folder with one
             shutil.rmtree(self.path, ignore_errors=True)
             with suppress(OSError):  # it holds other runs
                 self.path.parent.rmdir()
 
 
 def class_names(setting: Any) -> list[str]:
-    """Return the names of the classes in a setting, but for the TensorBoard logger that every run has.
-
-    Args:
-        setting: One with ``class_path`` and ``init_args``, a list of such, or anything else, which has none.
-    """
+    """Return the names of the classes in a setting or a list of them, but for the TensorBoard logger of every run."""
     classes = [value for value in (setting if isinstance(setting, list) else [setting]) if isinstance(value, dict)]
     names = [(str(value.get("class_path")).rpartition(".")[2], value.get("init_args") or {}) for value in classes]
     return [name for name, args in names if (name, args.get("save_dir")) != ("TensorBoardLogger", RUNS_FOLDER)]

@@ -38,6 +38,13 @@ TORCH = (
     *("torch.nn", "torch.nn.modules.loss", "torchmetrics.classification"),
 )
 NOT_SAVED = Policy(saved=False)  # follows from other settings, is code, or belongs to one command
+# settings of the Trainer that change the training; all others only say where and how it is computed
+TRAINER = (
+    *("trainer.max_steps", "trainer.max_time", "trainer.min_epochs", "trainer.min_steps"),
+    *("trainer.accumulate_grad_batches", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm"),
+    *("trainer.precision", "trainer.limit_train_batches", "trainer.limit_val_batches"),
+    "trainer.check_val_every_n_epoch",
+)
 # by key; a key that ends in a dot is the prefix of several
 POLICIES = {
     "seed_everything": Policy("between epochs", hparams="yes"),
@@ -52,12 +59,8 @@ POLICIES = {
     "model.warmup_steps": Policy("evaluation", hparams="on"),
     "model.cosine": Policy("evaluation", hparams="on"),
     "model.steps_per_execution": Policy("evaluation"),
-    "model.compile": FREE,
-    "model.cuda_graph": FREE,
-    "model.seed": NOT_SAVED,
     "data.dataset": Policy("never", hparams="yes"),
     "data.data_dir": Policy(shared=False),
-    "data.image_size": FREE,
     "data.test_size": Policy("evaluation"),
     "data.batch_size": Policy("between epochs", hparams="yes"),
     "data.val_size": Policy("evaluation", hparams="yes"),
@@ -68,11 +71,7 @@ POLICIES = {
     "data.deskew": Policy("never", hparams="on"),
     "data.memory_map": Policy(shared=False),
     "data.distortion.": Policy(hparams="on"),
-    "data.on_device": FREE,
-    "data.seed": NOT_SAVED,
-    "data.steps_per_execution": NOT_SAVED,
     "inspection.": FREE,
-    "checkpoints.": FREE,
     "checkpoints.monitor": Policy("evaluation"),
     "checkpoints.mode": Policy("evaluation"),
     "ema_decay": Policy("evaluation", hparams="on"),
@@ -82,25 +81,14 @@ POLICIES = {
     "lr_scheduler.": Policy("evaluation", hparams="on"),
     "lr_scheduler_interval": Policy("evaluation"),
     "distillation.": Policy(hparams="on"),
-    "ckpt_path": NOT_SAVED,
-    "config": NOT_SAVED,
-    # the Trainer's settings that decide what is learned; the others decide where and how it is computed
     "trainer.max_epochs": Policy(hparams="yes"),
-    "trainer.max_steps": FREE,
-    "trainer.max_time": FREE,
-    "trainer.min_epochs": FREE,
-    "trainer.min_steps": FREE,
-    "trainer.accumulate_grad_batches": FREE,
-    "trainer.gradient_clip_val": FREE,
-    "trainer.gradient_clip_algorithm": FREE,
-    "trainer.precision": FREE,
-    "trainer.limit_train_batches": FREE,
-    "trainer.limit_val_batches": FREE,
-    "trainer.check_val_every_n_epoch": FREE,
+    **dict.fromkeys(TRAINER, FREE),
+    **dict.fromkeys(("checkpoints.", "model.compile", "model.cuda_graph", "data.image_size", "data.on_device"), FREE),
     "trainer.": NOT_SAVED,
+    **dict.fromkeys(("model.seed", "data.seed", "data.steps_per_execution", "ckpt_path", "config"), NOT_SAVED),
 }
 
-# what version 0.1.0 did, whose checkpoints and studies have no such settings
+# as version 0.1.0 did, whose checkpoints and studies have no such settings
 BEFORE = {
     "checkpoints.monitor": "val/acc",
     "checkpoints.mode": None,
@@ -108,11 +96,11 @@ BEFORE = {
     "data.fold": None,
     "data.folds": None,
 }
-REPEATS = {"seed_everything": "seeds", "data.fold": "folds"}  # what makes a training another one of the same recipe
+REPEATS = {"seed_everything": "seeds", "data.fold": "folds"}  # which make another training of the same recipe
 
 
 def repeated(recipes: Sequence[dict[str, Any]]) -> list[list[int]]:
-    """Group recipes, dotted, that differ by what is in REPEATS alone: their numbers, of equals the last one's."""
+    """Group dotted recipes that differ by the settings in REPEATS alone: their numbers, of equal ones the last."""
     groups: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for number, recipe in enumerate(recipes):
         others = {key: value for key, value in recipe.items() if key not in REPEATS}

@@ -13,28 +13,20 @@ from src.common.output import say
 from src.data.batches import BatchLoader, Split
 from src.data.datasets import DatasetName
 from src.data.deskew import deskew
-from src.data.located import TEST_SIZE, Located, locate
-from src.data.located import shown as size
+from src.data.located import TEST_SIZE, Located, locate, sides
 from src.data.splits import UNIT, normalize, pixels_only
 from src.model.networks import build_network
 from src.runs.archive import shown
 from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run, runs_of
 
-WEIGHTS = Path(__file__).parents[2] / "weights" / "digits.ckpt"  # what reads digits before anything was trained
+WEIGHTS = Path(__file__).parents[2] / "weights" / "digits.ckpt"  # used before anything was trained
 
 AT_ONCE = 4_000  # images
 
 
 class PixelClassifier(nn.Module):
-    """A network behind what it takes from pixels.
-
-    Args:
-        network: Takes ``(N, C, H, W)`` float32, normalized, and returns logits.
-        mean: What to subtract from pixel / 255.
-        std: What to divide the difference by.
-        deskew: Set digits upright first.
-    """
+    """A network that takes pixels: they are set upright if ``deskew``, then it sees (pixel / 255 - mean) / std."""
 
     def __init__(self, network: nn.Module, mean: float, std: float, deskew: bool = False) -> None:
         super().__init__()
@@ -44,14 +36,7 @@ class PixelClassifier(nn.Module):
         self.deskew = deskew
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Classify images.
-
-        Args:
-            images: ``(N, H, W)`` or ``(N, H, W, C)`` uint8, 0 = background.
-
-        Returns:
-            Logits and probabilities, each ``(N, classes)`` float32.
-        """
+        """Return logits and probabilities, ``(N, classes)`` float32, for images, ``(N, H, W[, C])`` uint8."""
         images = deskew(images) if self.deskew else images
         logits: Tensor = self.network(normalize(images, self.mean, self.std))
         return logits, logits.softmax(dim=1)
@@ -118,14 +103,7 @@ class Trained:
         return cls(checkpoint.path, pixel_classifier, *images, checkpoint.recipe, checkpoint.sha256)
 
     def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Classify images as the network does.
-
-        Args:
-            images: ``(N, H, W)`` or ``(N, H, W, C)`` uint8, 0 = background.
-
-        Returns:
-            Logits and probabilities, each ``(N, classes)`` float32, finite.
-        """
+        """Return logits and probabilities as the network does, but RunError where logits are not finite."""
         logits, probabilities = self.network(pixels_only(images))
         if not logits.isfinite().all():
             raise RunError(
@@ -146,7 +124,7 @@ class Trained:
             raise UsageError(f"{folder} is not there: put the data back, or name its folder by `data_dir`.")
         located = locate(dataset, folder, self.image_shape[:2], self.recipe["data"].get("test_size", TEST_SIZE))
         if (shape := located.image_shape) != self.image_shape:
-            raise UsageError(f"the data has images of {size(shape)}, and the network takes {size(self.image_shape)}.")
+            raise UsageError(f"the data has images of {sides(shape)}, and the network takes {sides(self.image_shape)}.")
         return located
 
 
@@ -159,9 +137,7 @@ def answers(network: Callable[[Tensor], tuple[Tensor, Tensor]], split: Split) ->
 def network_of(checkpoint: Checkpoint, network: nn.Module | None = None) -> nn.Module:
     """Return a checkpoint's network with its weights, in evaluation mode and in no more memory than they have already.
 
-    Args:
-        checkpoint: The checkpoint.
-        network: The network, where it is of a class of the user's own, which no checkpoint imports.
+    One of a class of the user's own, which no checkpoint imports, is given as ``network``.
     """
     kind = checkpoint.setting("model", "network")
     if network is None and isinstance(kind, dict):

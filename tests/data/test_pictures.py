@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src.common.errors import UsageError
 from src.data import pictures
 from src.data.datamodule import MNISTDataModule
 from src.data.pictures import CACHE, packed
@@ -102,6 +103,13 @@ def test_without_a_test_folder_a_share_of_each_class_tests(tmp_path: Path) -> No
     assert np.bincount(labels["y_test.npy"]).tolist() == [2] * len(CLASSES)
     assert np.bincount(labels["y_train.npy"]).tolist() == [8] * len(CLASSES)
     assert len(set(labels["y_train.npy"][-12:].tolist())) > 1  # the last ones validate
+
+
+@pytest.mark.parametrize("size", [-1, -0.2, 1.0])
+def test_a_share_that_is_none_is_refused(size: float, tmp_path: Path) -> None:
+    folder = draw_folder(tmp_path, train=10, test=0)
+    with pytest.raises(UsageError, match="`test_size` must be a whole number from 0 up or a fraction below 1, got"):
+        packed(folder, None, size)
 
 
 def test_they_are_read_again_where_they_have_changed_and_only_there(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from torchvision.datasets import MNIST
 
-from src.common.errors import RunError
+from src.common.errors import RunError, UsageError
 from src.common.files import sha256
 from src.data import sources
 from src.data.checks import OFFICIAL_SHA256, RECORD, TEST_LABELS, TRAIN_LABELS
@@ -44,17 +44,17 @@ def test_a_wrong_file_is_kept_aside_and_replaced_and_right_ones_are_left_alone(
 def test_what_is_kept_aside_takes_the_place_of_what_was(tmp_path: Path) -> None:
     path = place_files("MNIST", tmp_path)[2]
     aside = path.with_name(f"{path.name}.wrong")
-    (aside / "older").mkdir(parents=True)
+    aside.write_bytes(b"older")
     path.write_bytes(b"first")
     place_files("MNIST", tmp_path)
     assert aside.read_bytes() == b"first"
-
-    path.unlink()
-    (path / "notes").mkdir(parents=True)
-    place_files("MNIST", tmp_path)
-    assert (aside / "notes").is_dir()
     assert sha256(path) == OFFICIAL_SHA256[path.name]
     assert len(list(path.parent.glob("*wrong*"))) == 1
+
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UsageError, match=rf"{path} cannot be written \(Not a directory\)"):
+        place_files("MNIST", tmp_path)
 
 
 def fail(folder: Path, dataset: str, names: list[str]) -> None:

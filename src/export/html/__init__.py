@@ -1,4 +1,4 @@
-"""A network as one file for any browser: the page of ``serve``, which computes what that asks its server for."""
+"""The page of ``serve`` with the network in it: one file for any browser, which asks no server."""
 
 import base64
 import hashlib
@@ -36,11 +36,7 @@ class UnprovenError(RunError):
 
 
 def to_html(network: PixelClassifier, image_shape: tuple[int, ...], metadata: dict[str, Any]) -> bytes:
-    """Return the content of an HTML file that asks nobody for anything, with the weights in the metadata's precision.
-
-    Raises:
-        UsageError: If the page cannot run this network or has no drawing for its images.
-    """
+    """Return the content of an HTML file, with the weights in the precision that the metadata names."""
     if not isinstance(network.network, MLP) or image_shape != (28, 28) or metadata["dataset"] not in DATASETS:
         raise UsageError(
             "--output: an .html file runs an mlp for images of 28 x 28 pixels in grey, of MNIST or a data set like it; "
@@ -60,7 +56,7 @@ def to_html(network: PixelClassifier, image_shape: tuple[int, ...], metadata: di
 
 
 def write_page(reader: str, about: str, weights: str, metadata: dict[str, Any]) -> bytes:
-    """Return the page of ``serve`` with its parts and those given in it, as nothing is asked for."""
+    """Return the page of ``serve`` with all its parts, the reader, the weights and the metadata inside."""
     html = (PAGE / "index.html").read_text("utf-8")
     linked = re.compile(r'<script src="page/(.+)" defer></script>\n')
     parts = [(PAGE / name).read_text("utf-8") for name in linked.findall(html) if name != "server.js"]
@@ -92,12 +88,12 @@ def encode(content: bytes) -> str:
 
 
 def digest(text: str) -> str:
-    """Return what a Content-Security-Policy calls a script or a style that is part of the page."""
+    """Return the name by which a Content-Security-Policy allows a script or a style that is part of the page."""
     return f"'sha256-{encode(hashlib.sha256(text.encode()).digest())}'"
 
 
 def open_html(content: bytes) -> Network:
-    """Return an HTML file's network, as a browser runs it or, where there is none, Node."""
+    """Return the network of an HTML file, run by a browser or, where there is none, by Node."""
 
     def run(images: Tensor) -> tuple[Tensor, Tensor]:
         check = (HERE / "check.js").read_text("utf-8")
@@ -113,10 +109,10 @@ def open_html(content: bytes) -> Network:
 
 
 def run_page(html: bytes) -> str:
-    """Return what a page has become when it has loaded.
+    """Return the text that a page has put in its own place once it is loaded.
 
     Raises:
-        UnprovenError: If there is nothing that runs it.
+        UnprovenError: If nothing on this machine runs it.
     """
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         page = Path(folder) / "digit.html"

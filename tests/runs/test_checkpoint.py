@@ -188,7 +188,7 @@ def test_what_training_cannot_go_on_with_is_said_in_a_sentence(name: str, cli: C
     answer = cli("fit", "--ckpt_path", str(last(own_run)), "--trainer.max_epochs", "3")
 
     assert answer.code == 2
-    assert answer.err.startswith((f"error: {last(own_run)} ", "error: --ckpt_path: its exp_avg "))
+    assert answer.err.startswith((f"error: {last(own_run)} ", "error: --ckpt_path: the optimizer's exp_avg "))
     assert says in answer.err
     assert len(answer.err.splitlines()) == 1
     assert {path.name for path in own_run.rglob("*.ckpt")} == before

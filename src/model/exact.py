@@ -13,7 +13,7 @@ from src.common.errors import RunError, UsageError
 from src.model.cpu import speed_up_cpu
 from src.model.execution import Execution
 from src.model.metrics import StageMetrics
-from src.model.protocols import Batch
+from src.model.protocols import Batch, refuse_foreign
 from src.model.schedule import step_schedules
 
 
@@ -67,14 +67,9 @@ class Exact(LightningModule):
         objective = self.objective(images, labels, logits, loss)
         return objective * (self.trainer.world_size / global_size), loss, logits
 
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Refuse batches of another loader, such as a notebook's own."""
-        if not hasattr(batch, "global_sizes"):
-            raise UsageError("the batches must come from this project's data module: give datamodule=data, no images.")
-        return batch
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the loss to minimize, or take all steps of an execution."""
+        refuse_foreign(batch)
         if self._execution is not None:
             sizes, left = batch.sizes, len(batch.sizes)
             if self.trainer.max_steps >= 0:
@@ -104,6 +99,7 @@ class Exact(LightningModule):
         self._evaluate(batch, batch_idx, self.test_metrics)
 
     def _evaluate(self, batch: Batch, batch_idx: int, metrics: StageMetrics) -> None:
+        refuse_foreign(batch)
         if batch_idx == 0:
             metrics.reset()
         loss, logits = self.loss(batch.images, batch.labels)

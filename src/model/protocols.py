@@ -4,6 +4,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from src.common.errors import UsageError
+
 
 class Batch(Protocol):
     """What the model takes from a batch, whatever else it has."""
@@ -23,3 +25,9 @@ class Batch(Protocol):
     @property
     def global_sizes(self) -> list[int]:
         """How many each step has on all ranks together."""
+
+
+def refuse_foreign(batch: object) -> None:
+    """Raise UsageError if a batch comes from another loader, such as a notebook's own."""
+    if not hasattr(batch, "global_sizes"):
+        raise UsageError("the batches must come from this project's data module: give datamodule=data, no images.")

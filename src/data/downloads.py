@@ -65,7 +65,7 @@ def _from_archive(folder: Path, dataset: DatasetName, names: list[str]) -> None:
     with contextlib.redirect_stdout(None):
         download_url(CIFAR10_ARCHIVE, str(folder), archive.name)
     if sha256(archive) != CIFAR10_SHA256:
-        raise RuntimeError("the archive has another SHA-256 than the published one")
+        raise RuntimeError("the archive that came has another SHA-256 than the published archive")
     with tarfile.open(archive) as members:
         for member in members:  # by their names alone: none says where it is written
             name, content = PurePosixPath(member.name).name, members.extractfile(member)

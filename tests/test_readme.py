@@ -107,6 +107,8 @@ MISTAKES = {
     "--model.hidden_units [512] differs from": "test --ckpt_path RUN --model.hidden_units [512]",
     "--data.batch_size 60,000 is larger than the training split": "fit --data.batch_size 60000",
     "--trainer.accelerator gpu: PyTorch finds no GPU here": "fit --trainer.accelerator gpu",
+    "not a picture that Pillow reads": "predict --ckpt_path RUN --images README.md",
+    "--images my.png: no such file or folder": "predict --ckpt_path RUN --images my.png",
     "the loss is no longer finite": "fit --model.lr 1e38 --trainer.max_epochs 1",
     "--trainer.gradient_clip_val 1.0 does not go with 24 steps per execution": "fit --model.steps_per_execution 24 "
     "--trainer.gradient_clip_val 1.0",

@@ -42,7 +42,7 @@ def test_then_the_newest_run_does(
 def test_no_training_goes_on_from_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--ckpt_path", str(WEIGHTS), "--trainer.default_root_dir", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        f"error: {WEIGHTS} holds a network and not its training: name a run's checkpoint.\n"
+        f"error: {WEIGHTS} holds a network and not a run's training: name a run's checkpoint.\n"
     )
     assert not list(tmp_path.iterdir())
 

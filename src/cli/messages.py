@@ -95,6 +95,8 @@ def explain_parser_message(message: str, keys: Collection[str]) -> str:
         name = unknown[1] or unknown[2]
         known = nearest(name, keys)
         return f"--{name} is not known" + (f"; did you mean --{known}?" if known else "; see --help.")
+    if dashed := re.match(r"unrecognized arguments: [\u2013\u2014]+([\w.]+)", message):
+        return f"{dashed[0].split()[-1]} begins with a dash, not with two hyphens: write --{dashed[1]}."
     if (loose := re.match(r"unrecognized arguments: ([^-\s]\S*)", message)) and (flag := flag_for(loose[1], keys)):
         return f"{loose[1]} has no flag before it; did you mean --{flag} {loose[1]}?"
     if explained := explain_class(message):
@@ -129,7 +131,7 @@ def explain_class(message: str) -> str | None:
             return f"{flag}: {unknown[1]} cannot be imported as such a class: check its path, and import it in Python."
         known = sys.modules[module].__all__ if module in sys.modules else module.split(", ")
         lower = {name.lower(): name for name in known}
-        close = difflib.get_close_matches(unknown[1].lower(), lower, n=1)
+        close = difflib.get_close_matches(unknown[1].lower(), lower, n=1, cutoff=0.75)
         other = f"name one of {module}, or a class by its import path."
         return f"{flag}: there is no {unknown[1]}; {f'did you mean {lower[close[0]]}?' if close else other}"
     return None
@@ -146,9 +148,15 @@ def nearest(name: str, keys: Collection[str]) -> str | None:
     """Return the key that was most likely meant, by its whole name or its last part; None if nothing is close."""
     if (known := KERAS.get(name.rpartition(".")[2])) in keys:
         return known
+    group, _, last = name.rpartition(".")
     parts = {key.rpartition(".")[2]: key for key in keys}
-    close = difflib.get_close_matches(name, keys, n=1) or difflib.get_close_matches(name, parts, n=1, cutoff=0.7)
-    return parts.get(close[0], close[0]) if close else None
+    siblings = {key.rpartition(".")[2]: key for key in keys if key.rpartition(".")[0] == group}
+    if close := difflib.get_close_matches(last, siblings, n=1):
+        return siblings[close[0]]
+    if not (group and siblings) and (close := difflib.get_close_matches(name, keys, n=1)):
+        return close[0]
+    close = difflib.get_close_matches(name, parts, n=1, cutoff=0.7)
+    return parts[close[0]] if close else None
 
 
 def explain_missing_config(flag: str, path: Path) -> str:

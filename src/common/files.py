@@ -130,7 +130,11 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("xb") as file:
+            file = temporary.open("xb")
+        except FileNotFoundError as error:  # as /proc says it
+            raise OSError(errno.EROFS, "no file can be made there") from error
+        try:
+            with file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

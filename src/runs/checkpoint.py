@@ -149,8 +149,9 @@ class Checkpoint:
     @property
     def records(self) -> list[dict[str, float]]:
         """The metrics of each finished epoch by their names."""
-        if "callbacks" not in self.content:
-            raise UsageError(f"{self.path} holds a network and not its training: name a run's checkpoint.")
+        callbacks = self.content.get("callbacks", {})
+        if isinstance(callbacks, dict) and "History" not in callbacks:  # as in weights/, or saved in a notebook
+            raise UsageError(f"{self.path} holds a network and not a run's training: name a run's checkpoint.")
         records: list[Any] = self._at("callbacks", "History", "epochs", kind=list)
         for record in records:
             if not isinstance(record, dict) or not all(isinstance(value, int | float) for value in record.values()):

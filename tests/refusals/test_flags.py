@@ -38,6 +38,12 @@ REQUESTS = {
     "epochs, as in Keras": Request(f"{FIT} --epochs 3", ("--epochs is not known", "--trainer.max_epochs?")),
     "a flag without its part": Request(f"{FIT} --lr 3", ("--lr is not known", "--model.lr?")),
     "a flag like no other": Request("--version", ("--version is not known; see --help.",)),
+    "a flag that the network has not": Request(
+        "fit --model.activation relu", ("--model.activation is not known; see --help.",)
+    ),
+    "a dash in the place of two hyphens": Request(
+        "fit \u2014ckpt_path last", ("\u2014ckpt_path begins with a dash, not with two hyphens: write --ckpt_path.",)
+    ),
     "a misspelt callback": Request(
         f"{FIT} --trainer.callbacks+=EarlyStoping", ("--trainer.callbacks: there is no EarlyStoping", "EarlyStopping?")
     ),

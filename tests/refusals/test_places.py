@@ -28,6 +28,9 @@ REQUESTS = {
     "a folder without data": Request("fit --data.data_dir nowhere", ("--data.data_dir", "nowhere")),
     "a truncated file": Request(FIT, (f"digits/{TRAIN_IMAGES} is truncated", "complete copy"), cut(TRAIN_IMAGES)),
     "counts that differ": Request(FIT, (TRAIN_IMAGES, "230 images", TRAIN_LABELS, "3 labels"), few_labels),
+    "an output where no file can be": Request(
+        "data --data.data_dir digits --output /proc/data.png", ("/proc/data.png: no file can be made there; name",)
+    ),
     "best, nearly": Request("test --ckpt_path bset", ("--ckpt_path bset: no such", "a run folder, best or last.")),
     "a folder that is no run": Request("test --ckpt_path .", ("has no checkpoints/best.ckpt", "name another run.")),
     "no such run": Request(

@@ -66,7 +66,7 @@ def test_what_does_not_fit_is_said(name: str, subcommand: str, cli: Cli, own_run
 
 ADAM = "optimizer_states/0"
 STATE_OF_TRAINING: dict[str, tuple[str, object, str]] = {
-    "no callbacks": ("callbacks/History", GONE, "its callbacks.History is missing"),
+    "no callbacks": ("callbacks/History", GONE, "holds a network and not a run's training"),
     "no loops": ("loops/fit_loop", GONE, "KeyError"),
     "no optimizer": ("optimizer_states", GONE, "KeyError"),
     "two optimizers": ("optimizer_states", [{}, {}], "KeyError"),

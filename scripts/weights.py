@@ -51,6 +51,8 @@ def main() -> None:
         raise SystemExit(f"{run} has other classes than the ten digits.")
     test, files = read_test_data(trained, None)
     about = describe(trained, test, files, answers(trained.answer, test)[0])
+    if (distilled := content["config"].get("distillation", {})).get("teacher"):
+        distilled["teacher"] = Path(distilled["teacher"]).name  # and not the folder where it lay
     checkpoint = to_file({name: content[name] for name in KEPT})
     write_atomic(WEIGHTS, checkpoint)
     WEIGHTS.with_name("README.md").write_text(card(checkpoint, about, training(trained)))

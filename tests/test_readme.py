@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from benchmarks.documents import documents
-from tests.conftest import REPOSITORY, Cli
+from tests.conftest import REPOSITORY, Cli, run_process
 from tests.shell import run_as_written
 
 DOCUMENTS = {path.relative_to(REPOSITORY): path.read_text() for path in documents()}
@@ -119,7 +119,8 @@ MISTAKES = {
 @pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU, asking for one is no mistake")
 def test_the_explained_errors_are_what_is_said(sentence: str, cli: Cli, trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained, tmp_path / "run")
-    answer = cli(*MISTAKES[sentence].replace("RUN", str(tmp_path / "run")).split())
+    words = MISTAKES[sentence].replace("RUN", str(tmp_path / "run")).split()
+    answer = run_process(*words) if words[0] == "predict" else cli(*words)
 
     assert f"| `{sentence}` |" in DOCUMENTS[READMES[1]]
     assert (answer.code == 0) == sentence.startswith("Nothing left")

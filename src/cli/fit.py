@@ -154,7 +154,7 @@ class CLI(Request):
             self._check_in()
             if self.run is not None and self.launch.is_first:
                 config, path = self.to_yaml().encode(), self.run.path / "config.yaml"
-                if not path.exists() or path.read_bytes() != config:  # `runs` shows when it was written
+                if not (path.is_file() and path.read_bytes() == config):  # `runs` shows when it was written
                     write_atomic(path, config)
             epochs_done = self.checkpoint.epochs if self.checkpoint else 0
             open_trackers(self.trainer.loggers, self.run if self.launch.is_first else None, epochs_done)

@@ -51,7 +51,8 @@ def test_what_is_flat_or_empty_or_upright_stays_and_others_do_not_matter(digits:
     for image in (empty, flat, straight):
         assert torch.equal(deskew(image[None])[0], image)
     assert torch.equal(deskew(images)[7:8], deskew(images[7:8]))
-    assert bar(1.5).float().sub(deskew(bar(1.5)[None])[0]).abs().mean() > 2  # by one pixel a row, no further
+    assert bar(1.5).float().sub(deskew(bar(1.5)[None])[0]).abs().mean() > 2
+    assert (deskew(bar(1.5)[None])[0] > 127).any(dim=0).sum() > 6  # by one pixel a row, no further
 
 
 @pytest.mark.parametrize("ground", [0, 90], ids=["all on black", "one on grey"])

@@ -99,6 +99,13 @@ def test_what_was_framed_once_stays() -> None:
     assert torch.equal(to_digit(Image.fromarray(digit.numpy())), digit)
 
 
+def test_what_is_as_large_as_mnists_and_beside_the_centre_is_moved_there() -> None:
+    digit = to_digit(drawn())
+    beside = Image.fromarray(digit.roll(3, dims=1).numpy())
+
+    assert apart(to_digit(beside), digit) < 0.4
+
+
 @pytest.mark.parametrize("image", BLANKS.values(), ids=BLANKS)
 def test_a_blank_picture_is_no_guess(image: Image.Image) -> None:
     with pytest.raises(PictureError, match=r"^no ink found$"):

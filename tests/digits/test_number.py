@@ -101,6 +101,13 @@ def test_a_five_in_two_pieces_is_one_digit_of_a_number() -> None:
     assert apart(second.pixels, to_digit(drawn())) < 0.25
 
 
+def test_a_blot_between_two_digits_is_none() -> None:
+    blot = Image.new("L", (220, 200), 0)
+    ImageDraw.Draw(blot).ellipse((50, 50, 80, 80), 255)
+
+    assert [len(line) for line in seen(page([drawn(), blot, drawn()]))] == [2]
+
+
 def test_images_of_mnist_are_one_digit_and_come_back_as_they_are(mnist: Path) -> None:
     for image in read_idx(mnist / "MNIST" / "raw" / "t10k-images-idx3-ubyte")[:300]:
         ((digit,),) = seen(Image.fromarray(image.numpy()))

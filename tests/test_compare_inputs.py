@@ -42,6 +42,17 @@ def test_a_checkpoint_with_other_values_is_refused_by_its_name(
     assert err.count("\n") == 1
 
 
+def test_another_share_of_the_pictures_to_test_on_is_refused(
+    own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = checkpoint(own_run, "best")
+    put(content, ("config", "data", "test_size"), 0.5)
+    torch.save(content, tmp_path / "other.ckpt")
+
+    assert main(["compare", str(own_run), str(tmp_path / "other.ckpt"), "--split", "test"]) == 2
+    assert "--data.test_size is 0.2 for" in capsys.readouterr().err
+
+
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["compare", "--help"])

@@ -17,6 +17,7 @@ from src.export import hub
 from src.runs.trained import Trained
 from tests.conftest import REPOSITORY, Answer, Cli
 from tests.export.conftest import CNN, ONE_EPOCH, export
+from tests.faults.runs import change
 from tests.refusals.requests import Request, check, files
 
 
@@ -78,6 +79,16 @@ def test_it_names_no_place_of_this_machine_and_may_be_written_again(folder: Path
         assert all(str(place).encode() not in content for content in before.values())
     assert export(trained, str(folder)) == 0
     assert files(folder) == before
+
+
+def test_a_student_says_how_it_was_taught_and_not_where_its_teacher_lies(own_run: Path, tmp_path: Path) -> None:
+    taught = {"temperature": 2.0, "weight": 0.9}
+    change(own_run / "checkpoints" / "best.ckpt", "config/distillation", {"teacher": "/home/me/best.ckpt", **taught})
+    assert export(own_run, f"{tmp_path / 'student'}/") == 0
+    written = cast(dict[str, bytes], files(tmp_path / "student"))
+
+    assert json.loads(written[hub.CONFIG])["training"]["distillation"] == taught
+    assert not any(b"/home/me" in content for content in written.values())
 
 
 @pytest.mark.parametrize(

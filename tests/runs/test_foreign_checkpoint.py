@@ -79,6 +79,11 @@ STATE_OF_TRAINING: dict[str, tuple[str, object, str]] = {
     ),
     "a moment that is not a number": (f"{ADAM}/state/0/exp_avg", NAN, "its optimizer_states has values that are not"),
     "sums that are none": ("train_sums", {"train/loss": 3}, "cannot be gone on with"),
+    "an infinite sum": (
+        "train_sums",
+        {"train/loss": {"total": torch.tensor([torch.inf])}},
+        "its train_sums has values",
+    ),
     "an epoch that is none": ("epoch", "first", "its epoch is 'first'"),
     "no place in the epoch": ("batches_done", "half", "its batches_done is 'half'"),
     "a version of 5,000 digits": ("pytorch-lightning_version", "9" * 5_000, "cannot be gone on with: "),

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from src.sweep.trial import Progress
@@ -52,6 +53,8 @@ def test_a_stopped_sweep_keeps_what_is_done_and_goes_on_in_the_same_runs(
     ]
     assert of_seed[0] == of_seed[1]
     assert len(list(study_folder(tmp_path).glob("version_*"))) == 3
+    trials = optuna.load_study(study_name="space", storage=f"sqlite:///{study_folder(tmp_path)}/study.db").trials
+    assert list(trials[2].intermediate_values) == [1, 2, 3]  # those before the stop too, with which others are compared
 
 
 def test_another_comparison_of_the_same_name_is_refused(sweep: Sweep) -> None:

@@ -1,5 +1,6 @@
 """Seeds and folds: what is printed is their mean, deviation and interval."""
 
+import re
 import statistics
 from collections.abc import Collection
 from pathlib import Path
@@ -44,4 +45,14 @@ def test_a_line_for_each_setting_is_over_seeds_and_folds(sweep: Sweep) -> None:
 
     assert answer.code == 0
     assert answer.out.count(" over 4 seeds and folds, sd ") == 2
-    assert "\nmodel.lr 0.01: mean " in answer.out
+    means = re.findall(r"^model\.lr (\S+): mean (\S+) over", answer.out, re.MULTILINE)
+    assert {lr for lr, _ in means} == {"0.001", "0.01"}
+    assert float(means[0][1]) > float(means[1][1])  # the best first
+
+
+def test_folds_and_their_number_may_be_in_the_same_space(sweep: Sweep) -> None:
+    space = "data.fold: {grid: [0, 1]}\ndata.folds: {grid: [2]}\n"
+    answer = sweep(space, "--data.val_size", "12000", "--trainer.max_epochs", "1")
+
+    assert (answer.code, answer.err) == (0, "")
+    assert "2 trials: 2 to their end" in answer.out

@@ -133,6 +133,17 @@ def test_a_trial_that_was_queued_again_by_two_workers_is_run_once(tmp_path: Path
 
 
 @experimental
+def test_another_attempt_is_not_called_that_of_the_worker_that_was_stopped(tmp_path: Path) -> None:
+    shared = shared_study(tmp_path, trials=1)
+    trial: Any = shared.take()
+    with pytest.raises(KeyboardInterrupt), shared.running(trial):
+        raise KeyboardInterrupt
+
+    assert shared.take() is not None
+    assert shared.newly_awaited() == {1: "not known"}
+
+
+@experimental
 def test_a_worker_that_died_before_its_first_heartbeat_gives_its_trial_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ import torch
 
 from benchmarks.processes import free_port
 from benchmarks.restarts import words_to_kill
+from src.launch.job import Job
+from src.runs.folder import Run
 from tests.conftest import REPOSITORY, run_process
 from tests.devices.jobs import STEPS, TORCHRUN, assert_only_new_run_is, end, fit, start
 from tests.devices.study import QUIET
@@ -59,6 +61,21 @@ def test_torchrun_tells_a_wrong_request_once(tmp_path: Path, digits: Path) -> No
     assert err.count("error: --trainer.devices 4 does not fit: the launcher started 2 processes") == 1
     assert err.count("exitcode  : 2 ") == 2
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "restarts", "goes_on"),
+    [(["fit"], "1", True), (["fit", "--seed_everything", "1"], "1", False), (["fit"], "0", False)],
+    ids=["requeued", "another command of the job", "the same command twice"],
+)
+def test_a_requeued_job_of_slurm_goes_on_with_the_run_of_its_command(
+    words: list[str], restarts: str, goes_on: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    Job(["fit"]).note(Run.create(tmp_path))
+    monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+
+    assert (Job(words).run_made(tmp_path) is not None) == goes_on
 
 
 def test_the_slurm_script_asks_for_what_it_relies_on() -> None:

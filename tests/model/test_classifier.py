@@ -97,6 +97,17 @@ def test_each_batch_drops_units_of_its_own_and_the_same_ones_again() -> None:
     assert drawn(0) == drawn(0) != drawn(1)
 
 
+@pytest.mark.parametrize("place", ["current_epoch", "global_rank"])
+def test_each_epoch_and_each_rank_drops_units_of_its_own(place: str) -> None:
+    drawn = []
+    for number in (0, 1):
+        with patch.object(Classifier, place, number):
+            Classifier(dropout=0.5).seed_dropout(3)
+        drawn.append(torch.rand(3).tolist())
+
+    assert drawn[0] != drawn[1]
+
+
 def test_a_metric_that_keeps_all_predictions_is_refused_with_the_way_out() -> None:
     with pytest.raises(UsageError, match=r"MulticlassAUROC keeps every prediction .* `thresholds`"):
         StageMetrics("val", {"auroc": MulticlassAUROC(3)})

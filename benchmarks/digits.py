@@ -120,8 +120,9 @@ def measure(checkpoints: list[str]) -> dict[str, Any]:
     validation = MNISTDataModule()
     validation.setup("fit")
     val = validation.splits["val"]
+    recipes = dict(list(networks.items())[:2])  # a distilled network is right more often where it is unsure
     return {
-        "unsure": confidences(networks, changed("all together", val.images), val.labels),
+        "unsure": confidences(recipes, changed("all together", val.images), val.labels),
         "touching": pairs(networks, images.numpy(), labels.numpy()),
         "accuracy": scores,
         "strings": {"strings": STRINGS, **whole},

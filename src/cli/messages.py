@@ -145,7 +145,7 @@ def flag_for(word: str, keys: Collection[str]) -> str | None:
 
 
 def nearest(name: str, keys: Collection[str]) -> str | None:
-    """Return the key that was most likely meant, by its whole name or its last part; None if nothing is close."""
+    """Return the key that was most likely meant, its neighbours in the same group first; None if nothing is close."""
     if (known := KERAS.get(name.rpartition(".")[2])) in keys:
         return known
     group, _, last = name.rpartition(".")

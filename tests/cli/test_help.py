@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from src.cli.main import main
+from src.cli.request import Request
 from tests.conftest import Cli
 from tests.training import run_folder
 
@@ -98,3 +99,18 @@ def test_print_config_prints_what_a_checkpoint_brings(
     assert (config["data"]["normalization"], config["data"]["batch_size"]) == ("standard", 16)
     assert config["trainer"]["max_epochs"] == (1 if subcommand == "fit" else 10)
     assert [path.name for path in run_folder(tmp_path).glob("*.json")] == ["result.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "commands"),
+    [
+        (["fit", "--help"], {"fit"}),
+        (["--help"], {"fit", "validate", "test"}),
+        (["--config", "a.yaml", "fit"], {"fit", "validate", "test"}),
+    ],
+)
+def test_a_request_that_begins_with_its_command_gets_that_parser_alone(words: list[str], commands: set[str]) -> None:
+    request = Request.__new__(Request)
+    request.words = words
+
+    assert set(request.subcommands()) == commands

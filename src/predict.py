@@ -83,7 +83,7 @@ def predict(
         names = [f"p{name}" for name in trained.classes]
         rows.writerow(["path", "digit", "confidence", "unsure", *names, "digits", "error"])
         width = max(len(printable(str(path))) for path in paths)
-        say(f"{'picture':<{width}}  digit  confidence")
+        say(f"{'picture':<{width}}  {'digit' if trained.classes == DIGITS else 'class'}  confidence")
         for path, reading in zip(paths, read(paths, trained), strict=True):
             rows.writerow(row(path, reading, len(names)))
             say(f"{printable(str(path)):<{width}}  {reading.verdict()}")

@@ -37,7 +37,7 @@ def export(
     input is ``images``, uint8 ``(N, 28, 28)`` or, in colour, ``(N, H, W, 3)``, upright, 0 = background; the file
     normalizes them itself. Its outputs are ``logits`` and ``probabilities``, float32 ``(N, classes)``. The file is
     written only if all test images of the checkpoint's data set get the checkpoint's answers from it; with weights in
-    float16 the logits may differ a little. Example:
+    float16 the logits may differ a little. A page that nothing on this machine can run is written unchecked. Example:
     python -m src.cli export --output digits.onnx
 
     Args:

@@ -22,10 +22,10 @@ TEST = "test/acc"
 
 
 def compare(runs: list[str], split: Literal["val", "test"] = "val", output: str | None = None) -> int:
-    """Show what differs between runs and what they reached; of two, by McNemar's test, whether one is better.
+    """Show how runs differ in settings and results; for two runs, by McNemar's test, whether one is better.
 
-    A line has the settings that not all runs share, what the best epoch reached, and test/acc where `test` was run;
-    below are mean and standard deviation over runs that differ by seed, or fold, alone. Example:
+    A line has the settings that not all runs share, the best epoch's metrics, and test/acc where `test` was run; below
+    are mean and standard deviation over runs that differ only by seed or fold. Example:
     python -m src.cli compare lightning_logs/version_0 lightning_logs/version_1 --output runs.csv
 
     Args:
@@ -34,11 +34,11 @@ def compare(runs: list[str], split: Literal["val", "test"] = "val", output: str 
         output: A .csv file to write the table to.
 
     Raises:
-        UsageError: If there is no such run; or, behind the table, if two were not validated on the same images.
+        UsageError: If there is no such run; or, after the table, if two runs were not validated on the same images.
     """
     if output:
         refuse_place("output", Path(output), ".csv")
-    checkpoints = [*map(read, runs)] if len(runs) == 2 else map(read, runs)  # of many, one is in memory at a time
+    checkpoints = [*map(read, runs)] if len(runs) == 2 else map(read, runs)  # of many, only one is in memory
     recorded = [(BEFORE | dotted(checkpoint.recipe), metrics_of(checkpoint)) for checkpoint in checkpoints]
     head, *rows = rows_of(runs, recorded)
     say(table([head, *([*map(readable, head, row)] for row in rows)]))
@@ -53,7 +53,7 @@ def compare(runs: list[str], split: Literal["val", "test"] = "val", output: str 
 
 
 def readable(name: str, value: Any) -> str:
-    """Return a cell for people; metrics have a slash in their names and four digits."""
+    """Return a cell as text; metrics, whose names have a slash, get four digits."""
     return f"{value:.4f}" if "/" in name and isinstance(value, float) else format_value(value)
 
 
@@ -71,11 +71,11 @@ def read(run: str) -> Checkpoint:
 
 
 def metrics_of(checkpoint: Checkpoint) -> dict[str, float]:
-    """Return the metrics of a checkpoint's epoch, and test/acc where `test` has read that checkpoint."""
+    """Return the metrics of a checkpoint's epoch, and test/acc if `test` was run on that checkpoint."""
     metrics = checkpoint.records[-1] if checkpoint.records else {}
     try:
         result = read_object(Run.of_checkpoint(checkpoint.path).path / "test.json", checkpoint=str, **{TEST: float})
-    except (OSError, ValueError):  # there is none, or it is damaged
+    except (OSError, ValueError):  # test.json is missing or damaged
         return metrics
     return metrics | ({TEST: result[TEST]} if Path(result["checkpoint"]).name == checkpoint.path.name else {})
 
@@ -98,7 +98,7 @@ def rows_of(runs: list[str], recorded: list[tuple[dict[str, Any], dict[str, floa
 
 
 def verdict(pair: list[Checkpoint], names: list[str], part: Literal["val", "test"]) -> str:
-    """Return McNemar's test of two networks on the same images; UsageError if they have none in common."""
+    """Return McNemar's test of two networks; UsageError if their images differ."""
     for key in ("dataset", "data_dir", "test_size", "image_size", *(SPLIT if part == "val" else ())):
         one, other = (
             checkpoint.image_shape if key == "image_size" else checkpoint.setting("data", key, None)
@@ -107,7 +107,7 @@ def verdict(pair: list[Checkpoint], names: list[str], part: Literal["val", "test
         if one != other:
             raise UsageError(
                 f"McNemar's test needs the same images, and --data.{key} is "
-                f"{format_value(one)} for {names[0]}, {format_value(other)} for {names[1]}: name two with the same"
+                f"{format_value(one)} for {names[0]}, {format_value(other)} for {names[1]}: name two runs that share it"
                 f"{', or add --split test when you have chosen' if key in SPLIT else ''}."
             )
     networks = [Trained.of(checkpoint) for checkpoint in pair]
@@ -116,7 +116,7 @@ def verdict(pair: list[Checkpoint], names: list[str], part: Literal["val", "test
         options = {key: pair[0].setting("data", key, None) for key in SPLIT}
         try:
             images = images._replace(members=split_positions(images.file_labels, **options)[1])
-        except (TypeError, ValueError) as error:  # whatever the settings make of it
+        except (TypeError, ValueError) as error:  # a checkpoint's settings may have any type
             raise UsageError(
                 f"{pair[0].path} has val_size, split, fold and folds that do not split the training images "
                 f"({cause_of(error)}): name another run, or add --split test."
@@ -134,8 +134,8 @@ def verdict(pair: list[Checkpoint], names: list[str], part: Literal["val", "test
 def mcnemar(one: Iterable[int], other: Iterable[int]) -> float:
     """Return the p-value of McNemar's exact test for the mistakes of two classifiers on the same images.
 
-    Of the images that only one of them reads wrong, each would be the other's with probability 1/2, were they equally
-    good (McNemar 1947).
+    If both are equally good, an image that only one of them reads wrong is either one's mistake with probability 1/2
+    (McNemar 1947).
     """
     only = len({*one} - {*other}), len({*other} - {*one})
     tail = sum(comb(sum(only), count) for count in range(min(only) + 1))

@@ -44,18 +44,18 @@ def predict(
     """Read pictures of digits and numbers.
 
     Any format that Pillow reads will do, of any size, dark on light or light on dark, in colour or not, centred or
-    not. A picture that cannot be read, or holds more than a number, gets a row that says why. Example:
+    not. A picture that cannot be read, or holds more than one number, gets a row that says why. Example:
     python -m src.cli predict --images images/digits --sheet saw.png
 
     Args:
-        images: Files, folders (with the pictures in all folders below) and patterns such as "scans/*.png".
+        images: Files, folders (searched with all folders below) and patterns such as "scans/*.png".
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
             one. Left out, it is best, or before the first run the network that comes with the project.
-        output: The table to write, a .csv file: path, digit, confidence, unsure (of digits: yes or nothing), the
-            probability of each class, each digit with its confidence and box, error. Left out, it is predictions.csv
-            in the run of the checkpoint, or here for the project's own network.
-        sheet: A .png file to write, with pictures, where their digits are, what the network saw of them and its
-            answers, of the first pictures, up to 2,000 tiles.
+        output: The .csv file to write: path, digit, confidence, unsure (for digits, yes or empty), the probability of
+            each class, each digit with its confidence and box, error. Left out, it is predictions.csv in the run of
+            the checkpoint, or in this folder for the project's own network.
+        sheet: A .png file to write: the first pictures with their digits marked, each digit as the network saw it, and
+            the answers, up to 2,000 tiles.
         network: The class of a network of your own, by its import path, with its arguments below it.
 
     Returns:
@@ -64,7 +64,7 @@ def predict(
     Raises:
         UsageError: If there is no such checkpoint, no picture, or no place for a file.
         RunError: If the network's logits are not finite; no file is written.
-        OSError: If a file cannot be written; it is then not there, or as it was.
+        OSError: If a file cannot be written; it is then missing or unchanged.
     """
     paths = list(dict.fromkeys(path for words in images for path in find_pictures(words)))
     for flag, name, ending in (("output", output, ".csv"), ("sheet", sheet, ".png")):
@@ -103,14 +103,14 @@ def predict(
 
 
 def read(paths: Sequence[Path], trained: Trained) -> Iterator[Reading]:
-    """Yield the reading of each picture, in the order of the paths; a few are in memory at a time."""
+    """Yield the reading of each picture, in the order of the paths; only a few are in memory at a time."""
     find_digits = partial(digits_of, trained=trained)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in range(0, len(paths), AT_ONCE):
-            some = paths[start : start + AT_ONCE]
+            chunk = paths[start : start + AT_ONCE]
             # threads that read small files spend more time waiting for the interpreter than they save
-            read_all = threads.map if any(size(path) > SMALL for path in some) else map
-            readings = list(read_all(find_digits, some))
+            read_all = threads.map if any(size(path) > SMALL for path in chunk) else map
+            readings = list(read_all(find_digits, chunk))
             digits = [digit for lines in readings if not isinstance(lines, str) for line in lines for digit in line]
             rows = iter(trained.answer(torch.stack([digit.pixels for digit in digits]))[1] if digits else ())
             for lines in readings:
@@ -118,7 +118,7 @@ def read(paths: Sequence[Path], trained: Trained) -> Iterator[Reading]:
 
 
 def size(path: Path) -> int:
-    """Return the bytes of a file; 0 if there is none, which its reading will say."""
+    """Return the size of a file in bytes; 0 if it is missing, which ``read`` will report."""
     try:
         return path.stat().st_size
     except OSError:
@@ -126,9 +126,9 @@ def size(path: Path) -> int:
 
 
 def digits_of(picture: Path, trained: Trained) -> list[list[Digit]] | str:
-    """Return the digits in a picture, for other classes the whole picture as one, or why it cannot be read."""
+    """Return the digits in a picture (for other classes the whole picture as one), or why it cannot be read."""
     try:
-        if trained.dataset not in DATASETS or len(trained.image_shape) > 2:  # as the pictures were read that trained it
+        if trained.dataset not in DATASETS or len(trained.image_shape) > 2:  # as its training pictures were
             return [[Digit(torch.from_numpy(read_picture(picture, trained.image_shape).copy()))]]
         return read_number(picture) if trained.classes == DIGITS else [[Digit(read_digit(picture))]]
     except PictureError as error:
@@ -136,7 +136,7 @@ def digits_of(picture: Path, trained: Trained) -> list[list[Digit]] | str:
 
 
 def row(path: Path, reading: Reading, classes: int) -> list[Any]:
-    """Return a row of the table; a number of several digits has no probabilities of classes."""
+    """Return a row of the table; a number of several digits has no class probabilities."""
     name = cell(str(path), f".{os.sep}")
     if reading.error:
         return [name, *[""] * (classes + 4), reading.error]

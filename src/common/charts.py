@@ -9,13 +9,13 @@ from torch import Tensor
 from src.common import drawing
 from src.common.drawing import BLACK, TEXT, Picture
 
-MANY_CLASSES = 20  # above, a cell of the confusion matrix has room for one number only
+MANY_CLASSES = 20  # above this, a cell of the confusion matrix has room for one number only
 
 
 def confusion(counts: Tensor, classes: Sequence[str], title: str) -> Picture:
     """Draw a confusion matrix: a row per true class, in each cell the count and its share of the row.
 
-    Above 20 classes a cell holds the share alone, in per cent, where it is at least one. ``counts`` is ``(C, C)``.
+    Above 20 classes a cell holds only the share, in per cent, if it is at least 1 %. ``counts`` is ``(C, C)``.
     """
     from PIL import Image, ImageDraw
 
@@ -58,7 +58,7 @@ def confusion(counts: Tensor, classes: Sequence[str], title: str) -> Picture:
 def reliability(confidence: Tensor, accuracy: Tensor, counts: Tensor, title: str, notes: Sequence[str]) -> Picture:
     """Draw a reliability diagram: how often predictions of each confidence are right, and how many there are.
 
-    The mean confidence, the accuracy and the number of predictions are of equally wide bins from 0 to 1: ``(bins,)``.
+    ``confidence`` and ``accuracy`` are means and ``counts`` numbers over equally wide bins from 0 to 1: ``(bins,)``.
     """
     width, height, room, axis = 480, 400, 100, 64
     page, pen, left, top = drawing.page_of(axis + width + 20, height + 40 + room + 58, title, notes)

@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard as arrays ``(height, width, 3)`` uint8, drawn with Pillow, which has a font (ASCII).
+"""Pictures for TensorBoard as arrays ``(height, width, 3)`` uint8, drawn with Pillow and its built-in font (ASCII).
 
 The colours are ColorBrewer's Blues and PuOr, which keep their order for every kind of colour blindness.
 """
@@ -28,14 +28,14 @@ TITLE, TEXT, SMALL = 20, 15, 12
 
 @cache
 def font(size: int) -> Any:
-    """Return Pillow's font in a size."""
+    """Return Pillow's built-in font in a size."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)
 
 
 def text_width(texts: Sequence[str], size: int) -> int:
-    """Return the pixels of the widest of some texts."""
+    """Return the width of the widest text, in pixels."""
     return max((int(np.ceil(font(size).getlength(text))) for text in texts), default=0)
 
 
@@ -55,8 +55,8 @@ def page_of(width: int, height: int, title: str, notes: Sequence[str] = ()) -> "
 
 
 def colours(values: npt.NDArray[Any], palette: npt.NDArray[np.int_]) -> Picture:
-    """Give values between 0 and 1, of any shape, the colours of a palette, in 65 steps."""
-    # steps too small to see make a smaller PNG, sooner
+    """Map values between 0 and 1, of any shape, to the colours of a palette, in 65 steps."""
+    # steps too small to see make a PNG smaller and quicker to write
     steps = np.linspace(0, 1, 65)
     table = np.stack([np.interp(steps, np.linspace(0, 1, len(palette)), channel) for channel in palette.T], axis=-1)
     return table.round().astype(np.uint8)[(values * 64).round().astype(np.intp)]
@@ -97,7 +97,7 @@ def sheet(
 
 
 def to_png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Return the content of a PNG file: of a picture in colour, or of ``(height, width)`` in grey."""
+    """Return the content of a PNG file, of a picture in colour or a grey picture, ``(height, width)``."""
     from PIL import Image
 
     content = io.BytesIO()

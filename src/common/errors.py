@@ -1,4 +1,4 @@
-"""The mistakes that end the program with one sentence instead of a traceback."""
+"""The errors that end the program with one sentence instead of a traceback."""
 
 import errno
 from math import inf
@@ -19,24 +19,24 @@ class RunError(RuntimeError):
 
 
 LONGEST = 1_000  # characters of a message
-FAILED = (errno.EIO, errno.ESTALE)  # a disk or the network to it
+FAILED = (errno.EIO, errno.ESTALE)  # of a disk or the network to a disk
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def in_range(value: Any, least: float, below: float = inf) -> bool:
-    """Say whether an argument is a number in a range, and not the text of one."""
+    """Say whether an argument is a number, not text, in a range."""
     return isinstance(value, Real) and least <= float(value) < below
 
 
 def one_line(text: str) -> str:
-    """Return a message, which may quote a file, as ``printable`` does, and with its middle left out if it is long."""
+    """Return a message, which may quote a file, as ``printable`` does, without its middle if it is long."""
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
     return printable(text)
 
 
 def cause_of(error: BaseException) -> str:
-    """Return the text of another program's exception as one line."""
+    """Return the text of a library's exception as one line."""
     return one_line(" ".join(str(error).split()))
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Events:
     """Events for TensorBoard: ``writer`` takes them and keeps them in memory until they are written.
 
-    A SummaryWriter on the disk writes in another thread: an error such as a full disk is printed there, raised by the
-    next call or a later one, and leaves half an event. TensorBoard ignores earlier events from ``purge_step`` on.
+    A SummaryWriter on the disk writes in another thread: an error such as a full disk is printed there, raised by a
+    later call, and leaves half an event. TensorBoard ignores earlier events from ``purge_step`` on.
     """
 
     def __init__(self, purge_step: int | None = None) -> None:
@@ -28,7 +28,7 @@ class Events:
         from torch.utils.tensorboard import SummaryWriter
 
         self._memory, self._place = fsspec.filesystem("memory"), f"/{uuid4().hex}"
-        # with a slash at the end, or Windows would put a backslash before the name of the file
+        # without the final slash, Windows would put a backslash before the file's name
         self.writer = SummaryWriter(f"memory:/{self._place}/", purge_step=purge_step)
 
     def write(self, write: Callable[[str, bytes], None]) -> None:
@@ -36,7 +36,7 @@ class Events:
         self.writer.flush()
         (path,) = self._memory.find(self._place)
         write(path.rpartition("/")[2], self._memory.cat_file(path))
-        self._memory.pipe_file(path, b"")  # the writer goes on behind
+        self._memory.pipe_file(path, b"")  # the writer will append to it
 
     def close(self) -> None:
         """Free the memory; events that were not written are lost."""
@@ -46,7 +46,7 @@ class Events:
 
 @contextmanager
 def event_file(folder: Path, ending: str = "") -> "Iterator[SummaryWriter]":
-    """Collect events and write them as another event file of a run, with an ending after its name."""
+    """Collect events and write them as another event file of a run, with an ending after the file's name."""
     events = Events()
     try:
         yield events.writer
@@ -56,7 +56,7 @@ def event_file(folder: Path, ending: str = "") -> "Iterator[SummaryWriter]":
 
 
 def without_tensorflow() -> None:
-    """Let TensorBoard use a small part of TensorFlow that comes with it, even where TensorFlow is installed.
+    """Let TensorBoard use its built-in small part of TensorFlow, even where TensorFlow is installed.
 
     TensorFlow takes seconds to import, and cannot write files in memory. ``tensorboard.compat`` looks for this module.
     """
@@ -64,9 +64,9 @@ def without_tensorflow() -> None:
 
 
 def name_after_all(folder: Path, name: str) -> str:
-    """Return a name for a new event file that comes after all others in a folder, as TensorBoard reads files by name.
+    """Return a name for a new event file that sorts after all others in a folder: TensorBoard reads files by name.
 
-    The names of SummaryWriter begin with the second, but a second may have two files, and a clock can be set back.
+    SummaryWriter's names begin with the time in seconds, but a second may have two files, and a clock can be set back.
     """
     newest = max((path.name for path in folder.glob("events.out.tfevents.*")), default="")
     return name if name > newest else f"{newest}.1"

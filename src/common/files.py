@@ -1,4 +1,4 @@
-"""Write files so that each is complete or not there, and read files that a user or a run names."""
+"""Write files completely or not at all, and read files that a user or a run names."""
 
 import contextlib
 import errno
@@ -18,11 +18,11 @@ from src.common.system import WINDOWS, flush_folder, replace
 
 # Windows says EINVAL on a memory stick
 NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EXDEV)
-NO_FILE = (errno.EISDIR, errno.ENXIO)  # as open_regular says it
+NO_FILE = (errno.EISDIR, errno.ENXIO)  # open_regular's errors for a path that is not a regular file
 
 
 def refuse_place(flag: str, path: Path, *endings: str) -> None:
-    """Refuse a file to write that is a folder, lies in none or has another ending, before anything else is done."""
+    """Refuse a file to write that is a folder, lies in no folder or has another ending, before any work is done."""
     if path.is_dir():
         name = path / f"digits{endings[0]}"
         raise UsageError(f"--{flag} {path} is a folder: name a file in it, such as {name}.")
@@ -33,7 +33,7 @@ def refuse_place(flag: str, path: Path, *endings: str) -> None:
 
 
 def is_folder(path: Path) -> bool:
-    """Say whether a path is a folder: no, where the system refuses a look, for which ``Path.is_dir`` fails."""
+    """Say whether a path is a folder; False where the system does not tell, and ``Path.is_dir`` fails."""
     return os.path.isdir(path)  # noqa: PTH112
 
 
@@ -41,12 +41,12 @@ def open_regular(path: Path) -> BufferedReader:
     """Open a file that a user or a run names, for reading.
 
     Raises:
-        OSError: If it cannot be opened, or is a pipe, a socket or a device, on which a program may wait for ever.
+        OSError: If it cannot be opened, or is a pipe, a socket or a device, which may block for ever.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except PermissionError:
-        if not WINDOWS or not is_folder(path):  # which Windows does not let be opened
+        if not WINDOWS or not is_folder(path):  # Windows opens no folders
             raise
     else:
         if stat.S_ISREG(mode := os.fstat(descriptor).st_mode):
@@ -58,16 +58,16 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 def read_regular(path: Path) -> bytes:
-    """Return the content of a file that a user or a run names; OSError as of ``open_regular``."""
+    """Return the content of a file that a user or a run names; OSError as in ``open_regular``."""
     with open_regular(path) as file:
         return file.read()
 
 
 def read_object(path: Path, **kinds: type) -> dict[str, Any]:
-    """Return the object that a JSON file holds, with values of these kinds.
+    """Return the object in a JSON file, which must have values of the types ``kinds``.
 
     Raises:
-        OSError: If it cannot be opened.
+        OSError: If the file cannot be opened.
         ValueError: If it holds no such object.
     """
     try:
@@ -80,9 +80,9 @@ def read_object(path: Path, **kinds: type) -> dict[str, Any]:
 
 
 def read_note(path: Path, **kinds: type) -> dict[str, Any]:
-    """Return a note of a run folder, or nothing; a damaged note is named, kept aside, and made anew.
+    """Return a note of a run folder, empty if there is none; a damaged note is kept under another name, with a warning.
 
-    RunError if it cannot be read now, as without permission or on a disk that fails, and may be sound.
+    RunError if the note may be sound but cannot be read now, such as without permission or on a failing disk.
     """
     try:
         return read_object(path, **kinds) if path.exists() else {}
@@ -120,18 +120,18 @@ def write_atomic(path: Path, content: bytes) -> None:
 def open_atomic(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing so that a reader, a kill or a power cut never sees half of it.
 
-    The content goes to a temporary file in the same folder, which is made if it is missing, is flushed to the disk and
-    renamed; the folder is flushed too, so that the new name survives a power cut.
+    The content goes to a temporary file in the same folder, which is made if it is missing; the file is flushed to the
+    disk and renamed, and the folder flushed too, so that the new name survives a power cut.
 
     Raises:
-        OSError: If the folder is not writable or the disk is full; it names ``path``, which is then as it was.
+        OSError: If the folder is not writable or the disk is full; it names ``path``, which is then unchanged.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             file = temporary.open("xb")
-        except FileNotFoundError as error:  # as /proc says it
+        except FileNotFoundError as error:  # as in /proc
             raise OSError(errno.EROFS, "no file can be made there") from error
         try:
             with file:
@@ -148,7 +148,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
 def link_atomic(path: Path, name: Path) -> None:
     """Give a file, which must never be written to in place, a second name; another file of that name is replaced.
 
-    Where the file system knows no second names, as on memory sticks and in some clouds, a copy gets the name.
+    Where the file system has no hard links, as on memory sticks and in some clouds, a copy gets the name.
     """
     with naming(name):
         if name.exists() and name.samefile(path):
@@ -167,10 +167,11 @@ def link_atomic(path: Path, name: Path) -> None:
 
 
 def append(path: Path, content: bytes) -> None:
-    """Write everything or nothing to the end of a file, which is made when it is missing.
+    """Append everything or nothing to a file, which is made if it is missing.
 
     Raises:
-        OSError: If the file is not writable or the disk is full; the file then ends as it did.
+        OSError: If the file is not writable or the disk is full; the file is then unchanged.
+        RunError: If the folder was removed.
     """
     if not path.parent.is_dir():
         raise RunError(f"{path.parent} is gone: it was removed or renamed while it was written to.")
@@ -187,7 +188,7 @@ def append(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an error name the file that was asked for; writing and locking name a temporary file, or none."""
+    """Let an OSError name ``path``: errors from writing and locking name a temporary file, or none."""
     try:
         yield
     except OSError as error:

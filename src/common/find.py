@@ -29,9 +29,9 @@ def find_pictures(words: str) -> list[Path]:
 
 
 def matches(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """Yield the files below a folder that a pattern's parts match, except hidden ones, and folders that cannot be read.
+    """Yield the files below a folder that a pattern's parts match, except hidden files, and unreadable folders.
 
-    ``**`` follows no link to a folder, as that may lead back here.
+    ``**`` follows no link to a folder, because the link may lead back here.
     """
     name, *rest = parts
     unreadable: list[OSError] = []
@@ -55,7 +55,7 @@ def matches(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
 
 
 def is_picture(file: Path) -> bool:
-    """Say whether a file in a folder is to be read: by its ending, or by its content where it has none."""
+    """Say whether a file in a folder is a picture, by its ending or, without an ending, by its content."""
     if file.suffix:
         return is_called_picture(file)
     try:

@@ -1,4 +1,4 @@
-"""A start that does not wait for packages that no command uses."""
+"""A faster start, without the import of packages that no command uses."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -8,22 +8,22 @@ from importlib.metadata import Distribution, DistributionFinder, PackageNotFound
 from types import ModuleType
 
 UNUSED = ("matplotlib", "scipy", "torchvision")
-USERS = ("librosa", "torch_fidelity", "transformers")  # they would ask for UNUSED while torchmetrics imports them
+USERS = ("librosa", "torch_fidelity", "transformers")  # torchmetrics imports them, and they import UNUSED
 
 
 class LeanTorchmetrics(MetaPathFinder):
     """Hides some packages from torchmetrics while it is imported.
 
-    Where they are installed, its metrics of sound, detection and pictures import them, which makes every start more
-    than a second longer. Its other metrics, classification among them, work without, but for ``Metric.plot``. All other
-    modules see the packages.
+    Where they are installed, its audio, detection and image metrics import them, which makes every start more than a
+    second longer. The other metrics, such as classification, work without these packages, except for ``Metric.plot``.
+    All other modules see the packages.
     """
 
     def __init__(self) -> None:
         self.hidden: list[str] = []
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Return how to import torchmetrics; ModuleNotFoundError for a hidden package."""
+        """Return a spec of torchmetrics that hides packages; ModuleNotFoundError for a hidden package."""
         if name.partition(".")[0] in self.hidden:
             raise ModuleNotFoundError(f"{name} is hidden from torchmetrics", name=name)
         spec = PathFinder.find_spec(name, path) if name == "torchmetrics" else None
@@ -52,5 +52,5 @@ class LeanTorchmetrics(MetaPathFinder):
 
 
 def start_lean() -> None:
-    """Let torchmetrics, which Lightning imports, leave out packages that no command uses; call it before both."""
+    """Let torchmetrics leave out packages that no command uses; call it before Lightning imports torchmetrics."""
     sys.meta_path.insert(0, LeanTorchmetrics())

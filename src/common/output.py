@@ -12,12 +12,12 @@ from tqdm import tqdm
 
 from src.common.errors import one_line, printable
 
-# how a formula begins in a spreadsheet, in wide letters too; a number may have a sign
+# the start of a formula in a spreadsheet, in full-width characters too; a number may have a sign
 FORMULA = re.compile(r"[=@\uff1d\uff20\t\r\n]|[+\-\uff0b\uff0d](?![\d.]+$)")
 
 
 def say(text: str) -> None:
-    """Print at once, without breaking a bar; to a reader who has gone, as in ``| head``, print nothing."""
+    """Print at once, without breaking a progress bar; to a reader who has gone, as in ``| head``, print nothing."""
     try:
         tqdm.write("\n".join(map(printable, text.split("\n"))), file=sys.stdout)
     except BrokenPipeError:
@@ -50,7 +50,7 @@ def cell(text: str, guard: str) -> str:
 
 
 def flush() -> None:
-    """Flush the output; Python does so at its end, where a reader who has gone is an error."""
+    """Flush the output; Python would do so at exit, where a reader who has gone is an error."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

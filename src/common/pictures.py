@@ -1,4 +1,4 @@
-"""Pictures of any format as pixels: only from regular files, and none larger than memory bears, else PictureError."""
+"""Pictures of any format as pixels, only from regular files and of a limited size; PictureError otherwise."""
 
 import re
 import warnings
@@ -17,21 +17,21 @@ from src.common.files import open_regular
 
 Pixels = npt.NDArray[np.uint8]
 
-LARGEST = 8192  # a picture may have the pixels of a square of this side: 67 megapixels; A4 at 600 dpi has 35
-ENOUGH = 1024  # pixels of each side in which a digit is found and framed
-# Pillow lets Ghostscript run EPS, and reads the other formats by help of the system or of plugins alone
+LARGEST = 8192  # a picture may have as many pixels as a square of this side, 67 megapixels; A4 at 600 dpi has 35
+ENOUGH = 1024  # pixels of each side, enough to find and frame a digit
+# Pillow lets Ghostscript run EPS, and reads the other formats only with help of the system or of plugins
 FORMATS_LEFT_OUT = {"BUFR", "EPS", "GRIB", "HDF5", "WMF"}
 NO_PICTURE = "not a picture that Pillow reads"
 NO_HEIC = 'a HEIC picture, which needs pillow-heif: pip install --constraint constraints.txt ".[heic]"'
-HEIF = "HEIF"  # Pillow's name for it
+HEIF = "HEIF"  # Pillow's name for HEIC
 HEIC_START = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)
 ORIENTATION, SIDEWAYS = 0x0112, range(5, 9)  # EXIF's tag, and its values for pictures that lie on their side
 GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
-MOST_SCANS = 100  # of a progressive JPEG, which has about ten; empty ones take a second for each kilobyte
+MOST_SCANS = 100  # of a progressive JPEG, which has about ten; empty scans take a second for each kilobyte
 JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")  # of a segment with a length, or the end
 
-# Pillow warns of large pictures, which are refused where too large, and of each damaged part of EXIF data
+# Pillow warns of large pictures, which are refused if too large, and of each damaged part of EXIF data
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 
@@ -42,7 +42,7 @@ class PictureError(ValueError):
 
 @contextmanager
 def opened(picture: str | Path | BinaryIO) -> Iterator[BinaryIO]:
-    """Open a picture's file, unless it is open."""
+    """Open a picture's file, unless it is already open."""
     try:
         with open_regular(Path(picture)) if isinstance(picture, str | Path) else nullcontext(picture) as file:
             yield file
@@ -52,7 +52,7 @@ def opened(picture: str | Path | BinaryIO) -> Iterator[BinaryIO]:
 
 @cache
 def formats() -> list[str]:
-    """Return the names of the formats that are read; with the extra ``heic``, HEIF of phones too."""
+    """Return the names of the formats that are read; with the extra ``heic`` also HEIF, the format of phones."""
     Image.init()
     with suppress(ModuleNotFoundError):
         import pillow_heif
@@ -67,7 +67,7 @@ def is_called_picture(path: Path) -> bool:
 
 
 def identify(file: BinaryIO, kinds: Collection[str] | None = None) -> ImageFile:
-    """Return the picture in an open file, in one of the formats ``kinds`` or in any, before a pixel is decoded."""
+    """Identify the picture in an open file, of one of the formats ``kinds`` or of any, without decoding a pixel."""
     too_large = f"more than {LARGEST} x {LARGEST}"
     try:
         known = formats()
@@ -84,15 +84,15 @@ def identify(file: BinaryIO, kinds: Collection[str] | None = None) -> ImageFile:
 
 
 def header(file: BinaryIO) -> tuple[tuple[int, int], bool]:
-    """Return height and width of the picture in a file when it stands upright, and whether its mode is grey."""
+    """Return height and width of the picture in a file, turned upright, and whether its mode is grey."""
     image = identify(file)
-    may_lie = image.format != "PNG" or "exif" in image.info  # else Pillow would decode it to look behind its pixels
+    may_lie = image.format != "PNG" or "exif" in image.info  # else Pillow decodes a PNG to look for EXIF at its end
     lies = may_lie and image.getexif().get(ORIENTATION) in SIDEWAYS
     return image.size if lies else image.size[::-1], image.mode.split(";")[0] in GREY_MODES
 
 
 def scans(content: bytes) -> int:
-    """Return how many scans a JPEG has, each of which takes as long as the picture is large."""
+    """Return the number of scans in a JPEG; the time to decode a scan grows with the picture's size."""
     count = place = 0
     while (marker := JPEG_MARKER.search(content, place)) and marker[1] != b"\xd9":
         count += marker[1] == b"\xda"
@@ -102,7 +102,7 @@ def scans(content: bytes) -> int:
 
 
 def decode(file: BinaryIO | ImageFile, enough: int = ENOUGH) -> tuple[Image.Image, float]:
-    """Return the picture in a file, upright, and how many of the file's pixels one of its pixels is high and wide.
+    """Return the picture in a file, upright, and the height and width of its pixels in pixels of the file.
 
     A JPEG is decoded at a smaller scale, but with at least ``enough`` pixels of each side.
     """

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to stop, which is met after the step that is running."""
+"""Ctrl-C and SIGTERM as a request to stop after the current step."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StoppedError(RunError):
-    """A signal has stopped the program, and the training is saved; ``way_on`` says how it goes on."""
+    """A signal has stopped the program, and the training is saved; ``way_on`` says how to resume it."""
 
     def __init__(self, number: int, way_on: str = "") -> None:
         super().__init__(f"Stopped by {signal.Signals(number).name}. {way_on}".rstrip())
@@ -39,16 +39,16 @@ class SignalWatch:
     """Remembers the first stop signal; a second one ends the process at once."""
 
     def __init__(self) -> None:
-        self.received = 0  # the number of the signal, once there was one
+        self.received = 0  # the number of the first signal, or 0
         self._before: dict[int, Any] = {}
 
     def start(self) -> None:
-        """Take the signals from their handlers; only a process's main thread can have handlers."""
+        """Replace the signals' handlers; only a process's main thread can have handlers."""
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._handle) for number in STOPS}
 
     def stop(self) -> None:
-        """Give the signals back."""
+        """Restore the handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

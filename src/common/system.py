@@ -11,7 +11,7 @@ from pathlib import Path
 
 WINDOWS = os.name == "nt"
 ATTEMPTS, PAUSE_SECONDS = 10, 0.1
-LOOK_SECONDS = 0.01  # for which other programs are watched, as one may run for a moment only
+LOOK_SECONDS = 0.01  # to watch other programs, because a program may run only for a moment
 
 
 def command_line(words: Sequence[str]) -> str:
@@ -27,14 +27,14 @@ def cores() -> int:
 def yield_to_others() -> None:
     """Let waiting threads sleep where other programs keep the cores busy (Linux); call it before torch is imported.
 
-    OpenMP's threads wait for each other by spinning. That is fastest while every thread has a core to itself, and makes
-    an epoch many times as long where it has not (``python -m benchmarks.threads``). Results are the same.
+    OpenMP's threads spin while they wait for each other. That is fastest while every thread has a core to itself, and
+    makes an epoch many times as long otherwise (``python -m benchmarks.threads``). Results are the same.
     """
     if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS"} & os.environ.keys():
         return
     end = time.perf_counter() + LOOK_SECONDS
     others = others_running()
-    while others and time.perf_counter() < end:  # not asleep, as two that start together must see each other
+    while others and time.perf_counter() < end:  # not asleep: two programs that start together must see each other
         others = min(others, others_running())
     if cores() + others > (os.cpu_count() or 1):
         os.environ["OMP_WAIT_POLICY"] = "passive"
@@ -64,9 +64,9 @@ def open_files() -> float:
 
 
 def replace(new: Path, path: Path) -> None:
-    """Give a complete file its name; a file that had the name keeps it until that moment, or where this fails.
+    """Give a complete file its name, atomically: on failure an earlier file of that name stays.
 
-    On Windows a virus scanner or a cloud's folder may have the file open, so this tries again for a second.
+    On Windows a virus scanner or a cloud's folder may have the file open, so this retries for a second.
     """
     for attempt in range(ATTEMPTS):
         try:

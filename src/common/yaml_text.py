@@ -1,11 +1,11 @@
-"""YAML of users, read as jsonargparse reads it, but none can hang or crash the program."""
+"""YAML of users, read as jsonargparse reads it, but unable to hang or crash the program."""
 
 from typing import Any
 
 import yaml
 from jsonargparse import get_loader
 
-# limits of a config: values, lists and settings around a value, characters of a value
+# limits of a config: number of values, depth of nesting, characters of a value
 LARGEST_CONFIG, DEEPEST_CONFIG, LONGEST_VALUE = 10_000, 50, 3_500
 
 read_yaml = get_loader("yaml")
@@ -22,13 +22,13 @@ def load_yaml(text: str) -> Any:
 
 
 def refuse_bombs(text: str) -> None:
-    """Refuse YAML that holds or stands for too many values, or too long ones.
+    """Refuse YAML with too many values, counted with aliases expanded, or with values that are too long.
 
-    PyYAML crashes where lists are deep in others, a few lines of aliases can stand for a list without end or for more
-    values than a memory holds, and Python does not write numbers that are too long.
+    PyYAML crashes on deeply nested lists, a few lines of aliases can stand for an endless list or for more values than
+    memory holds, and Python does not print numbers that are too long.
     """
     opened: list[tuple[str | None, int]] = [(None, 0)]  # lists and mappings: the anchor, and the values before it
-    sizes: dict[str | None, int] = {}  # by anchor, of lists that have ended; an alias in its own list has no end
+    sizes: dict[str | None, int] = {}  # by anchor, of closed lists; an alias inside its own list is endless
     values = 0
     for event in yaml.parse(text, Loader=YamlLoader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -40,7 +40,7 @@ def refuse_bombs(text: str) -> None:
         elif isinstance(event, yaml.ScalarEvent):
             values += 1
             sizes[event.anchor] = 1
-            if len(event.value) > LONGEST_VALUE or "\0" in event.value:  # which no file's name may have
+            if len(event.value) > LONGEST_VALUE or "\0" in event.value:  # no file name may have it
                 raise yaml.YAMLError("a value is too long, or has a null character")
         elif isinstance(event, yaml.AliasEvent):
             values += sizes.get(event.anchor, LARGEST_CONFIG)

@@ -1,4 +1,4 @@
-"""Images in NumPy files: x_train.npy, y_train.npy, x_test.npy and y_test.npy, and the classes' names in classes.txt."""
+"""Images in NumPy files, x_train.npy, y_train.npy, x_test.npy and y_test.npy, with class names in classes.txt."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ MOST_CLASSES = 256  # a label is a byte
 
 
 def find_arrays(folder: Path) -> tuple[list[Path], tuple[str, ...], tuple[int, ...]]:
-    """Return the four files of a folder, the classes' names, and the shape of an image, (H, W) or (H, W, 3)."""
+    """Return the four files of a folder, the class names, and the shape of an image, (H, W) or (H, W, 3)."""
     for name in NAMES:
         if not (folder / name).exists():
             raise UsageError(f"{folder / name} is missing: `data_dir` needs {', '.join(NAMES)}, made by numpy.save.")
@@ -26,7 +26,7 @@ def find_arrays(folder: Path) -> tuple[list[Path], tuple[str, ...], tuple[int, .
 
 
 def classes_of(folder: Path) -> tuple[str, ...]:
-    """Return the classes' names: the lines of ``classes.txt`` or, without it, the numbers up to the highest label."""
+    """Return the class names: the lines of ``classes.txt`` or, without it, the numbers up to the highest label."""
     path = folder / CLASSES
     if not path.exists():
         labels = _open(folder / NAMES[1])
@@ -41,9 +41,9 @@ def classes_of(folder: Path) -> tuple[str, ...]:
 def read_arrays(
     images_path: Path, labels_path: Path, classes: int, memory_map: bool | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Read images, ``(N, H, W[, C])``, and class numbers, ``(N,)``, that belong together, both as uint8.
+    """Read images, ``(N, H, W[, C])``, and their class numbers, ``(N,)``, both as uint8.
 
-    Without ``memory_map`` files of images from 1 GiB up are mapped.
+    With ``memory_map`` None, image files of 1 GiB or more are mapped.
     """
     images, labels = _open_images(images_path), _open(labels_path)
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
@@ -59,7 +59,7 @@ def read_arrays(
 
 
 def _open_images(path: Path) -> Any:
-    """Return images whose pixels stay on the disk; one channel alone is left out."""
+    """Memory-map images; the dimension of a single channel is dropped."""
     images = _open(path)
     if images.dtype != np.uint8:
         raise UsageError(
@@ -72,7 +72,7 @@ def _open_images(path: Path) -> Any:
 
 
 def _open(path: Path) -> Any:
-    """Return an array whose values stay on the disk, which is never longer than its file."""
+    """Memory-map an array, which can never be longer than its file, whatever the header promises."""
     with reading(path), open_regular(path):
         try:
             return np.load(path, mmap_mode="r", allow_pickle=False)

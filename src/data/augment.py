@@ -1,4 +1,4 @@
-"""Random distortions of training images, computed for a whole batch where the batch lies."""
+"""Random distortions of training images, computed for a whole batch on the batch's device."""
 
 import hashlib
 from dataclasses import dataclass, fields
@@ -11,26 +11,26 @@ from torch.nn import functional
 from src.common.errors import UsageError
 
 GRID = 7  # points on each side of the grid that elastic distortion moves
-COEFFICIENTS = 3 + GRID * GRID  # of each of the two coordinates: x, y, 1 and one for every point
-WORDS = 4  # random numbers of 16 bits in one of 64
-UPSTROKE, PEN = 5.0, 1.2  # pixels of its length, which varies by 40 %, and of half its width
+COEFFICIENTS = 3 + GRID * GRID  # per coordinate: x, y, 1 and one for each grid point
+WORDS = 4  # 16-bit random numbers in a 64-bit number
+UPSTROKE, PEN = 5.0, 1.2  # pixels: the upstroke's length, which varies by 40 %, and half its width
 
 
 @dataclass(frozen=True)
 class Distortion:
     """Random affine and elastic distortion, as Simard, Steinkraus and Platt (2003) introduced it for MNIST.
 
-    Each strength is the largest change; that of an image is uniform between minus and plus the strength. Elastic
-    distortion moves the points of a 7 x 7 grid and everything between them smoothly (bicubic), instead of smoothing a
-    field with as many points as pixels: the same kind of field at a small part of the cost. Pixels between pixels are
-    interpolated linearly, pixels from outside are background.
+    Each strength is the largest change; the change of an image is uniform between minus and plus the strength. Elastic
+    distortion moves the points of a 7 x 7 grid and interpolates between them (bicubic), instead of smoothing a field
+    with a point for every pixel: the same kind of field at a small part of the cost. Values between pixels are
+    interpolated linearly; pixels from outside the image are background.
 
     Args:
         rotation: In degrees, at most 180.
-        scale: Of width and height, each for itself, as a fraction below 1.
-        shear: Of the columns against the rows, as a fraction of the height.
-        shift: In pixels, to the side and up or down.
-        elastic: How far a point of the grid moves to the side and up or down, in pixels.
+        scale: Of width and height, drawn separately, as a fraction below 1.
+        shear: Sideways slant, as a fraction of the height.
+        shift: In pixels, horizontally and vertically.
+        elastic: How far a grid point moves horizontally and vertically, in pixels.
         upstroke: The share of the images with label 1 that get an upstroke, as many people write a 1.
         flip: The share of the images that are mirrored, left to right.
     """
@@ -52,17 +52,17 @@ class Distortion:
                 raise UsageError(f"`{field.name}` must be between 0 and {below[field.name]:g}, got {value}.")
 
     def __call__(self, images: Tensor, seed: int, epoch: int, positions: Tensor, labels: Tensor) -> Tensor:
-        """Distort images; the same arguments give the same images to rounding, whatever else is in the batch.
+        """Distort images; up to rounding, an image's result does not depend on the other images in the batch.
 
         Args:
             images: ``(B, H, W)`` or ``(B, H, W, C)`` float32, background 0.
             seed: Any integer.
-            epoch: The number of the epoch.
+            epoch: The epoch's number.
             positions: ``(B,)`` int64, the images' positions in the data set.
-            labels: ``(B,)``, any type of integers.
+            labels: ``(B,)``, any integer dtype.
 
         Returns:
-            Of the same shape.
+            The distorted images, in the same shape.
         """
         if self.upstroke:
             random = uniform(seed, epoch, positions, 3, "upstroke")
@@ -73,7 +73,7 @@ class Distortion:
         coefficients = self._coefficients(seed, epoch, positions, pixel=2 / columns)
         if self.flip:
             mirrored = uniform(seed, epoch, positions, 1, "flip") < 2 * self.flip - 1
-            coefficients[:, 0] *= 1 - 2 * mirrored.float()  # the other side of where a pixel's value came from
+            coefficients[:, 0] *= 1 - 2 * mirrored.float()  # mirrors the x that a pixel's value comes from
         grid = coefficients.flatten(0, 1) @ basis(rows, columns, images.device)
         where = grid.view(-1, 2, rows, columns).permute(0, 2, 3, 1)
         return functional.grid_sample(channels, where, align_corners=False).permute(0, 2, 3, 1).reshape(images.shape)
@@ -95,7 +95,7 @@ class Distortion:
 def with_upstroke(images: Tensor, random: Tensor) -> Tensor:
     """Draw a stroke on images, ``(B, H, W)`` float32, from the highest ink down to the left.
 
-    ``random``, ``(B, 2)`` in [-1, 1), says how long and how steep it is.
+    ``random``, ``(B, 2)`` in [-1, 1), sets the stroke's length and slope.
     """
     rows, columns = (torch.arange(size, device=images.device) for size in images.shape[1:])
     peak = images.amax(dim=(1, 2), keepdim=True)
@@ -112,9 +112,9 @@ def with_upstroke(images: Tensor, random: Tensor) -> Tensor:
 
 @cache
 def basis(rows: int, columns: int, device: torch.device) -> Tensor:
-    """Return the fields that distortions are made of, at every pixel: ``(COEFFICIENTS, rows * columns)`` float32.
+    """Return the fields that a distortion combines, at every pixel: ``(COEFFICIENTS, rows * columns)`` float32.
 
-    Coordinates run from -1 to 1 between the outer edges of the image, as ``grid_sample`` has them.
+    Coordinates run from -1 to 1 between the outer edges of the image, as in ``grid_sample``.
     """
     y, x = torch.meshgrid(*((2 * torch.arange(size) + 1) / size - 1 for size in (rows, columns)), indexing="ij")
     points = torch.eye(GRID * GRID).view(-1, 1, GRID, GRID)
@@ -125,7 +125,7 @@ def basis(rows: int, columns: int, device: torch.device) -> Tensor:
 def uniform(seed: int, epoch: int, positions: Tensor, count: int, purpose: str = "distortion") -> Tensor:
     """Return random numbers that depend on purpose, seed, epoch and position alone: ``(B, count)`` float32 in [-1, 1).
 
-    A counter goes through the mixing function of SplitMix64 (Steele, Lea and Flood 2014); each result gives four.
+    A counter goes through the mixing function of SplitMix64 (Steele, Lea and Flood 2014); a result gives four numbers.
     """
     if positions.device.type == "mps":  # it lacks some operations on int64
         return uniform(seed, epoch, positions.cpu(), count, purpose).to(positions.device)

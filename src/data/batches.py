@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """One rank's share of a global batch, or of several that follow each other.
+    """One rank's share of one or several consecutive global batches.
 
     Attributes:
         images: ``(B, H, W)`` or ``(B, H, W, C)`` uint8 as loaded; ``(B, C, H, W)`` float32 once normalized.
@@ -18,7 +18,7 @@ class Batch(NamedTuple):
         positions: ``(B,)`` int64 positions of the samples in their file.
         sizes: How many of the samples belong to each global batch; they sum to B.
         global_sizes: The number of samples in each global batch over all ranks.
-        epoch: The epoch, counted from 0, that shuffled them; None for a split in the order of its file.
+        epoch: The epoch, counted from 0, whose order the samples have; None in file order.
     """
 
     images: Tensor
@@ -36,7 +36,7 @@ class Split(NamedTuple):
         file_images: All images of the file, ``(N, H, W)`` or ``(N, H, W, C)`` uint8, in memory or mapped.
         file_labels: All labels of the file, ``(N,)`` uint8.
         members: ``(M,)`` int64, the positions in the file that belong to the split.
-        transposed: Whether the images lie on their side in the file; batches of them stand upright.
+        transposed: Whether the file stores the images on their side; batches are always upright.
     """
 
     file_images: Tensor
@@ -46,7 +46,7 @@ class Split(NamedTuple):
 
     @property
     def images(self) -> Tensor:
-        """The images of the split, standing upright: ``(M, H, W[, C])`` uint8."""
+        """The images of the split, upright: ``(M, H, W[, C])`` uint8."""
         return self.upright(self.members)
 
     @property
@@ -55,13 +55,13 @@ class Split(NamedTuple):
         return self.file_labels[self.members]
 
     def upright(self, positions: Tensor) -> Tensor:
-        """Return the images at these positions of the file, standing upright: ``(B, H, W[, C])`` uint8."""
+        """Return the images at these positions of the file, upright: ``(B, H, W[, C])`` uint8."""
         images = self.file_images.index_select(0, positions)
-        return images.transpose(1, 2) if self.transposed else images  # rows that are whole are gathered faster
+        return images.transpose(1, 2) if self.transposed else images  # after the gather: whole rows are faster
 
 
 def moved(splits: dict[str, Split], device: torch.device) -> dict[str, Split]:
-    """Return splits whose images lie on a device; the images of a file are moved once."""
+    """Return the splits on a device; splits of the same file share one copy of its images."""
     to_device = cache(lambda tensor: tensor.to(device))
     placed = {}
     for name, split in splits.items():
@@ -86,7 +86,7 @@ class EpochOrder:
         self.epoch = epoch
 
     def order(self) -> Tensor:
-        """Return the numbers from 0 to ``size - 1`` in the order of the chosen epoch, int64."""
+        """Return the positions from 0 to ``size - 1`` in the chosen epoch's order, int64."""
         # torch keeps 32 bits of a generator's seed, so both numbers are hashed instead of added or shifted
         digest = hashlib.sha256(f"{self.seed}/{self.epoch}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:4]))
@@ -96,10 +96,10 @@ class EpochOrder:
 class BatchLoader:
     """Iterates over a split; the last batch may be short, nothing is dropped or repeated.
 
-    Each rank takes its own slice of every global batch of ``batch_size``; slices differ by at most one sample. With a
-    ``sampler``, which decides the order, ``steps_per_execution`` global batches are handed over at once, at the end
-    maybe fewer; without one the order is that of the file. The position inside the epoch is the loader's state:
-    Lightning keeps it in checkpoints, and a loader that was given one starts there.
+    Each rank takes its slice of every global batch of ``batch_size``; slice sizes differ by at most one sample. The
+    ``sampler`` decides the order; without a sampler, samples come in file order. ``steps_per_execution`` global batches
+    are handed over at once, fewer at the end of an epoch. The position within the epoch is the loader's state:
+    Lightning saves it in checkpoints, and a loader that has loaded a state starts there.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class BatchLoader:
         self.split = split
         self.batch_size = batch_size
         self.sampler = sampler
-        self.batch_sampler = None  # Lightning asks for it wherever there is a sampler
+        self.batch_sampler = None  # Lightning reads this attribute of every loader that has a sampler
         self.rank = rank
         self.world_size = world_size
         self.steps_per_execution = steps_per_execution
@@ -140,7 +140,7 @@ class BatchLoader:
             yield self._gather(torch.cat([positions[shard] for shard, _ in shards]), shards)
 
     def _shard(self, number: int) -> tuple[slice, int]:
-        """Return which samples of the epoch this rank has in a global batch, and how many all ranks have."""
+        """Return this rank's slice of a global batch, in positions of the epoch, and the global batch's size."""
         start = number * self.batch_size
         global_size = min(self.batch_size, len(self.split.members) - start)
         first, last = (start + global_size * rank // self.world_size for rank in (self.rank, self.rank + 1))
@@ -154,9 +154,9 @@ class BatchLoader:
         return Batch(self.split.upright(positions), labels, positions, sizes, global_sizes, epoch)
 
     def state_dict(self) -> dict[str, int]:
-        """Return how many batches of the epoch are done; 0 at its end, where the next one starts."""
+        """Return how many batches of the epoch are done; 0 at its end, which is the start of the next epoch."""
         return {"batches_done": self._batches_done % self.batches}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Start the next epoch behind the batches that are done."""
+        """Start the next iteration after the batches that are done."""
         self._start = self._batches_done = state_dict["batches_done"]

@@ -23,8 +23,8 @@ RECORD = "SOURCE.json"
 
 
 def read_record(folder: Path) -> dict[str, dict[str, str]]:
-    """Return ``sha256`` and ``source`` of the files that were placed in a folder, by their names."""
-    with suppress(OSError, ValueError):  # there is none, or another's
+    """Return ``sha256`` and ``source`` of each file that was placed in a folder, by file name."""
+    with suppress(OSError, ValueError):  # no record, or another program's file
         return {
             name: {key: str(entry[key]) for key in ("sha256", "source")}
             for name, entry in read_object(folder / RECORD).items()
@@ -40,9 +40,9 @@ def add_to_record(folder: Path, digests: dict[str, str], source: str) -> None:
 
 
 def wrong_files(folder: Path, dataset: DatasetName) -> list[str]:
-    """Name the files of a data set that a folder has not, or has with another SHA-256 than the right one.
+    """Return the names of a data set's files that a folder lacks, or has with a wrong SHA-256.
 
-    That is for MNIST the official one, else the one of the record; a file that is in no record is taken as it is.
+    MNIST's files must have the official SHA-256, other files the recorded one; a file without a record is accepted.
     """
     record = {name: entry["sha256"] for name, entry in read_record(folder).items()}
     known = OFFICIAL_SHA256 if dataset == "MNIST" else record
@@ -50,13 +50,13 @@ def wrong_files(folder: Path, dataset: DatasetName) -> list[str]:
 
 
 def is_right(path: Path, expected: str | None) -> bool:
-    """Say whether a path is a file, with the SHA-256 that is expected of it, if any is."""
+    """Say whether a path is a regular file, and has the expected SHA-256 if there is one."""
     with reading(path):
         return is_there(path) and stat.S_ISREG(path.stat().st_mode) and expected in (None, sha256(path))
 
 
 def is_there(path: Path) -> bool:
-    """Say whether a path exists, like ``Path.exists`` but with an OSError where the system does not tell."""
+    """Say whether a path exists, like ``Path.exists``, but raise OSError where the system does not tell."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

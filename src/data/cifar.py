@@ -1,4 +1,4 @@
-"""CIFAR-10's binary version: records of a label and of a picture's pixels, first the red ones, then green and blue."""
+"""CIFAR-10's binary version: records of a label and an image's pixels, all red, then all green, then all blue."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ RECORD_BYTES = 1 + math.prod(SHAPE)
 
 
 def read_records(paths: Sequence[Path], memory_map: bool | None = None) -> tuple[Tensor, Tensor]:
-    """Read files of records, one after the other: images ``(N, 32, 32, 3)`` and class numbers ``(N,)``, both uint8."""
+    """Read and join files of records: images ``(N, 32, 32, 3)`` and class numbers ``(N,)``, both uint8."""
     if memory_map:
         raise UsageError("`memory_map` is not for CIFAR10, whose colours lie apart in its files: leave it out.")
     images, labels = [], []
@@ -28,7 +28,7 @@ def read_records(paths: Sequence[Path], memory_map: bool | None = None) -> tuple
             content = np.frombuffer(read_regular(path), np.uint8)
         if not len(content) or len(content) % RECORD_BYTES:
             raise UsageError(
-                f"{path} has {len(content):,} bytes, which are no whole images of CIFAR10 of {RECORD_BYTES:,} bytes: "
+                f"{path} has {len(content):,} bytes, not whole images of CIFAR10 with {RECORD_BYTES:,} bytes each: "
                 "replace it with a complete copy."
             )
         records = content.reshape(-1, RECORD_BYTES)

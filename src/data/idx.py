@@ -37,7 +37,7 @@ IMAGE_SHAPE = (28, 28)
 def read_idx(path: Path, memory_map: bool = False) -> Tensor:
     """Read an IDX file, plain or compressed (``.gz``), as uint8, or int32 for 32-bit integers.
 
-    It takes no more memory than the values that the file really holds, whatever its header promises. With
+    Reading takes no more memory than the values that the file really holds, whatever its header promises. With
     ``memory_map``, for plain files, the values stay on the disk, and the tensor must not be written to.
     """
     compressed = path.suffix == ".gz"
@@ -60,7 +60,7 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
         if memory_map:
             values = np.memmap(cast(Any, file), np.uint8, "r")[start:]
         elif not compressed:
-            values = np.empty(size, np.uint8)  # its promise is kept: the file has as much
+            values = np.empty(size, np.uint8)  # safe: the file is as long as its header promises
             if file.readinto(values) != size:
                 raise UsageError(f"{path} became shorter while it was read: start again when it is complete.")
     array = np.frombuffer(values, dtype).reshape(shape)
@@ -68,22 +68,22 @@ def read_idx(path: Path, memory_map: bool = False) -> Tensor:
 
 
 def as_tensor(array: Any) -> Tensor:
-    """Return a tensor of the same memory as an array, which may be mapped and must not be written to."""
-    # torch.from_file maps for writing: then Linux counts a file as memory, and refuses a file that is larger
+    """Return a tensor that shares the memory of an array, which may be mapped and must not be written to."""
+    # torch.from_file maps for writing: Linux then counts the file as memory, and refuses a file larger than memory
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(array)
 
 
 def header_of(path: Path) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """Return the type and the dimensions of an IDX file; it fails as ``read_idx`` does."""
+    """Return the dtype and the shape of an IDX file; errors as in ``read_idx``."""
     with _opened(path) as file:
         return _read_header(file, path)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BufferedIOBase]:
-    """Open a file, plain or compressed; an error while it is read is one of the user's."""
+    """Open a file, plain or compressed; an error in reading becomes a UsageError."""
     try:
         with (
             open_regular(path) as plain,
@@ -103,7 +103,7 @@ def _read_header(file: BufferedIOBase, path: Path) -> tuple[np.dtype[Any], tuple
     if len(dimensions) < 4 * magic[3]:
         raise UsageError(f"{path} is truncated inside its header: replace it with a complete copy.")
     dtype, shape = DTYPES[magic[2]], struct.unpack(f">{magic[3]}I", dimensions)
-    if math.prod(max(size, 1) for size in shape) * dtype.itemsize > LARGEST_TENSOR:  # of no values, if one is 0
+    if math.prod(max(size, 1) for size in shape) * dtype.itemsize > LARGEST_TENSOR:  # 0 must not hide the rest
         raise UsageError(f"{path} has a header with impossible dimensions: replace it with the original.")
     if path.suffix == ".gz" and (size := math.prod(shape) * dtype.itemsize) > memory_bytes():
         raise UsageError(f"{path} promises {size:,} bytes, more than this machine's memory: unpack it.")
@@ -121,12 +121,12 @@ def read_pair(
 ) -> tuple[Tensor, Tensor]:
     """Read images, ``(N, 28, 28)``, and their class numbers from 0, ``(N,)``, both uint8, from two IDX files.
 
-    Without ``memory_map`` plain files of images from 1 GiB up are mapped.
+    With ``memory_map`` None, plain image files of 1 GiB or more are mapped.
     """
     if memory_map is None:
         with reading(images_path):
             memory_map = images_path.suffix != ".gz" and images_path.stat().st_size >= MAP_FROM_BYTES
-    images_dtype, images_shape = header_of(images_path)  # a few megabytes may unpack to gigabytes
+    images_dtype, images_shape = header_of(images_path)  # headers first: a few megabytes may unpack to gigabytes
     dtype, shape = header_of(labels_path)
     if images_dtype != np.uint8 or images_shape[1:] != IMAGE_SHAPE or images_shape[0] == 0:
         raise UsageError(
@@ -143,7 +143,7 @@ def read_pair(
             f"{images_path} has {images_shape[0]:,} images but {labels_path} {shape[0]:,} labels: "
             "replace the file that does not belong."
         )
-    labels = read_idx(labels_path)  # first, as they are the smaller file, which says that the other one is not needed
+    labels = read_idx(labels_path)  # before the images: a wrong label in the small file saves reading the large file
     if is_qmnist:
         labels = labels[:, 0]
     first = DATASETS[dataset].first_label

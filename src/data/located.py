@@ -1,4 +1,4 @@
-"""Where the images of a data set are, and in which format: IDX, CIFAR-10's, NumPy files or pictures in folders."""
+"""Where the images of a data set are, and their format: IDX, CIFAR-10's, NumPy files or pictures in folders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ TEST_SIZE = 0.2
 
 @dataclass(frozen=True)
 class Located:
-    """The files of a data set: images and labels to train on, images and labels to test on; of CIFAR-10 five and one.
+    """The files of a data set: training images and labels, test images and labels (for CIFAR-10 five files and one).
 
     A label is a position in ``classes``; ``image_shape`` is (H, W), or (H, W, C) in colour.
     """
@@ -57,9 +57,9 @@ def locate(
     image_size: Sequence[int] | None = None,
     test_size: int | float = TEST_SIZE,
 ) -> Located:
-    """Find the files of a data set, or place them where no folder is named, or make them of pictures.
+    """Find the files of a data set, place them if no folder is named, or make them from pictures.
 
-    ``image_size`` and ``test_size`` are for pictures, as ``pictures.packed`` has them.
+    ``image_size`` and ``test_size`` are arguments of ``pictures.packed``.
     """
     if dataset in DATASETS:
         files = find_files(Path(data_dir), dataset) if data_dir else place_files(dataset)
@@ -68,12 +68,12 @@ def locate(
         raise UsageError(f"`dataset` {dataset} needs `data_dir`: name the folder.")
     folder = Path(data_dir)
     if dataset == "folder":
-        from src.data.pictures import packed  # with Pillow, which the others do not need
+        from src.data.pictures import packed  # imports Pillow, which other data sets do not need
 
         folder = packed(folder, image_size, test_size)
     return Located(dataset, *find_arrays(folder))
 
 
 def sides(shape: Sequence[int]) -> str:
-    """Return the sides of an image as people write them."""
+    """Return the shape of an image as text, such as 28 x 28."""
     return " x ".join(map(str, shape))

@@ -30,18 +30,18 @@ from src.data.datasets import is_class_name
 from src.data.splits import split_positions
 
 CACHE = ".arrays"
-LARGE = 32_768  # bytes of a picture's file
+LARGE = 32_768  # bytes of a picture file
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 Sample = tuple[Path, int]  # a file and its class
 
 
 def packed(folder: Path, image_size: Sequence[int] | None, test_size: int | float) -> Path:
-    """Return a folder with the pictures as NumPy files, which are made anew when a picture has changed.
+    """Return a folder with the pictures as NumPy files, which are made again when a picture has changed.
 
     Args:
-        folder: It has ``train/CLASS/*`` and ``test/CLASS/*``, or ``train`` alone, or the classes' folders themselves.
-        image_size: Height and width to give them; None for the most frequent one.
-        test_size: How many test where there is no ``test``, as a number or as a fraction below 1.
+        folder: Has ``train/CLASS/*`` and ``test/CLASS/*``, or ``train`` alone, or the class folders themselves.
+        image_size: Height and width to give the pictures; None for the most frequent size.
+        test_size: How many pictures to test on if there is no ``test``, as a number or as a fraction below 1.
     """
     with reading(folder):
         classes, parts = find_samples(folder)
@@ -51,12 +51,11 @@ def packed(folder: Path, image_size: Sequence[int] | None, test_size: int | floa
     if (place := _made_before(folder / CACHE, key, image_size)) is not None:
         return place
     cache = _writable(folder / CACHE)
-    with FileLock(cache / ".lock"):  # another process may make it while this one waits
+    with FileLock(cache / ".lock"):  # another process may have made them meanwhile
         return _made_before(cache, key, image_size) or _pack(folder, classes, parts, cache, key, image_size, test_size)
 
 
 def _made_before(cache: Path, key: str, image_size: Sequence[int] | None) -> Path | None:
-    """Return the folder of the arrays if they have been made, else None."""
     with suppress(OSError, ValueError):
         height, width = image_size or json.loads(read_regular(cache / f"{key}.size"))
         place = cache / f"{key}-{height}x{width}"
@@ -65,7 +64,7 @@ def _made_before(cache: Path, key: str, image_size: Sequence[int] | None) -> Pat
 
 
 def _writable(cache: Path) -> Path:
-    """Return the folder for arrays or, where it cannot be written to, one that is removed when the process ends."""
+    """Return the cache folder or, if it is not writable, a temporary folder that is removed at the process's end."""
     try:
         cache.mkdir(exist_ok=True)
         (cache / ".lock").touch()
@@ -79,7 +78,7 @@ def _writable(cache: Path) -> Path:
 
 
 def find_samples(folder: Path) -> tuple[list[str], list[list[Sample]]]:
-    """Return the classes' names, the files to train on and the files to test on, without litter."""
+    """Return the class names, the files to train on and the files to test on, without litter."""
     train = folder / "train" if (folder / "train").is_dir() else folder
     classes = sorted(path.name for path in train.iterdir() if path.is_dir() and not is_litter(path))
     if not 2 <= len(classes) <= MOST_CLASSES:
@@ -89,14 +88,14 @@ def find_samples(folder: Path) -> tuple[list[str], list[list[Sample]]]:
     if twins := [name for name in classes if folded[name.casefold()] > 1]:
         raise UsageError(f"{train} has classes that differ by case alone: {', '.join(twins)}; rename all but one.")
     if odd := [name for name in classes if not is_class_name(name)]:
-        raise UsageError(f"{train / odd[0]} is a class whose name has signs that cannot be printed: rename it.")
+        raise UsageError(f"{train / odd[0]} is a class whose name has characters that cannot be printed: rename it.")
     parts = []
     for place in (train, folder / "test"):
         samples: list[Sample] = []
         for path in sorted(place.iterdir()) if place.is_dir() else ():
             if path.is_dir() and not is_litter(path):
                 if path.name not in classes:
-                    raise UsageError(f"{path} is a class that {train} has not: rename it, or train on it too.")
+                    raise UsageError(f"{path} is a class that {train} lacks: rename it, or train on it too.")
                 files = sorted(file for file in path.rglob("*") if not is_litter(file) and not file.is_dir())
                 samples += [(file, classes.index(path.name)) for file in files]
         parts.append(samples)
@@ -104,7 +103,7 @@ def find_samples(folder: Path) -> tuple[list[str], list[list[Sample]]]:
 
 
 def is_litter(path: Path) -> bool:
-    """Say whether a file or a folder is hidden, or made by a system to remember how a folder is shown."""
+    """Say whether a file or a folder is hidden, or holds the system's view settings of a folder."""
     return path.name.startswith(".") or path.name.lower() in ("thumbs.db", "desktop.ini")
 
 
@@ -112,17 +111,17 @@ def _pack(
     folder: Path, classes: list[str], parts: list[list[Sample]], cache: Path, key: str,
     image_size: Sequence[int] | None, test_size: int | float,
 ) -> Path:  # fmt: skip
-    """Read all pictures into arrays, and remove the arrays of folders as they were before."""
+    """Read all pictures into arrays, and remove the arrays of the folder's earlier contents."""
     with ThreadPoolExecutor(cores()) as threads:
         paths = [path for part in parts for path, _ in part]
-        # of small pictures most of the work is Python's, for which threads only wait for each other
+        # for small pictures most of the work is in Python code, where threads only wait for the interpreter
         are_large = sum(path.stat().st_size for path in paths) > LARGE * len(paths)
         apply: Callable[..., Iterable[Any]] = threads.map if are_large else map
         kinds = {path: kind for path, kind in zip(paths, apply(_header, paths), strict=True) if kind}
         train, test = ([sample for sample in part if sample[0] in kinds] for part in parts)
         if missing := set(range(len(classes))) - {label for _, label in train}:
             raise UsageError(f"{folder}: the class {classes[min(missing)]} has no pictures: add some, or remove it.")
-        random.Random(0).shuffle(train)  # else the last ones, which validate, would be of the last class
+        random.Random(0).shuffle(train)  # else all validation images would be of the last class
         if not test:
             labels = torch.tensor([label for _, label in train], dtype=torch.uint8)
             positions = split_positions(labels, test_size, "stratified", name="test_size")
@@ -147,13 +146,13 @@ def _pack(
             write_atomic(cache / f"{key}.size", json.dumps(most_frequent).encode())
             place = new.rename(cache / f"{key}-{height}x{width}")
     colour, others = "grey" if is_grey else "in colour", len(paths) - len(kinds)
-    passed_over = f"; files passed over as they are no pictures: {others:,}" if others else ""
-    say(f"{folder}: {len(kinds):,} pictures, {height} x {width}, {colour}{passed_over}")
+    skipped = f"; files skipped because they are not pictures: {others:,}" if others else ""
+    say(f"{folder}: {len(kinds):,} pictures, {height} x {width}, {colour}{skipped}")
     return place
 
 
 def _header(path: Path) -> tuple[tuple[int, int], bool] | None:
-    """Return a picture's size and whether it is grey; None for a file that is no picture, nor called like one."""
+    """Return a picture's size and whether it is grey; None for a file that is neither a picture nor named like one."""
     try:
         with opened(path) as file:
             return header(file)

@@ -1,4 +1,4 @@
-"""Which data a run saw, and where it came from."""
+"""Which data a run saw, and where the data came from."""
 
 import contextlib
 from pathlib import Path
@@ -12,7 +12,7 @@ from src.data.datasets import DatasetName
 
 
 def describe(data: MNISTDataModule) -> dict[str, Any]:
-    """Say which data a run saw: the classes' names, SHA-256 and source of each file, and the size of each split."""
+    """Describe the data of a run: the class names, SHA-256 and source of each file, and the size of each split."""
     digests = {}
     for path in data.files:
         with contextlib.suppress(UsageError):  # deleted since it was read: that must not cost the run's result

@@ -18,7 +18,7 @@ SAMPLES = 10
 def report(data: MNISTDataModule, output: Path) -> str:
     """Describe a data set, and write ten training samples of each class, a row per class, to a PNG file.
 
-    A ``val_size`` that does not fit the training images is said and left out.
+    A ``val_size`` that does not fit the training images is reported, and then there is no validation split.
     """
     refuse_place("output", output, ".png")
     splits, problem = _read(data)
@@ -38,7 +38,7 @@ def report(data: MNISTDataModule, output: Path) -> str:
 
 
 def _read(data: MNISTDataModule) -> tuple[dict[str, Split], str]:
-    """Return the splits by name, and why there is none for validation if the asked size does not fit."""
+    """Return the splits by name, and the reason if the training images cannot be split as requested."""
     data.prepare_data()
     train, test = (data.located.read(part, data.memory_map) for part in ("train", "test"))
     try:

@@ -1,4 +1,4 @@
-"""Where the files of a data set are: in a folder of the user's, or placed under ``data/``."""
+"""Where the files of a data set are: in a user's folder, or placed under ``data/``."""
 
 import contextlib
 import logging
@@ -18,13 +18,13 @@ log = logging.getLogger(__name__)
 
 
 def find_files(data_dir: Path, dataset: DatasetName) -> list[Path]:
-    """Find a data set's files, each plain or as ``.gz``, in a folder that the user named; it is never written to.
+    """Find a data set's files, each plain or as ``.gz``, in the user's folder, which is never written to.
 
     The folder holds the files itself or, as torchvision lays them out, under ``DATASET/raw``.
     """
     names = DATASETS[dataset].files
     for folder in (data_dir, data_dir / DATASETS[dataset].folder):
-        with reading(folder):  # of a file that is there twice, the plain one
+        with reading(folder):  # the plain file wins over its .gz
             paths = {name: path for name in names for path in (folder / f"{name}.gz", folder / name) if is_there(path)}
         if paths:
             if missing := [folder / name for name in names if name not in paths]:
@@ -37,12 +37,11 @@ def find_files(data_dir: Path, dataset: DatasetName) -> list[Path]:
 
 
 def place_files(dataset: DatasetName = "MNIST", root: Path = DEFAULT_ROOT) -> list[Path]:
-    """Put a data set under ``root/DATASET/raw``, where torchvision finds it too, or CIFAR-10 where its archive has it.
+    """Place a data set under ``root/DATASET/raw``, where torchvision finds it too, or CIFAR-10 in its archive's folder.
 
-    Files that are there and right are left alone. MNIST's are right if they have the official SHA-256, the others' if
-    they have the SHA-256 that ``SOURCE.json``, beside them, recorded when they were placed; a file without a record is
-    taken as it is. A wrong one is kept aside as ``NAME.wrong`` once its replacement is there. Safe when several
-    processes start at once.
+    Right files that are there already are left alone. MNIST's files are right with the official SHA-256, other files
+    with the SHA-256 that was recorded in ``SOURCE.json`` when they were placed; a file without a record is accepted. A
+    wrong file is kept as ``NAME.wrong`` once its replacement is there. Safe when several processes start at once.
     """
     folder = root / DATASETS[dataset].folder
     if wrong_files(folder, dataset):
@@ -58,7 +57,7 @@ def place_files(dataset: DatasetName = "MNIST", root: Path = DEFAULT_ROOT) -> li
 
 
 def _replace_wrong_files(folder: Path, dataset: DatasetName) -> None:
-    wrong = wrong_files(folder, dataset)  # once more: another process may have placed them before the lock was ours
+    wrong = wrong_files(folder, dataset)  # again: another process may have placed them meanwhile
     failures = []
     for source, (datasets, fetch) in SOURCES.items():
         if not wrong or dataset not in datasets:
@@ -67,7 +66,7 @@ def _replace_wrong_files(folder: Path, dataset: DatasetName) -> None:
             try:
                 fetch(temporary, dataset, wrong)
                 digests = _digests(temporary, dataset, wrong)
-            except Exception as error:  # whatever a source fails with, the next one is tried and the user is told
+            except Exception as error:  # of any type: the next source is tried, and the user is told
                 if isinstance(error, OSError) and error.errno in FULL:
                     raise
                 failures.append(f"{source}: {cause_of(error)}")
@@ -88,9 +87,9 @@ def _replace_wrong_files(folder: Path, dataset: DatasetName) -> None:
 
 @contextlib.contextmanager
 def _temporary_folder(folder: Path) -> Iterator[Path]:
-    """Make a folder inside of another one; afterwards leave neither behind if nothing was moved out of it."""
+    """Make a temporary folder inside a folder; afterwards remove it, and the folders around it if they are empty."""
     temporary = folder / ".placing"
-    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(temporary, ignore_errors=True)  # left behind by a killed process
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -109,7 +108,7 @@ def _digests(folder: Path, dataset: DatasetName, names: list[str]) -> dict[str, 
 
 
 def _move_in(new: Path, path: Path, source: str) -> None:
-    """Move a complete file to its place; one that is there is kept as ``NAME.wrong``, in the place of an older one."""
+    """Move a complete file to its place; a file already there is kept as ``NAME.wrong``, replacing an older copy."""
     if not is_there(path):
         new.replace(path)
         return

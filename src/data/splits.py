@@ -1,4 +1,4 @@
-"""Which samples train and which validate, and the statistics of the ones that train."""
+"""The split of samples into training and validation, and the statistics of the training split."""
 
 from math import inf
 from typing import Any, Literal
@@ -15,7 +15,7 @@ UNIT = (0.0, 1.0)  # mean and std that leave pixel / 255 as it is
 
 
 def refuse_split(val_size: int | float, fold: int | None, folds: int | None, name: str = "val_size") -> None:
-    """Refuse sizes that split no training file; the error calls ``val_size`` by ``name``."""
+    """Refuse arguments that split no training file; the error calls ``val_size`` by ``name``."""
     if not in_range(val_size, 0, 1 if isinstance(val_size, float) else inf):
         raise UsageError(f"`{name}` must be a whole number from 0 up or a fraction below 1, got {val_size!r}.")
     if (fold is None) != (folds is None):
@@ -38,17 +38,17 @@ def split_positions(
 
     Args:
         labels: ``(N,)`` uint8.
-        val_size: How many validate, as a number or as a fraction below 1, unless there are folds.
-        split: ``tail`` takes the last ones, or folds in order; ``stratified`` the same share of each class.
-        fold: Which of ``folds`` parts, of equal size to within one, validates instead.
-        folds: How many there are.
+        val_size: How many samples validate, as a number or as a fraction below 1, unless there are folds.
+        split: ``tail`` takes the last samples, or folds in order; ``stratified`` the same share of each class.
+        fold: Which of ``folds`` parts, equal in size to within one sample, validates instead.
+        folds: The number of folds.
         name: The name of ``val_size`` in an error.
 
     Returns:
         Both splits' positions, ascending, int64.
 
     Raises:
-        UsageError: If nothing would be left to train on, or to validate on in a fold, or the sizes are none.
+        UsageError: If an argument is invalid, or nothing would be left to train on or, in a fold, to validate on.
     """
     refuse_split(val_size, fold, folds, name)
     size = len(labels)
@@ -71,7 +71,7 @@ def split_positions(
 
 
 def _by_class(labels: Tensor) -> list[Tensor]:
-    """Return the positions of each class, in a random order that is always the same."""
+    """Return the positions of each class, in a fixed random order."""
     # one seed for all runs: seeds and hyperparameters are then compared on the same images
     generator = torch.Generator().manual_seed(0)
     classes = [(labels == label).nonzero().flatten() for label in range(256) if (labels == label).any()]
@@ -101,7 +101,7 @@ def mean_and_std(split: Split) -> tuple[float, float]:
 
 
 def pixels_only(images: Any) -> Tensor:
-    """Return images, or refuse a value that is no batch of bytes: floats divided by 255 twice would go unnoticed."""
+    """Return images, or refuse a value other than a uint8 batch: floats divided by 255 twice would go unnoticed."""
     if isinstance(images, Tensor) and images.dtype == torch.uint8 and images.dim() in (3, 4):
         return images
     kind = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
@@ -119,10 +119,10 @@ def normalize(images: Tensor, mean: float, std: float) -> Tensor:
 
 
 class Splits(dict[str, Split]):
-    """The splits that were set up, by their names."""
+    """The splits that were set up, by name."""
 
     def __missing__(self, name: str) -> Split:
-        """Name the call that sets it up."""
+        """Raise a UsageError that names the call to set up the split."""
         if name not in ("train", "val", "test"):
             raise UsageError(f'`splits` has train, val and test, and no "{name}".')
         stage = "test" if name == "test" else "fit"

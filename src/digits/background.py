@@ -1,4 +1,4 @@
-"""The background of a picture of a digit: paper, which may be shaded, or lie on a dark desk."""
+"""The background of a picture of a digit: paper, which may be shaded or lie on a dark desk."""
 
 from functools import lru_cache
 from typing import Any
@@ -10,23 +10,23 @@ from PIL import Image, ImageFilter
 from src.digits.grey import WORKING_SIDE, Levels
 from src.digits.pieces import Mask, connected_pieces
 
-Counts = npt.NDArray[np.intp]  # of each level from 0 to 255
+Counts = npt.NDArray[np.intp]  # of pixels, for each level from 0 to 255
 
 EVERY_LEVEL = np.arange(256)
 FITTED_SIDE = 32  # pixels, of the sample to which the background is fitted
 RIDGE = 1e-3 * np.eye(6)  # else there may be no solution
-FITTINGS, CLOSE = 8, 0.5  # the most fits; two whose levels, of 255, differ by less are the same
+FITTINGS, CLOSE = 8, 0.5  # at most so many fits, until levels, of 255, change by less
 RIM = 5 / 6  # the share of the way from the middle to the edge beyond which the first fit looks
 # shares: of the variance between two kinds of levels; of the pixels that are background; of the pixels that are ink
 TWO_KINDS, LEAST_GROUND, MUCH_INK = 0.8, 0.15, 0.3
-# shares: of the rim that is desk; of a sheet that is ink; of the turned rectangle around a sheet that the sheet fills
+# shares: of the rim that is desk; of a sheet that is ink; of the rotated rectangle around a sheet that the sheet fills
 LEAST_DESK, MOST_INK, LEAST_SHEET = 0.15, 0.2, 0.9
-ANGLES = np.deg2rad(range(-20, 21, 4))  # of that rectangle; turned further, one around a thick 0 fits too
+ANGLES = np.deg2rad(range(-20, 21, 4))  # of the rotated rectangle; at larger angles a thick 0 would fill it too
 SOFT_SIZE = 5  # pixels across the sheet's soft edge
 
 
 def background(levels: Levels) -> Levels:
-    """Fit a quadratic surface to the background, and not to the ink: light may come from one side."""
+    """Fit a quadratic surface to the background without the ink: light may come from one side."""
     counts = np.bincount(levels.ravel().astype(np.intp), minlength=256)
     if (ground := _ground_of_two(levels, counts)) is not None:
         return np.full_like(levels, ground)
@@ -36,7 +36,7 @@ def background(levels: Levels) -> Levels:
     y, x, terms, is_rim = _surface(levels.shape)
     values = levels[sample(levels.shape, FITTED_SIDE)].ravel()
     fit, share = _fit(terms, values, is_rim)
-    if share < 0.5:  # the ink was cut out so closely that the rim is ink
+    if share < 0.5:  # the picture is cropped so closely that the rim is ink
         distances = np.abs(values - level)
         fit, _ = _fit(terms, values, distances <= median(distances))
     rows, slopes = fit[0] + fit[2] * y + fit[5] * y**2, fit[1] + fit[3] * y
@@ -45,7 +45,7 @@ def background(levels: Levels) -> Levels:
 
 @lru_cache(maxsize=64)
 def _surface(shape: tuple[int, int]) -> tuple[Any, Any, Any, Mask]:
-    """Return coordinates from -1 to 1, and of the sample the terms of the surface and whether they begin the fit."""
+    """Return y and x from -1 to 1, and for the sampled pixels the surface's terms and whether they start the fit."""
     y, x = (np.linspace(-1, 1, length) for length in shape)
     rows, columns = sample(shape, FITTED_SIDE)
     v, u = (axis.ravel() for axis in np.meshgrid(y[rows], x[columns], indexing="ij"))
@@ -54,7 +54,7 @@ def _surface(shape: tuple[int, int]) -> tuple[Any, Any, Any, Mask]:
 
 
 def without_desk(grey: Image.Image) -> Image.Image:
-    """Return a photograph of a sheet of paper with the dark desk around it painted over as if the paper went on."""
+    """Return a photograph of a sheet of paper, with the dark desk around the sheet painted in the paper's grey."""
     if (factor := -(-max(grey.size) // WORKING_SIDE)) == 1:
         return grey
     small = grey.reduce(factor)
@@ -73,7 +73,7 @@ def without_desk(grey: Image.Image) -> Image.Image:
 
 
 def _share_of_rectangle(sheet: Mask) -> float:
-    """Return how much of the best rectangle around a sheet, as far as it is in the picture, is the sheet."""
+    """Return the share of the tightest rotated rectangle around a sheet, within the picture, that the sheet fills."""
     y, x = np.indices(sheet.shape)
     area = sheet.size
     for angle in ANGLES:
@@ -84,7 +84,7 @@ def _share_of_rectangle(sheet: Mask) -> float:
 
 
 def sample(shape: tuple[int, ...], side: int) -> tuple[slice, ...]:
-    """Return which pixels to take for at most so many in each direction."""
+    """Return slices that take at most ``side`` pixels in each direction."""
     return tuple(slice(None, None, -(-length // side)) for length in shape)
 
 
@@ -93,9 +93,9 @@ def _median(counts: Counts) -> int:
 
 
 def _ground_of_two(levels: Levels, counts: Counts) -> int | None:
-    """Return the level of the background where ink is a large part of a picture, cut out closely; else None.
+    """Return the background's level if a picture is cropped so closely that much of it is ink; else None.
 
-    Such levels are of two kinds, which Otsu's threshold (1979) parts, and the background has more of the rim.
+    Otsu's threshold (1979) separates the levels into two kinds; the background is the kind more frequent on the rim.
     """
     threshold = _between_two_kinds(counts)
     if threshold is None:
@@ -106,7 +106,7 @@ def _ground_of_two(levels: Levels, counts: Counts) -> int | None:
 
 
 def _between_two_kinds(counts: Counts) -> int | None:
-    """Return Otsu's threshold, the last level of the darker kind, if levels are of two kinds; else None."""
+    """Return Otsu's threshold, the last level of the darker kind, if there are two kinds of levels; else None."""
     size = counts.sum()
     share, first = counts.cumsum() / size, (counts * EVERY_LEVEL).cumsum() / size
     mean = first[-1]
@@ -122,9 +122,9 @@ def _rim(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _fit(terms: Levels, values: Levels, first: npt.NDArray[np.bool_]) -> tuple[Levels, float]:
-    """Fit values, ``(N,)``, by iteratively reweighted least squares with Tukey's weights, begun where ``first`` is set.
+    """Fit values, ``(N,)``, by iteratively reweighted least squares with Tukey's weights, starting from ``first``.
 
-    It returns the factors of the terms, ``(N, terms)``, and the share of values that are near the fit.
+    Return the coefficients of the terms, ``(N, 6)``, and the share of values that are near the fit.
     """
     residuals = values - median(values[first])
     considered = residuals[first]
@@ -141,7 +141,7 @@ def _fit(terms: Levels, values: Levels, first: npt.NDArray[np.bool_]) -> tuple[L
 
 
 def median(values: npt.NDArray[Any]) -> Any:
-    """Return the median as NumPy does, whose function takes longer to look at its arguments than to find it."""
+    """Return the median like ``np.median``, which takes longer to check its arguments than to find the median."""
     middle = len(values) // 2
-    parted = np.partition(values, (middle - 1, middle))  # for one place alone it takes a hundred times as long
+    parted = np.partition(values, (middle - 1, middle))  # a single position takes a hundred times as long
     return parted[middle] if len(values) % 2 else (parted[middle - 1] + parted[middle]) / 2

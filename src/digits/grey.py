@@ -1,4 +1,4 @@
-"""A picture in any mode as one in grey, in which ink and background differ as much as they do in the picture."""
+"""A picture of any mode in grey, with as much contrast between ink and background as in the picture."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,13 +8,13 @@ from src.common.pictures import PictureError
 
 Levels = npt.NDArray[np.float32]
 
-WORKING_SIDE = 112  # pixels, of the copy in which colours and ink are looked for
-CLOSER_SIDE = 320  # pixels, of the copy in which several digits and thin strokes are looked for
-LARGEST_SPREAD = 128  # levels, of 255, of ink on a transparent ground; levels that differ by more are a picture
+WORKING_SIDE = 112  # pixels, of the copy that is searched for colours and ink
+CLOSER_SIDE = 320  # pixels, of the copy that is searched for several digits and thin strokes
+LARGEST_SPREAD = 128  # levels, of 255, of ink on a transparent background; opaque pixels with more spread are a picture
 
 
 def to_grey(image: Image.Image) -> Image.Image:
-    """Return a picture of mode L, in which ink and background differ as much as they do in the picture."""
+    """Return a picture in mode L that keeps the contrast between ink and background."""
     if image.mode == "L":
         return image
     if image.mode == "1":
@@ -27,7 +27,7 @@ def to_grey(image: Image.Image) -> Image.Image:
             return image
     try:
         image = image.convert("RGB")
-    except ValueError:  # Pillow converts LAB with a colour profile only
+    except ValueError:  # Pillow converts LAB only with a colour profile
         return image.getchannel(0)
     return _reduce_colours(image)
 
@@ -40,7 +40,7 @@ def _stretch(levels: Levels) -> Image.Image:
 
 
 def _fill_transparent(image: Image.Image) -> Image.Image:
-    """Return the ink alone where all else is transparent, or else the picture on its own background."""
+    """Return the ink alone if all else is transparent, else the picture on its median colour."""
     alpha = image.getchannel("A")
     small = np.asarray(shrink(image, WORKING_SIDE))
     opaque = small[..., 3] > 127
@@ -56,16 +56,16 @@ def _fill_transparent(image: Image.Image) -> Image.Image:
 
 
 def _reduce_colours(image: Image.Image) -> Image.Image:
-    """Project the colours on the line along which they differ most: red ink on blue may be equally bright."""
+    """Project the colours on the line along which they differ most: red ink and blue paper may be equally bright."""
     colours = np.asarray(shrink(image, WORKING_SIDE), np.float32).reshape(-1, 3)
     line = np.linalg.eigh(np.cov(colours, rowvar=False, bias=True))[1][:, -1]
-    line = line / np.copysign(np.abs(line).sum(), line.sum())  # else LAPACK says which of its ends is light
+    line = line / np.copysign(np.abs(line).sum(), line.sum())  # else LAPACK decides which end is light
     offset = -255 * line[line < 0].sum()
     return image.convert("L", (*map(float, line), float(offset)))
 
 
 def shrink(image: Image.Image, side: int) -> Image.Image:
-    """Return an image whose longest side is at most this many pixels."""
+    """Return an image whose longest side is at most ``side`` pixels."""
     factor = max(image.size) / side
     if factor <= 1:
         return image

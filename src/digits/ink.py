@@ -12,23 +12,23 @@ from src.digits.pieces import Mask, Pieces, connected_pieces
 
 Box = tuple[int, int, int, int]  # left, top, right and bottom in pixels, the ends exclusive
 
-CLOSE_ENOUGH = 40  # pixels of the ink's longest side in a copy; with fewer a closer look is taken
+CLOSE_ENOUGH = 40  # pixels of the ink's longest side in a copy; smaller ink gets a closer look
 LEAST_CONTRAST = 8  # levels, of 255, between ink and background
 LEAST_SIGNAL = 8  # times the noise: the least contrast of ink
 NOISE_FLOOR = 2.5  # times the noise: levels below are background
 EDGE = 0.25  # the share of the full level at which ink begins
-CORE = 0.4  # the share of the full level above which pieces are looked for; lines on the paper are below
-LEAST_SHARE = 0.1  # a digit's piece, such as the bar of a 5, has this share of the largest one's pixels
+CORE = 0.4  # the share of the full level above which pixels form pieces; lines on the paper are below
+LEAST_SHARE = 0.1  # a digit's piece, such as the bar of a 5, has at least this share of the largest piece's pixels
 SOFT_EDGE = 2  # pixels around a piece that belong to it
 
 
 class Look(NamedTuple):
-    """The ink that is seen in a copy of a picture.
+    """The ink in a shrunk copy of a picture.
 
     Attributes:
         ink: How much of each pixel is ink, ``(H, W)``, from 0 to 1.
-        pieces: The connected pieces of it.
-        factor: How many pixels of the picture one of the copy is high and wide.
+        pieces: The connected pieces of ink.
+        factor: The height and width of a pixel of the copy, in pixels of the picture.
     """
 
     ink: Levels
@@ -37,10 +37,10 @@ class Look(NamedTuple):
 
 
 def look(grey: Image.Image, side: int) -> Look:
-    """Look for ink in a copy of a picture with at most this side.
+    """Look for ink in a copy of a picture with sides of at most ``side`` pixels.
 
     Raises:
-        PictureError: If there is none.
+        PictureError: If there is no ink.
     """
     copy = shrink(grey, side)
     try:
@@ -53,9 +53,9 @@ def look(grey: Image.Image, side: int) -> Look:
 
 
 def find_ink(grey: Image.Image, seen: Look | None = None) -> tuple[Levels, Box]:
-    """Return the ink's rectangle, 0 = background, 1 = ink, and its place; a small one is taken from a closer look.
+    """Return the ink's rectangle, 0 = background, 1 = ink, and its box in the picture; small ink gets a closer look.
 
-    ``seen`` is a look at the picture with ``WORKING_SIDE``, if there has been one.
+    ``seen`` is an earlier look at the picture with ``WORKING_SIDE``, if any.
     """
     seen = seen or look(grey, WORKING_SIDE)
     ink, factor = _without_residue(seen), seen.factor
@@ -74,7 +74,7 @@ def find_ink(grey: Image.Image, seen: Look | None = None) -> tuple[Levels, Box]:
 def separate(levels: Levels) -> Levels:
     """Return how much of each pixel is ink, from 0 to 1."""
     ink = levels - background(levels)
-    if (ink * ink * ink).sum() < 0:  # few pixels differ by much, on the ink's side
+    if (ink * ink * ink).sum() < 0:  # the pixels that differ most from the background are ink, here darker
         ink = -ink
     highest = float(ink.max())
     sampled = ink[sample(ink.shape, WORKING_SIDE)]
@@ -86,10 +86,10 @@ def separate(levels: Levels) -> Levels:
 
 
 def _without_residue(seen: Look) -> Levels:
-    """Leave out all but the digit: small pieces, and pieces at the edge (paper's end, lines, a form's frame)."""
+    """Leave out small pieces, and pieces at the picture's edge (the paper's end, lines, a form's frame)."""
     ink, pieces, _ = seen
     inside = pieces.inside
-    # a digit that was cut out closely touches the edge itself, and is far larger than the pieces inside
+    # a closely cropped digit touches the edge itself, and is far larger than the pieces inside
     has_digit_inside = (pieces.areas * inside).max() >= LEAST_SHARE * pieces.areas.max()
     chosen = inside if has_digit_inside else np.ones_like(inside)
     chosen &= pieces.areas >= LEAST_SHARE * pieces.areas[chosen].max()
@@ -97,7 +97,7 @@ def _without_residue(seen: Look) -> Levels:
 
 
 def cut_out(ink: Levels, pieces: Pieces, chosen: Mask) -> Levels:
-    """Return the ink of some pieces, ``(N,)``, with the soft edge around them, and 0 elsewhere."""
+    """Return the ink of the chosen pieces, a mask ``(N,)``, with the soft edge around them, and 0 elsewhere."""
     height, width = ink.shape
     kept: Mask = np.zeros((height + 2 * SOFT_EDGE, width + 2 * SOFT_EDGE), bool)
     kept[SOFT_EDGE:-SOFT_EDGE, SOFT_EDGE:-SOFT_EDGE] = np.append(chosen, False)[pieces.labels]
@@ -117,5 +117,5 @@ def bounds(mask: Mask) -> tuple[int, int, int, int]:
 
 
 def to_box(top: int, bottom: int, left: int, right: int, factor: float) -> Box:
-    """Return left, top, right and bottom in a picture that is so many times larger."""
+    """Return left, top, right and bottom in a picture that is ``factor`` times larger."""
     return round(left * factor), round(top * factor), round(right * factor), round(bottom * factor)

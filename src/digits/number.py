@@ -19,10 +19,10 @@ from src.digits.frame import already_framed, frame
 from src.digits.grey import CLOSER_SIDE, WORKING_SIDE, to_grey
 from src.digits.ink import CLOSE_ENOUGH, EDGE, Box, Look, bounds, cut_out, find_ink, look, to_box
 
-NARROW = 0.9  # times its height: a digit that is wider may be several, and gets a closer look
+NARROW = 0.9  # times its height: a wider digit may be several, and gets a closer look
 LEAST_PIXELS = 8  # of a piece, in a copy
-# shares of the tallest piece's height: a piece of a digit is as tall as the first or as wide as the second; a digit as
-# tall as the third
+# shares of the tallest piece's height: a digit's piece is at least as tall as the first or as wide as the second, and a
+# digit as tall as the third
 LEAST_HEIGHT, LEAST_WIDTH, LEAST_DIGIT = 0.15, 0.25, 0.4
 MOST_LINES, MOST_DIGITS, WIDEST_GAP = 4, 24, 3  # of one number; the gap in heights of its digits
 
@@ -32,7 +32,7 @@ Bounds = tuple[int, int, int, int]  # top, bottom, left, right
 class Digit(NamedTuple):
     """A digit in a picture: ``(28, 28)`` uint8, white ink on black, as MNIST was made, and the box around it.
 
-    The box is left, top, right and bottom in pixels of the picture, the ends exclusive; None where classes are no
+    The box is left, top, right and bottom in pixels of the picture, the ends exclusive; None for classes other than
     digits.
     """
 
@@ -43,10 +43,10 @@ class Digit(NamedTuple):
 def read_number(picture: Path | BinaryIO | ImageFile) -> list[list[Digit]]:
     """Return the lines of the number in a picture, each from left to right; for most pictures one line of one digit.
 
-    The picture is a file in any format that Pillow reads, or such a file that is open, or was identified.
+    The picture is a file, an open file or an identified picture, in any format that Pillow reads.
 
     Raises:
-        PictureError: If it is no picture, too large, damaged or blank, or holds more than one number.
+        PictureError: If it is not a picture, too large, damaged or blank, or holds more than one number.
     """
     with nullcontext(picture) if isinstance(picture, ImageFile) else opened(picture) as file:
         image, factor = decode(file)
@@ -60,18 +60,18 @@ def read_number(picture: Path | BinaryIO | ImageFile) -> list[list[Digit]]:
     if seen.factor > 1 and _may_be_several(lines):
         closer = look(grey, CLOSER_SIDE)
         lines = _lines(_group(closer))
-    if max(map(len, lines), default=0) < 2:  # one above the other are parts of one
+    if max(map(len, lines), default=0) < 2:  # groups above each other are parts of one digit
         ink, (left, top, right, bottom) = find_ink(grey, seen)
         return [[Digit(torch.from_numpy(frame(ink)), to_box(top, bottom, left, right, factor))]]
     _refuse_other_than_one_number(lines)
     return [[_digit(closer, *group, factor) for group in line] for line in lines]
 
 
-Group = tuple[Bounds, list[int]]  # the pieces of one digit, by number, and the box around them
+Group = tuple[Bounds, list[int]]  # the box around a digit, and the numbers of its pieces
 
 
 def _may_be_several(lines: list[list[Group]]) -> bool:
-    """Say whether a closer look may find more digits: there are several, or none, or a single one is wide or small."""
+    """Say whether a closer look may find more digits: if there are several or none, or a single wide or small digit."""
     if len(lines) != 1 or len(lines[0]) != 1:
         return True
     (((top, bottom, left, right), _),) = lines[0]
@@ -79,7 +79,7 @@ def _may_be_several(lines: list[list[Group]]) -> bool:
 
 
 def _group(seen: Look) -> list[Group]:
-    """Join the pieces that are one digit: one above the other, such as a 5 and its bar."""
+    """Join the pieces of a digit, which lie above each other, such as a 5 and its bar."""
     pieces = seen.pieces
     top, bottom, left, right = pieces.boxes.T
     inside = pieces.inside & (pieces.areas >= LEAST_PIXELS)
@@ -100,7 +100,7 @@ def _group(seen: Look) -> list[Group]:
 
 
 def _is_one_digit(one: Bounds, other: Bounds) -> bool:
-    """Say whether two boxes are of one digit: one lies above the other, close to it, or within its width."""
+    """Say whether two boxes belong to one digit: one lies close above the other, or within the other's width."""
     overlap = min(one[3], other[3]) - max(one[2], other[2])
     narrow = min(one[3] - one[2], other[3] - other[2])
     short, tall = sorted((one[1] - one[0], other[1] - other[0]))
@@ -115,7 +115,7 @@ def _around(one: Bounds, other: Bounds) -> Bounds:
 
 
 def _lines(groups: list[Group]) -> list[list[Group]]:
-    """Return the digits in reading order: a digit is in the line above if the middle of one lies beside the other."""
+    """Return the digits in reading order: a digit joins the line above if the middle of one lies beside the other."""
     lines: list[list[Group]] = []
     for group in sorted(groups, key=lambda group: group[0][0] + group[0][1]):
         above = [fmean(ends) for ends in zip(*(box[:2] for box, _ in lines[-1]), strict=True)] if lines else [-inf] * 2

@@ -9,12 +9,12 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Pieces(NamedTuple):
-    """The connected pieces of a mask, 8-connected.
+    """The 8-connected pieces of a mask.
 
     Attributes:
-        labels: ``(H, W)`` int, the number of the piece of each pixel; the background has that of none, ``len(areas)``.
-        areas: ``(N,)`` pixels of each.
-        boxes: ``(N, 4)`` top, bottom, left and right of each, the ends exclusive.
+        labels: ``(H, W)`` int, the number of each pixel's piece; ``len(areas)`` for the background.
+        areas: ``(N,)`` pixels of each piece.
+        boxes: ``(N, 4)`` top, bottom, left and right of each piece, the ends exclusive.
     """
 
     labels: npt.NDArray[np.intp]
@@ -23,14 +23,14 @@ class Pieces(NamedTuple):
 
     @property
     def inside(self) -> Mask:
-        """Which do not touch the edge, ``(N,)``."""
+        """Whether each piece lies clear of the mask's edge, ``(N,)``."""
         top, bottom, left, right = self.boxes.T
         height, width = self.labels.shape
         return np.asarray((top > 0) & (bottom < height) & (left > 0) & (right < width))
 
 
 def connected_pieces(mask: Mask) -> Pieces:
-    """Find the pieces by runs: the pixels of a row that follow each other, joined where runs of two rows touch."""
+    """Find the pieces by runs, consecutive pixels of a row, which are joined where runs of two rows touch."""
     height, width = mask.shape
     padded = np.zeros((height, width + 2), np.int8)
     padded[:, 1:-1] = mask

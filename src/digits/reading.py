@@ -8,13 +8,13 @@ from torch import Tensor
 
 from src.digits.number import Digit
 
-SURE = 0.9  # the confidence below which three in ten of validation's answers or more are wrong: benchmarks/digits.py
+SURE = 0.9  # below this confidence at least three in ten validation answers are wrong: benchmarks/digits.py
 WIDE = 1.3  # times its height: 2 % of MNIST's digits are wider, and half of the pairs that touch each other
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of the network to one digit: the most probable class, and the probability of each."""
+    """The answer of the network to one digit: the most probable class, and the probability of every class."""
 
     name: str
     probabilities: list[float]
@@ -27,13 +27,13 @@ class Answer:
 
     @property
     def is_wide(self) -> bool:
-        """Whether these may be several digits that touch each other."""
+        """Whether the digit may be several digits that touch each other."""
         left, top, right, bottom = self.digit.box or (0, 0, 0, 0)
         return right - left > WIDE * (bottom - top)
 
     @property
     def unsure(self) -> bool:
-        """Whether people should look at it; for classes that are no digits nobody knows how sure is enough."""
+        """Whether a person should check the answer; False for classes other than digits, which have no threshold."""
         return self.digit.box is not None and (self.confidence < SURE or self.is_wide)
 
 
@@ -46,7 +46,7 @@ class Reading:
 
     @classmethod
     def of(cls, lines: list[list[Digit]], probabilities: Iterator[Tensor], classes: Sequence[str]) -> "Reading":
-        """Join the digits of a picture, in lines, with the probabilities of each, in the same order."""
+        """Join the digits of a picture, in lines, with their probabilities, in the same order."""
 
         def answer(digit: Digit) -> Answer:
             row = next(probabilities).tolist()
@@ -61,7 +61,7 @@ class Reading:
 
     @property
     def text(self) -> str:
-        """The number, its lines parted by a slash."""
+        """The number, its lines separated by a slash."""
         return "/".join("".join(answer.name for answer in line) for line in self.lines)
 
     @property
@@ -71,12 +71,12 @@ class Reading:
 
     @property
     def unsure(self) -> bool:
-        """Whether one of its answers is."""
+        """Whether an answer is unsure."""
         return any(answer.unsure for answer in self.answers)
 
     @property
     def digits(self) -> list[dict[str, Any]]:
-        """The answers as plain values."""
+        """The answers as plain values, for JSON."""
         return [
             {
                 "digit": answer.name,
@@ -88,7 +88,7 @@ class Reading:
         ]
 
     def verdict(self) -> str:
-        """Return it as people read it."""
+        """Return the answer as a line of text."""
         if self.error:
             return f"-      {self.error}"
         least = f" (least sure of the {self.least_sure.name})" if len(self.answers) > 1 else ""

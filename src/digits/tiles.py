@@ -19,10 +19,10 @@ Tile = tuple[Tensor, tuple[str, str]]  # (TILE, TILE, 3) uint8, and two lines of
 
 
 def tiles_of(path: Path, reading: Reading, number: int) -> list[Tile]:
-    """Return a picture with the boxes of its digits, and the pixels of each that the network saw."""
+    """Return a tile of the picture with the boxes of its digits, and a tile of each digit as the network saw it."""
     name = path.name.encode("ascii", "replace").decode()
     name = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}..{name[-LONGEST_NAME // 2 :]}"
-    name = f"{number}: {name}"  # two may have the same name
+    name = f"{number}: {name}"  # two pictures may have the same name
     if reading.error:
         return [(torch.zeros(TILE, TILE, 3, dtype=torch.uint8), (name, reading.error[:LONGEST_NAME]))]
     with opened(path) as file:

@@ -33,26 +33,26 @@ def export(
 ) -> int:
     """Write a trained network as an ONNX file, a torch.export program or a page, checked on all test images.
 
-    A page, NAME.html, is the one that ``serve`` shows, with the network in it: one file that needs no server. Any other
-    file's input is ``images``, uint8 ``(N, 28, 28)`` or, in colour, ``(N, H, W, 3)``, upright, 0 = background; the
-    normalization is inside. Its outputs are ``logits`` and ``probabilities``, float32 ``(N, classes)``. It is written
-    when all test images of the checkpoint's data set get the same answers from it as from the checkpoint, and not at
-    all otherwise; with weights in float16 the logits may differ a little. Example:
+    A page, NAME.html, is the page of ``serve`` with the network in it: one file that needs no server. Any other file's
+    input is ``images``, uint8 ``(N, 28, 28)`` or, in colour, ``(N, H, W, 3)``, upright, 0 = background; the file
+    normalizes them itself. Its outputs are ``logits`` and ``probabilities``, float32 ``(N, classes)``. The file is
+    written only if all test images of the checkpoint's data set get the checkpoint's answers from it; with weights in
+    float16 the logits may differ a little. A page that nothing on this machine can run is written unchecked. Example:
     python -m src.cli export --output digits.onnx
 
     Args:
         output: The file to write: NAME.onnx (ONNX), NAME.pt2 (torch.export) or NAME.html (a page); or NAME/, a folder
-            for the Hugging Face Hub with safetensors, their config and a model card. It replaces an earlier one.
+            for the Hugging Face Hub with safetensors, a config and a model card. An earlier file is replaced.
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
             one. Left out, it is best, or before the first run the network that comes with the project.
         data_dir: The folder with the data, if it is no longer where the run read it.
         network: The class of a network of your own, by its import path, with its arguments below it.
-        precision: Of the weights in a page: float16, which it is without this, or float32 for twice the size.
+        precision: The precision of a page's weights: float16, the default, or float32 for twice the size.
 
     Raises:
         UsageError: If there is no such checkpoint, no test image, no such format or no place for the file.
         RunError: If the file would give other answers than the checkpoint, or the checkpoint's logits are not finite.
-        OSError: If the file cannot be written; it is then not there, or as it was.
+        OSError: If the file cannot be written; it is then missing or unchanged.
     """
     path = Path(output)
     ending = path.suffix.lower()
@@ -95,7 +95,7 @@ def export(
 
 
 def read_test_data(trained: Trained, data_dir: str | None) -> tuple[Split, list[Path]]:
-    """Return the test images of a checkpoint's data set, and its files: where ``test`` finds them or in a folder."""
+    """Return the test images of a checkpoint's data set, and its files, in a folder or where ``test`` finds them."""
     try:
         located = trained.locate(data_dir)
         return located.read("test"), located.files
@@ -111,8 +111,8 @@ def describe(trained: Trained, test: Split, files: list[Path], logits: Tensor) -
         "model": trained.name,
         "description": f"A classifier for {trained.dataset}: images, uint8 (N, {takes}), upright, 0 = background.",
         "classes": list(trained.classes),
-        "normalization": {"mean": trained.network.mean, "std": trained.network.std},  # of pixel / 255, done inside
-        "deskew": trained.network.deskew,  # done inside too
+        "normalization": {"mean": trained.network.mean, "std": trained.network.std},  # of pixel / 255, in the file
+        "deskew": trained.network.deskew,  # in the file too
         "network": trained.recipe["model"]["network"],
         "hidden_units": trained.recipe["model"]["hidden_units"],
         "dataset": trained.dataset,

@@ -1,4 +1,4 @@
-"""Whether an exported network answers as its checkpoint does."""
+"""The check that an exported network answers as its checkpoint does."""
 
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,13 @@ from torch import Tensor
 
 from src.common.errors import RunError
 
-LARGEST_DIFFERENCE = 1e-4  # of the file's logits and probabilities from the checkpoint's
-LARGEST_OF_HALVES = 1e-2  # the same with weights in float16, or, where that is more,
-SHARE_OF_HALVES = 1e-3  # of the largest logit, as float16 rounds by a share of the weight
+LARGEST_DIFFERENCE = 1e-4  # between the file's logits and probabilities and the checkpoint's
+LARGEST_OF_HALVES = 1e-2  # the same difference with weights in float16 or, if larger,
+SHARE_OF_HALVES = 1e-3  # this share of the largest logit, as float16 rounds by a share of the weight
 
 
 def proof(exported: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], path: Path, about: dict[str, Any]) -> str:
-    """Return the sentence that an exported network answers as its checkpoint does.
+    """Check that an exported network answers as its checkpoint does, and return the sentence that says so.
 
     Args:
         exported: Logits and probabilities of the exported network.
@@ -22,8 +22,8 @@ def proof(exported: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], path
         about: The file's metadata.
 
     Raises:
-        RunError: If an answer, a logit or a probability differs by more than is allowed. With weights in float16 an
-            answer may differ where the checkpoint's two highest logits are closer than a logit may be off.
+        RunError: If an answer differs, or a logit or a probability by more than is allowed. With weights in float16 an
+            answer may differ where the checkpoint's two highest logits are closer than the allowed difference.
     """
     wrong = differs = exported[0].argmax(dim=1) != expected[0].argmax(dim=1)
     allowed = LARGEST_DIFFERENCE

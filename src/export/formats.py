@@ -27,7 +27,7 @@ def trace(network: PixelClassifier, image_shape: tuple[int, ...]) -> "ExportedPr
 
 
 def to_onnx(network: PixelClassifier, image_shape: tuple[int, ...], metadata: dict[str, Any]) -> bytes:
-    """Return the content of an ONNX file, each item of the metadata a property of it, as text or else JSON."""
+    """Return the content of an ONNX file, with the metadata as the file's properties, in text or JSON."""
     program = torch.onnx.export(
         trace(network, image_shape),
         input_names=["images"],
@@ -45,7 +45,7 @@ def to_onnx(network: PixelClassifier, image_shape: tuple[int, ...], metadata: di
 
 def open_onnx(content: bytes) -> Network:
     """Return the network of an ONNX file, run by ONNX Runtime."""
-    import onnxruntime  # of an extra
+    import onnxruntime  # in an extra
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()

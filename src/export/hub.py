@@ -1,4 +1,4 @@
-"""A network as a folder for the Hugging Face Hub: its weights as safetensors, their config, and a model card."""
+"""A network as a folder for the Hugging Face Hub: its weights as safetensors, its config, and a model card."""
 
 import json
 from collections.abc import Mapping
@@ -15,23 +15,23 @@ from src.runs.folder import Run
 from src.runs.trained import PixelClassifier, Trained
 
 WEIGHTS, CONFIG, CARD = NAMES = ("model.safetensors", "config.json", "README.md")
-PLACES = ("checkpoint", "data_dir", "memory_map", "teacher")  # of this machine, which a folder for others does not name
+PLACES = ("checkpoint", "data_dir", "memory_map", "teacher")  # of this machine, left out of a folder for others
 RECORDS = ("parameters", "best", "total_seconds", "versions", "git_commit")
 
 
 def refuse_folder(path: Path) -> None:
-    """Refuse to write where a file is, or a folder that no export made, whose README.md would be lost."""
+    """Refuse to write over a file, or into a folder that no export made, whose README.md would be lost."""
     names = {file.name for file in path.iterdir() if file.name[0] != "."} if path.is_dir() else {path.name}
     if path.exists() and names and not {CONFIG} <= names <= {*NAMES}:
         raise UsageError(
-            f"--output {path} is there, and no folder of an export: name a new one or a file, such as "
+            f"--output {path} exists and is not a folder of an export: name a new folder or a file, such as "
             f"{path / 'digits.onnx'}."
         )
 
 
 def to_hub(network: PixelClassifier, image_shape: tuple[int, ...], metadata: dict[str, Any]) -> dict[str, bytes]:
-    """Return the files of a folder by their names."""
-    from safetensors.torch import save  # of an extra
+    """Return the files of a folder by name."""
+    from safetensors.torch import save  # in an extra
 
     if not isinstance(metadata["network"], str):
         raise UsageError("--output: a folder is for an mlp or a cnn; for a network of your own name model.onnx.")
@@ -57,7 +57,7 @@ def load_folder(folder: str | Path) -> PixelClassifier:
 
 
 def result_of(trained: Trained) -> dict[str, Any]:
-    """Return the result.json of a checkpoint's run; one without entries for a killed run or a copied checkpoint."""
+    """Return the result.json of a checkpoint's run, without entries for a killed run or a copied checkpoint."""
     try:
         return read_object(Run.of_checkpoint(trained.checkpoint).path / "result.json", data=dict)
     except (OSError, ValueError):

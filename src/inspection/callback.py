@@ -34,16 +34,16 @@ PROJECTED = 2_000
 class Inspection(Callback):
     """Shows in TensorBoard what the network learned, where it fails and how sure it is.
 
-    All pictures are of the best weights so far (the newest without a best.ckpt); their step is the weights' epoch. The
-    first rank alone computes them, on the CPU and on copies, so the training is the same without.
+    All pictures show the best weights so far (the newest without a best.ckpt); their step is the weights' epoch. Only
+    the first rank computes them, on the CPU and on copies, so the training is the same without pictures.
 
     Args:
         checkpoint: The best weights.
         data: The data; it must be set up.
         split: ``val`` after training, ``test`` after a test.
         enabled: Write pictures, PR curves, histograms, projector, graph and text beside the curves (fit and test).
-        every_n_epochs: Write them also every so many epochs, if there are new best weights; 0 writes them only when
-            training has ended.
+        every_n_epochs: Write them also every so many epochs, if there are new best weights; 0 writes them only at the
+            end of training.
         samples: Images in the projector. Left out, 2,000, or all if the split has fewer.
     """
 
@@ -80,7 +80,7 @@ class Inspection(Callback):
                         path.unlink()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Inspect the epochs before, whose checkpoints are written by now."""
+        """Inspect the epochs so far, whose checkpoints are written by now."""
         epoch, folder = trainer.current_epoch, self._folder(trainer)
         if folder and self.every_n_epochs and epoch and epoch % self.every_n_epochs == 0:
             with guard("this run"):
@@ -100,7 +100,7 @@ class Inspection(Callback):
                 raise StoppedError(number, way_on * self.run.last.exists()) from end
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Inspect the test, in the run of the checkpoint; a checkpoint outside of a run has no curves to go with."""
+        """Inspect the test, in the run of the checkpoint; a checkpoint outside of a run has no curves to add to."""
         if self.enabled and trainer.is_global_zero and self.checkpoint.parent == self.run.best.parent:
             with guard("this test"), self._writing(self.run.path) as writer:
                 net, step = self._best(pl_module, epoch=0)
@@ -119,7 +119,7 @@ class Inspection(Callback):
     @contextmanager
     def _writing(self, folder: Path, ending: str = "") -> "Iterator[SummaryWriter]":
         threads = torch.get_num_threads()
-        # one thread, as many small operations take three times as long where threads wait for a core that is busy
+        # one thread: many small operations take three times as long where threads wait for a busy core
         torch.set_num_threads(1)
         try:
             with event_file(folder, ending) as writer:
@@ -135,7 +135,7 @@ class Inspection(Callback):
     def _inspect_training(self, folder: Path, pl_module: LightningModule, epoch: int, is_end: bool) -> None:
         net, step = self._best(pl_module, epoch)
         if self._initial is None and self._drawn is None:
-            self._drawn = max(_steps(folder).values(), default=None)  # by the process that this one resumes
+            self._drawn = max(_steps(folder).values(), default=None)  # drawn by the process that this one resumes
         is_first, is_new = self._drawn is None, step != self._drawn
         if not is_new and not (is_end and self._has_trained):
             return
@@ -143,7 +143,7 @@ class Inspection(Callback):
             if is_end:
                 with guard("the text"):
                     write_text(writer, self.command, self.run, net, epoch)
-            if is_new:  # TensorBoard wants one graph for a run, and steps that never go back
+            if is_new:  # TensorBoard wants one graph per run, and steps that never go back
                 network = Network(writer, net, self.data, step, self._initial if is_first else None)
                 network.draw([*OF_NETWORK, draw_graph] if is_first else OF_NETWORK)
                 with guard("the validation split"):
@@ -159,7 +159,7 @@ class Inspection(Callback):
         evaluation.draw(OF_EVALUATION)
 
     def _best(self, pl_module: LightningModule, epoch: int) -> tuple[nn.Module, int]:
-        """Return a copy of the network with the checkpoint's weights, or else its present weights, and their epoch."""
+        """Return a copy of the network with the checkpoint's weights, or else the current weights, and their epoch."""
         net = copy_of_network(pl_module)
         if not self.checkpoint.exists():
             return net, epoch
@@ -175,6 +175,6 @@ def copy_of_network(pl_module: LightningModule) -> nn.Module:
 
 
 def _steps(folder: Path) -> dict[Path, int]:
-    """Return the event files with pictures of the training, and the step in which the name of each ends."""
+    """Return the event files with pictures of the training, and the step at the end of each file's name."""
     paths = folder.glob("events.out.tfevents.*")  # the file after NAME.stepN may be called NAME.stepN.1
     return {path: int(path.suffix[5:]) for path in paths if path.suffix.startswith(".step")}

@@ -18,9 +18,9 @@ from src.runs.folder import Run
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-METRICS = """`train/loss` and `train/acc` are means over the batches of an epoch, each taken before its step, with
-dropout and distortion, of the weights of that moment. `val/*` and `test/*` belong to the end of the epoch: of images
-as they are, without dropout, of the averaged weights if `ema_decay` is set."""
+METRICS = """`train/loss` and `train/acc` are means over the batches of an epoch, each computed before the batch's
+optimizer step, with dropout and distortion. `val/*` and `test/*` are computed with the weights at the end of the epoch,
+the averaged weights if `ema_decay` is set, on undistorted images and without dropout."""
 FIRST_BATCH, UNITS, MISTAKES, SUREST = 200, 1_024, 40, 18  # how many are drawn, at most
 
 
@@ -41,7 +41,7 @@ def draw_first_batch(view: Network) -> None:
 def draw_weights(view: Network) -> None:
     """Images: the first layer's weights as images, a tile per unit."""
     weight = next(view.net.parameters()).detach()
-    shape = view.batch.images.shape[1:] if weight.dim() == 2 else weight.shape[1:]  # of a convolution its kernel
+    shape = view.batch.images.shape[1:] if weight.dim() == 2 else weight.shape[1:]  # a convolution's kernel
     if weight.dim() not in (2, 4) or weight.shape[1:].numel() != shape.numel():
         return  # the layer does not see whole images
     shown = f"{UNITS} of {len(weight)}" if len(weight) > UNITS else str(len(weight))
@@ -77,7 +77,7 @@ def draw_confusion(view: Evaluation) -> None:
 
 
 def draw_mistakes(view: Evaluation) -> None:
-    """Images: the wrong predictions of the highest confidence."""
+    """Images: the wrong predictions with the highest confidence."""
     chosen = view.predictions.select(right=False, count=MISTAKES)
     captions = [
         [f"true: {true}", f"predicted: {predicted}", f"{confidence:.2%}"]
@@ -124,7 +124,7 @@ def draw_report(view: Evaluation) -> None:
 
 
 def draw_projector(view: Evaluation) -> None:
-    """Projector: the last hidden layer's activations for images that lie evenly over the split."""
+    """Projector: the last hidden layer's activations for images spread evenly over the split."""
     chosen = torch.arange(view.samples) * len(view.predictions.labels) // view.samples
     images, positions = view.images(chosen), view.predictions.positions[chosen].tolist()
     rows = [["class", "predicted", "confidence", "position"]]
@@ -150,7 +150,7 @@ def write_text(writer: "SummaryWriter", command: str, run: Run, net: nn.Module, 
 
 
 def code(text: str) -> str:
-    """Return text as a block of code in Markdown."""
+    """Return text as a Markdown code block."""
     return f"```\n{text.strip()}\n```"
 
 

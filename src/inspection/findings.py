@@ -1,4 +1,4 @@
-"""A network's predictions for a split, and the numbers in pictures and reports."""
+"""A network's predictions for a split, and the numbers for pictures and reports."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ BINS = 15
 class Predictions(NamedTuple):
     """The predictions for a split, in its order."""
 
-    probabilities: Tensor  # (N, C) float64: float32 has no difference left between the surest predictions
+    probabilities: Tensor  # (N, C) float64: in float32 the surest predictions are all equal
     labels: Tensor  # (N,) int64, the true classes
     positions: Tensor  # (N,) int64, the places of the images in their file
 
@@ -37,7 +37,7 @@ class Predictions(NamedTuple):
         return self.predicted == self.labels
 
     def select(self, right: bool, count: int, surest: bool = True) -> Tensor:
-        """Return the numbers of the surest (or least sure) predictions that are right (or wrong), at most ``count``."""
+        """Return the indices of the surest (or least sure) predictions that are right (or wrong), at most ``count``."""
         chosen = (self.right == right).nonzero().flatten()
         return chosen[self.confidence[chosen].argsort(descending=surest, stable=True)[:count]]
 
@@ -63,7 +63,7 @@ def predict(net: nn.Module, split: Split, data: MNISTDataModule) -> Predictions:
 def hidden_activations(net: nn.Module, images: Tensor) -> Tensor:
     """Return the input of the last layer, ``(N, units)``, for normalized images ``(N, C, H, W)``.
 
-    A network that is no ``nn.Sequential`` has a method ``hidden(images)`` for that.
+    A network that is not an ``nn.Sequential`` needs a method ``hidden(images)``.
     """
     hidden: Any = nn.Sequential(*list(net)[:-1]) if isinstance(net, nn.Sequential) else net.hidden
     activations: Tensor = hidden(images)
@@ -71,7 +71,7 @@ def hidden_activations(net: nn.Module, images: Tensor) -> Tensor:
 
 
 def confusion_counts(predictions: Predictions) -> Tensor:
-    """Return how often each class was predicted for each true class: ``(C, C)`` int64, a row for a true class."""
+    """Return how often each class was predicted for each true class: ``(C, C)`` int64, a row per true class."""
     predicted, classes = predictions.predicted, predictions.probabilities.shape[1]
     return multiclass_confusion_matrix(predicted, predictions.labels, classes, validate_args=False)
 
@@ -83,7 +83,7 @@ def calibration_error(predictions: Predictions) -> float:
 
 
 def calibration_bins(predictions: Predictions) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the mean confidence, the accuracy and the number of predictions of the same bins, each ``(15,)``."""
+    """Return mean confidence, accuracy and number of predictions of ``calibration_error``'s bins, each ``(15,)``."""
     confidence, right = predictions.confidence, predictions.right.double()
     inner = torch.linspace(0, 1, BINS + 1, dtype=confidence.dtype)[1:-1]
     number = torch.bucketize(confidence, inner, right=True)
@@ -95,7 +95,7 @@ def calibration_bins(predictions: Predictions) -> tuple[Tensor, Tensor, Tensor]:
 def class_report(counts: Tensor, classes: Sequence[str]) -> str:
     """Return precision, recall, F1 and support of each class and their means as a Markdown table.
 
-    ``counts`` is ``(C, C)``, true class by predicted class. A quotient of zeros counts as 0.
+    ``counts`` is ``(C, C)``, true class by predicted class. 0 / 0 counts as 0.
     """
     right, support = counts.diagonal().double(), counts.sum(dim=1).double()
     precision = right / counts.sum(dim=0).clamp(min=1)

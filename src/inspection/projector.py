@@ -15,8 +15,8 @@ def write_projector(
 ) -> None:
     """Write the files of the Projector for one split; the files of other splits stay.
 
-    ``SummaryWriter.add_embedding`` makes a new copy for each step, forgets the files that another process has added,
-    and writes each number with 17 digits.
+    Unlike ``SummaryWriter.add_embedding``, this makes no copy for each step, keeps the files that another process has
+    added, and writes numbers with 4 digits instead of 17.
 
     ``activations`` are ``(N, units)``, ``images`` ``(N, H, W[, 3])`` uint8; ``table`` has a header and N rows.
     """
@@ -27,7 +27,7 @@ def write_projector(
     place = f"projector/{name}"
     columns = int((len(images) - 1) ** 0.5) + 1  # TensorBoard wants a square
     is_grey = images.dim() == 3
-    tiles = 255 - images[:, None] if is_grey else images.permute(0, 3, 1, 2)  # on white, which takes a colour
+    tiles = 255 - images[:, None] if is_grey else images.permute(0, 3, 1, 2)  # on white, which TensorBoard can tint
     sprites = pad(tiles, (0,) * 7 + (columns**2 - len(images),))
     square = make_grid(sprites, nrow=columns, padding=0)
     write_atomic(folder / place / "images.png", to_png((square[0] if is_grey else square.permute(1, 2, 0)).numpy()))

@@ -1,4 +1,4 @@
-"""Views of a network for TensorBoard; a picture that cannot be drawn is a line of warning, and the others are drawn."""
+"""Views of a network for TensorBoard; if a picture cannot be drawn, a warning says so and the others are drawn."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ class View:
         self.writer.add_image(tag, picture, self.step, dataformats="HWC")
 
     def draw(self, dashboards: Iterable[Callable[[Any], None]]) -> None:
-        """Call functions that write this view, which are named ``draw_NAME``."""
+        """Call functions named ``draw_NAME``, which write this view."""
         for dashboard in dashboards:
             name = dashboard.__name__.removeprefix("draw_").replace("_", " ")
             with guard(f"the {name}"):
@@ -45,11 +45,11 @@ class View:
 class Network(View):
     """A network by itself."""
 
-    initial: nn.Module | None  # before training, to be shown too; or None
+    initial: nn.Module | None  # the network before training, if it is shown too
 
     @cached_property
     def batch(self) -> Batch:
-        """The first training batch, of the first optimizer step, as the network sees it."""
+        """The training batch of the first optimizer step, as the network sees it."""
         batch: Batch = self.data.on_after_batch_transfer(next(iter(self.data.train_dataloader())), 0)
         size = batch.sizes[0]
         return batch._replace(images=batch.images[:size].cpu(), labels=batch.labels[:size].cpu())
@@ -76,7 +76,7 @@ class Evaluation(View):
 
 @contextmanager
 def guard(missing: str) -> Iterator[None]:
-    """Turn every failure into a warning on what TensorBoard is missing; a full disk is left to the caller."""
+    """Turn every failure into a warning that TensorBoard lacks ``missing``; a full disk is left to the caller."""
     try:
         yield
     except Exception as error:

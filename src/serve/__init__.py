@@ -22,17 +22,16 @@ def serve(
 ) -> int:
     """Serve a page to draw digits on, and POST /predict for pictures of digits.
 
-    Ctrl-C or SIGTERM ends it when the requests under way are answered, for which they have ten seconds. The exit code
-    is then 0.
+    Ctrl-C or SIGTERM ends the server once the requests under way are answered, or after ten seconds, with exit code 0.
 
     Args:
         ckpt_path: A checkpoint file, a run folder (its best checkpoint), or best or last of the newest run that has
             one. Left out, it is best, or before the first run the network that comes with the project.
-        host: The address to listen on. The default is reached from this machine alone; 0.0.0.0 lets in everyone who
+        host: The address to listen on. The default is reachable only from this machine; 0.0.0.0 lets in everyone who
             reaches the machine, without a password.
         port: The port to listen on; 0 takes any free one.
-        allowed_hosts: Names by which browsers may call the server, such as "[digits.lan]", beside localhost, this
-            machine's name and any address. Other names may lead here from other people's pages.
+        allowed_hosts: Names by which browsers may call the server, such as "[digits.lan]", besides localhost, this
+            machine's name and any address. Other names are refused: other people's pages may lead them here.
     """
     try:
         import uvicorn
@@ -67,10 +66,10 @@ def serve(
     if not address.is_loopback:
         warn("everyone who reaches this machine can use the page: it has no password.")
     shown = "localhost" if address.is_unspecified else f"[{name}]" if address.version == 6 else name
-    # uvicorn raises the signal that ended it once more at its end, for the handler from before
+    # at its end uvicorn raises the stop signal again, for the earlier handler
     before = {number: signal.signal(number, server.handle_exit) for number in STOPS}
     cores = torch.get_num_threads()
-    torch.set_num_threads(1)  # to share a few digits among threads takes longer, by far where a core is busy
+    torch.set_num_threads(1)  # sharing a few digits among threads is slower, by far where a core is busy
     try:
         say(f"Network  {trained.checkpoint}\nDraw on  http://{shown}:{number}/  (Ctrl-C ends it)")
         server.run([listener])
@@ -91,7 +90,7 @@ def listen(host: str, port: int) -> socket.socket:
         *kind, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that is too long
         raise UsageError(f"--host {host} is not an address or a name that is known here; try 127.0.0.1.") from error
-    # unlike create_server this names the protocol, else asyncio leaves Nagle's algorithm on: 40 ms an answer
+    # unlike create_server, this names the protocol: else asyncio leaves Nagle's algorithm on, 40 ms per answer
     listener = socket.socket(*kind)
     try:
         # with SO_REUSEADDR two programs could share a port on Windows

@@ -27,7 +27,7 @@ from src.serve.limits import HEADERS, TYPES, Bodies, Door, check_picture
 
 DESCRIPTION = "A network trained on MNIST reads the digit or the number in a picture."
 PAGE = Path(__file__).parent / "page"
-SMALL_BODY, SMALL_SIDE = 4096, 128  # bytes and pixels of a picture for which a thread, its caches cold, takes longer
+SMALL_BODY, SMALL_SIDE = 4096, 128  # bytes and pixels of a picture that a thread, its caches cold, answers more slowly
 
 
 class Digit(BaseModel):
@@ -35,7 +35,7 @@ class Digit(BaseModel):
 
     digit: int = Field(ge=0, le=9, description="The most probable digit.", examples=[7])
     confidence: float = Field(description="Its probability.")
-    unsure: bool = Field(description="Whether people should look at it: little confidence, or as wide as two digits.")
+    unsure: bool = Field(description="Whether a person should check it: low confidence, or as wide as two digits.")
     box: list[int] = Field(min_length=4, max_length=4, description="Left, top, right and bottom in the picture.")
     probabilities: list[float] = Field(min_length=10, max_length=10, description="Of the digits 0 to 9; they sum to 1.")
     picture: str = Field(description="The 28x28 grey pixels that the network saw, as the data URL of a PNG.")
@@ -44,8 +44,8 @@ class Digit(BaseModel):
 class Answer(BaseModel):
     """A picture as the network reads it."""
 
-    number: str = Field(description="The digits as they are read, lines parted by a slash.", examples=["7", "123/45"])
-    confidence: float = Field(description="The confidence of the digit that is least sure.")
+    number: str = Field(description="The digits as read, lines separated by a slash.", examples=["7", "123/45"])
+    confidence: float = Field(description="The confidence of the least sure digit.")
     unsure: bool = Field(description="Whether one of its digits is unsure.")
     digits: list[Digit] = Field(description="In reading order.")
     model: str = Field(description="The network and its run.", examples=["MLP 784-256-10, version_0, best"])
@@ -130,14 +130,14 @@ def create_app(trained: Trained, names: Collection[str] = ()) -> FastAPI:
 
 
 def answer(trained: Trained, model: str, picture: ImageFile) -> Answer:
-    """Return the number in a picture as the network reads it; where it reads none, HTTPException."""
+    """Return the number in a picture as the network reads it; HTTPException if there is none."""
     try:
         lines = read_number(picture)
     except PictureError as error:
         raise HTTPException(422, f"This picture cannot be read: {error}.") from None
     try:
         _, probabilities = trained.answer(torch.stack([digit.pixels for line in lines for digit in line]))
-    except RunError:  # its sentence names the file, which is no business of the client
+    except RunError:  # its sentence names the checkpoint's file, which is none of the client's business
         raise HTTPException(500, "The network's logits are not finite: start the server with another one.") from None
     reading = Reading.of(lines, iter(probabilities), trained.classes)
     digits = [
@@ -149,5 +149,5 @@ def answer(trained: Trained, model: str, picture: ImageFile) -> Answer:
 
 
 def data_url(pixels: Tensor) -> str:
-    """Return a picture as the URL of a PNG, which a browser shows."""
+    """Return a picture as the data URL of a PNG."""
     return f"data:image/png;base64,{base64.b64encode(to_png(pixels.numpy())).decode()}"

@@ -1,4 +1,4 @@
-"""Each connection has a deadline, and their number a limit, so that none keeps the server from its work or its end."""
+"""A deadline for each connection and a limit on their number: none keeps the server from working or ending."""
 
 import asyncio
 import os
@@ -15,12 +15,12 @@ from src.common.system import open_files
 GRACE_SECONDS = 10  # for requests under way, when the server ends
 HEADER_SECONDS, ANSWER_SECONDS = 10, 60  # until a request has begun, and until its answer is taken
 MOST_CONNECTIONS = int(min(512, open_files() // 2))
-AT_ONCE = max(1, MOST_CONNECTIONS // 8)  # that asyncio takes; it takes some more before the surplus is ended
+AT_ONCE = max(1, MOST_CONNECTIONS // 8)  # connections that asyncio takes at once, above the limit too for a moment
 BACKLOG = 1_024  # connections that may wait
 
 
 class Connection(H11Protocol):
-    """A connection that ends where it is one too many, sends no request or does not take its answer."""
+    """A connection that is ended if it is one too many, sends no request or does not take its answer."""
 
     deadline: asyncio.TimerHandle | None = None
     answering: object = None
@@ -44,7 +44,7 @@ class Connection(H11Protocol):
             self.deadline.cancel()
 
     def set_deadline(self) -> None:
-        """Set a new deadline where the connection begins to wait for a request, or to answer one."""
+        """Set a new deadline when the connection begins to wait for a request, or to answer a request."""
         answering = None if self.cycle is None or self.cycle.response_complete else self.cycle
         if self.deadline is None or answering is not self.answering:
             if self.deadline:

@@ -1,4 +1,4 @@
-"""The limits of a request, so that no picture fills the memory and no page of another server uses this one."""
+"""The limits of a request, so that no picture fills the memory and no page of another server uses this server."""
 
 import asyncio
 import ipaddress
@@ -23,7 +23,7 @@ MOST_HELD = 256 * 1024**2  # bytes of all bodies together
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
 HEIC_TYPES = ("image/heic", "image/heif")
 TYPES = (*FORMATS.values(), *HEIC_TYPES, "application/octet-stream")
-"""The formats that Pillow may open here, as a request may call them; others start programs (EPS) or are rare."""
+"""The content types of requests, for formats that Pillow may open here; others start programs (EPS) or are rare."""
 
 WRONG_TYPE = f"Send the picture itself as the body, with its Content-Type: {', '.join(TYPES)}."
 TOO_LARGE = f"A picture may have at most {LARGEST_BODY // 1024**2} MB, as image/heic {LARGEST_HEIC // 1024**2} MB."
@@ -48,7 +48,7 @@ class Bodies:
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """Read a request's body, no further than its limits, and hold it until it is answered."""
+        """Read a request's body, no further than its limits, and count it until the request is answered."""
         most = largest(request)
         body = bytearray()
         try:
@@ -107,8 +107,8 @@ class Door:
 def refusal(request: HTTPConnection, names: Collection[str]) -> tuple[int, str] | None:
     """Return the status and the reason where a request is refused, else None.
 
-    The server may be called by addresses and by ``names``: a page of the internet may have its own name lead here (DNS
-    rebinding), or post to here. A length that is given twice is how requests are smuggled past a proxy.
+    The server may be called only by addresses and by ``names``: a page of the internet may have its own name lead here
+    (DNS rebinding), or post to this server. A length that is given twice can smuggle a request past a proxy.
     """
     if {"content-length", "transfer-encoding"} <= {*request.headers.keys()}:
         return 400, "A request may not have both Content-Length and Transfer-Encoding."
@@ -129,7 +129,7 @@ def is_address(name: str) -> bool:
 
 
 def check_picture(body: bytes) -> ImageFile:
-    """Return a picture whose format and size are allowed, before anything of it is decoded; else HTTPException."""
+    """Identify a picture without decoding it; HTTPException if its format or size is not allowed."""
     try:
         picture = identify(BytesIO(body), (*FORMATS, HEIF))
     except PictureError as error:

@@ -27,15 +27,15 @@ def sweep(
     storage: str | None = None,
     workers: int = 1,
 ) -> int:
-    """Compare many fits. All flags of fit are taken too, for every trial.
+    """Compare many fits. All flags of fit are accepted too, for every trial.
 
     A trial is a run in lightning_logs/sweeps/STUDY. The same command, again or in other processes, on this machine or
-    others, goes on with the study. Pictures of a run (--inspection.enabled) are off unless asked for.
+    others, continues the study. Pictures of a run (--inspection.enabled) are off unless switched on.
 
     Args:
-        fit: The words that are for ``fit``.
-        space: A YAML file: for each key of a config that varies {log: [a, b]}, {float: [a, b]}, {int: [a, b]},
-            {choice: [...]} or {grid: [...]}. Where all are grids, every combination is run once and to its end; else
+        fit: The arguments of ``fit``.
+        space: A YAML file with, for each config key to vary, {log: [a, b]}, {float: [a, b]}, {int: [a, b]},
+            {choice: [...]} or {grid: [...]}. If all are grids, every combination is run once and to its end; otherwise
             Optuna's TPE sampler chooses, and its median pruner ends trials that do not look promising.
         trials: Total number of trials in the study, over all workers. Left out, 30, or all combinations of a grid.
         study: The study's name. Left out, the name of the space's file.
@@ -85,7 +85,7 @@ def sweep(
         is_done = len(shared.finished()) >= wanted
     except (UsageError, RunError):
         raise
-    except Exception as error:  # Optuna has many types for values that another program wrote
+    except Exception as error:  # Optuna raises many types of errors for values that another program wrote
         reason = cause_of(error.__cause__ or error)
         raise UsageError(f"--storage {storage_name(storage)} has no study of this project ({reason}).") from error
     if is_done:
@@ -99,12 +99,12 @@ def sweep(
     except (StoppedError, KeyboardInterrupt, SystemExit) as stopped:
         if not (number := signal_of(stopped)):
             raise
-        if STARTED_BY_WORKERS in os.environ:  # the process that started it speaks
+        if STARTED_BY_WORKERS in os.environ:  # the process that started this worker prints the sentence
             return 128 + number
         raise StoppedError(number, progress(shared, words)) from stopped
     except (StorageInternalError, SQLAlchemyError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise RunError(f"--storage {storage_name(storage)} was lost ({reason}); the same command goes on.") from error
+        raise RunError(f"--storage {storage_name(storage)} was lost ({reason}); the same command continues.") from error
     if len(shared.finished()) < wanted:
         raise RunError(f"the workers have ended. {progress(shared, words)}")
     if STARTED_BY_WORKERS not in os.environ:
@@ -113,6 +113,6 @@ def sweep(
 
 
 def progress(shared: "SharedStudy", words: list[str]) -> str:
-    """Return a sentence on how far a study is, and the command that goes on with it."""
+    """Return a sentence with the progress of a study and the command that continues it."""
     command = command_line(["python", "-m", "src.cli", "sweep", *words])
     return f"{len(shared.finished())} of {shared.trials} trials are done. Go on with: {command}"

@@ -10,7 +10,7 @@ WORKER, ERROR = "worker", "error"  # attributes of a trial: the process that run
 
 
 def attempts_of(study: Study) -> list[list[FrozenTrial]]:
-    """Return the attempts at each trial, in the order of the trials' beginning."""
+    """Return the attempts at each trial, in the order in which the trials began."""
     attempts: dict[int, list[FrozenTrial]] = {}
     for trial in study.get_trials(deepcopy=False):
         first = RetryHeartbeatStaleTrialCallback.retried_trial_number(trial)

@@ -1,4 +1,4 @@
-"""The request to fit that all trials of a sweep have in common."""
+"""The request to ``fit`` that all trials of a sweep share."""
 
 from contextlib import suppress
 from typing import Any
@@ -15,11 +15,11 @@ from src.launch.ranks import Ranks
 
 
 class ParsedError(Exception):
-    """Ends a CLI after it has parsed."""
+    """Ends a CLI after parsing."""
 
 
 class FitRequest(Request):
-    """A request to ``fit``, which is parsed, and refused where it cannot be met; nothing is run."""
+    """A request to ``fit`` that is parsed and checked, but not run."""
 
     def __init__(self, words: list[str]) -> None:
         launch = Launch()
@@ -28,7 +28,6 @@ class FitRequest(Request):
         self._refuse()
 
     def _refuse(self) -> None:
-        """Refuse a request that no trial can have."""
         trainer = self.request.trainer
         if number_of_devices(trainer.devices) not in (None, 1) or trainer.num_nodes > 1:
             raise UsageError("--trainer.devices: a trial runs on one device; start several workers instead.")
@@ -49,7 +48,7 @@ class FitRequest(Request):
         raise ParsedError
 
     def parse(self, words: list[str]) -> None:
-        """Parse other words, and make the network and the data module of them, which check their arguments."""
+        """Parse other words, and make the network and the data module, which check their arguments."""
         self.words = ["fit", *words]
         monitor = Monitor.of(self.request)
         self.parse_arguments(self.parser, None)

@@ -34,7 +34,7 @@ INCHES, DPI = (10, 6), 120
 
 
 def finish(shared: SharedStudy, request: FitRequest, fit: list[str], folder: Path) -> None:
-    """Show and keep the results of a study."""
+    """Print and write the results of a study."""
     trials = [trial for trial in shared.finished() if "run" in trial.user_attrs or ERROR in trial.user_attrs]
     complete = [
         trial
@@ -71,12 +71,12 @@ def value_of(trial: FrozenTrial) -> float:
 
 
 def settings(values: Values) -> str:
-    """Return the settings of a trial as a person writes them."""
+    """Return the settings of a trial as a line of text."""
     return " ".join(f"{key} {format_value(value)}" for key, value in values.items())
 
 
 def table(trials: Sequence[FrozenTrial], name: str) -> str:
-    """Return a line for each of the first trials, which are the best, with the metric and the keys that vary."""
+    """Return a line for each of the first trials, best first, with the metric and the keys that vary."""
     keys = list(trials[0].params)
     rows = [["trial", name, *keys, "run"]]
     for trial in trials[:SHOWN]:
@@ -86,7 +86,7 @@ def table(trials: Sequence[FrozenTrial], name: str) -> str:
 
 
 def intervals(trials: Sequence[FrozenTrial], name: str, sign: int) -> list[str]:
-    """Return mean, standard deviation and 95 % interval of a metric over seeds and folds, a line for each setting.
+    """Return mean, standard deviation and 95 % interval of a metric over seeds and folds, a line per setting.
 
     The interval is Student's t interval of the mean, as if the values were a sample of a normal distribution.
     """

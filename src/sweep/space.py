@@ -19,7 +19,7 @@ from src.common.yaml_text import load_yaml
 
 KINDS = {"log": (int, float), "float": (int, float), "int": (int,), "choice": (), "grid": ()}
 LARGEST = 2**53  # whole numbers beyond are not exact as floats
-SIMPLE = (bool, int, float, str, NoneType)  # the choices that Optuna keeps
+SIMPLE = (bool, int, float, str, NoneType)  # types of the choices that Optuna stores
 EXAMPLE = "{log: [1e-4, 1e-1]}"
 Distribution = FloatDistribution | IntDistribution | CategoricalDistribution
 Values = dict[str, Any]
@@ -36,7 +36,7 @@ class Space:
 
     @property
     def combinations(self) -> list[Values]:
-        """All combinations of a grid, in an order in which the first few are not alike."""
+        """All combinations of a grid, shuffled so that the first few are not alike."""
         grid = {key: kind.choices for key, kind in self.keys.items() if isinstance(kind, CategoricalDistribution)}
         keys = sorted(grid)
         combinations = [dict(zip(keys, values, strict=True)) for values in product(*(grid[key] for key in keys))]
@@ -44,7 +44,7 @@ class Space:
         return combinations
 
     def to_json(self) -> dict[str, Any]:
-        """Return the space as plain values, by which it is compared with another."""
+        """Return the space as plain values, to compare it with another space."""
         keys = {key: json.loads(distribution_to_json(values)) for key, values in sorted(self.keys.items())}
         return {"keys": keys, "is_grid": self.is_grid}
 
@@ -61,12 +61,12 @@ class Space:
         return values
 
     def check(self, parse: Callable[[list[str]], None]) -> None:
-        """Let the parser of ``fit`` take the ends of each range and every choice; its refusals name the file."""
+        """Let the parser of ``fit`` check the ends of each range and every choice; errors name the space's file."""
         ends = {
             key: kind.choices if isinstance(kind, CategoricalDistribution) else (kind.low, kind.high)
             for key, kind in self.keys.items()
         }
-        first = {key: values[0] for key, values in ends.items()}  # a fold, say, is none without the number of folds
+        first = {key: values[0] for key, values in ends.items()}  # a fold, for example, needs the number of folds
         for values in [{**first, key: value} for key in ends for value in ends[key]]:
             try:
                 parse(flags(values))
@@ -94,7 +94,7 @@ def read_space(path: str) -> Space:
 
 
 def _distribution(name: str, value: Any) -> Distribution:
-    """Make Optuna's distribution of the value of a key; messages begin with ``name``."""
+    """Return Optuna's distribution for the value of a key; messages begin with ``name``."""
     if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in KINDS:
         raise UsageError(f"{name} needs one of {', '.join(KINDS)}, such as {EXAMPLE}; got {value}.")
     kind, values = next(iter(value.items()))

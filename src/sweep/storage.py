@@ -12,7 +12,7 @@ from optuna.storages import RDBStorage
 
 from src.common.errors import UsageError
 
-HEARTBEAT_SECONDS = 5  # between two signs of life of a worker; after three without one it counts as dead
+HEARTBEAT_SECONDS = 5  # between a worker's heartbeats; after three without a heartbeat the worker counts as dead
 CONNECT_SECONDS = 10  # for a server to answer
 LOCK_SECONDS = 60  # for the other workers to finish writing to an SQLite file
 RETRY_SECONDS = 0.2
@@ -54,7 +54,7 @@ def open_storage(storage: str) -> RDBStorage:
         if is_file:
             path.parent.mkdir(parents=True, exist_ok=True)
         opened = make_tables(url, {"timeout": LOCK_SECONDS})
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError, OptunaError, RuntimeError) as error:  # the last: its version
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, OptunaError, RuntimeError) as error:  # last: another version
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"--storage {storage_name(storage)} cannot be used: {reason}; {STORAGES}") from error
     lock_from_the_beginning(opened.engine)
@@ -78,10 +78,10 @@ def make_tables(url: sqlalchemy.URL, connect_args: dict[str, int]) -> RDBStorage
 
 
 def lock_from_the_beginning(engine: sqlalchemy.Engine) -> None:
-    """Let each transaction of SQLite begin by taking the lock for writing, in the way that SQLAlchemy documents.
+    """Let each transaction of SQLite take the write lock at its beginning, as SQLAlchemy documents.
 
-    By default SQLite locks at the first write: two workers that read at once would both take the same trial, and one
-    that is to write after another has written would be refused ("database is locked") instead of waiting.
+    By default SQLite locks at the first write: two workers that read at once would take the same trial, and a worker
+    that writes after another worker would be refused ("database is locked") instead of waiting.
     """
     sqlalchemy.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
     sqlalchemy.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -89,7 +89,7 @@ def lock_from_the_beginning(engine: sqlalchemy.Engine) -> None:
 
 
 def refuse_file(path: Path) -> None:
-    """Refuse a file that cannot be the SQLite database of a study, or a place where none is safe; write nothing."""
+    """Refuse a file that cannot be a study's SQLite database, or a place where no database is safe; write nothing."""
     if (kind := file_system(path)) in NETWORK_FILE_SYSTEMS:
         raise UsageError(
             f"--storage {path} lies on a network folder ({kind}), where SQLite may lose a study: name a file on a disk "
@@ -99,13 +99,13 @@ def refuse_file(path: Path) -> None:
         return
     try:
         if not path.is_file():
-            raise sqlite3.DatabaseError("no regular file")
-        uri = f"{path.resolve().as_uri()}?mode=rw"  # after a kill SQLite must be able to take back half a write
+            raise sqlite3.DatabaseError("not a regular file")
+        uri = f"{path.resolve().as_uri()}?mode=rw"  # rw: after a kill SQLite must roll back half a write
         with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS)) as connection:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
-            # they may do anything, or go on without end, and Optuna makes none
+            # views and triggers may do anything, or run without end, and Optuna makes none
             if made := connection.execute(PROGRAMS).fetchone():
                 raise sqlite3.DatabaseError(f"it has a {made[0]}")
             if connection.execute("PRAGMA foreign_key_check").fetchone():
@@ -120,7 +120,7 @@ def refuse_file(path: Path) -> None:
 
 
 def refuse_types(connection: sqlite3.Connection) -> None:
-    """Refuse values of another type than their column's, which SQLite keeps and Optuna stumbles over later."""
+    """Refuse values of another type than the column's, which SQLite keeps and on which Optuna fails later."""
     for table, column, kind in connection.execute(COLUMNS).fetchall():
         types = TYPES.get(kind.partition("(")[0])
         others = f'SELECT 1 FROM "{table}" WHERE typeof("{column}") NOT IN ({types}, \'null\')'

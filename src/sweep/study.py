@@ -1,4 +1,4 @@
-"""A study that many processes share: which worker runs a trial, and who takes it over when that worker has died."""
+"""A study that many processes share: which worker runs a trial, and who takes over when the worker has died."""
 
 import json
 import os
@@ -33,12 +33,11 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)  # the sweep prints a line pe
 
 
 class SharedStudy:
-    """A study of Optuna's that any number of processes work on, by heartbeats in its database.
+    """An Optuna study that any number of processes work on, with heartbeats in its database.
 
-    A trial fails when its worker has given no sign of life for a while, and is queued again, as another attempt at the
-    same trial. The first attempt that did not fail counts, so two workers that queue a trial at once do no harm. Trials
-    are numbered in the order of their first attempts; a trial beyond the total, as two workers may begin at once, is
-    not run.
+    A trial fails when its worker has sent no heartbeat for a while, and is queued again, as another attempt at it. The
+    first attempt that did not fail counts, so two workers that queue a trial at once do no harm. Trials are numbered in
+    the order of their first attempts; a trial beyond the total, which two workers may begin at once, is not run.
     """
 
     def __init__(
@@ -63,14 +62,14 @@ class SharedStudy:
         self._awaited: set[int] = set()
 
     def _refuse_another(self, storage: str, recipe: dict[str, Any]) -> None:
-        """Note the comparison in the study, or refuse another comparison of the same name."""
+        """Record the comparison in the study, or refuse another comparison of the same name."""
         fixed = {
             key: value
             for key, value in dotted(recipe).items()
             if (policy := policy_of(key)) and policy.shared and key not in self.space.keys
         }
         comparison = json.loads(json.dumps({"space": self.space.to_json(), "recipe": fixed}))
-        is_begun = bool(self.study.get_trials(deepcopy=False))  # first, as another worker may note and begin meanwhile
+        is_begun = bool(self.study.get_trials(deepcopy=False))  # first: another worker may record and begin meanwhile
         attributes = self.study.user_attrs
         saved: Any = attributes.get(COMPARISON, None if is_begun or attributes else comparison)
         way_out = "give this one another name with --study."
@@ -99,7 +98,7 @@ class SharedStudy:
         return [trial for trial in self._trials() if trial.state.is_finished()]
 
     def take(self) -> Trial | None:
-        """Return a trial to run next, or None while other workers run all that are left."""
+        """Return the next trial to run, or None while other workers run all trials that are left."""
         fail_stale_trials(self.study)
         attempts = attempts_of(self.study)
         for lost in [trials[-1] for trials in attempts[: self.trials] if all(map(is_lost, trials))]:
@@ -108,7 +107,7 @@ class SharedStudy:
         if not is_any_waiting and len(attempts) >= self.trials:
             return None
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Heartbeat of storage")  # ``running`` gives them
+            warnings.filterwarnings("ignore", message="Heartbeat of storage")  # ``running`` sends heartbeats
             trial = self.study.ask()
         self.record_heartbeat(trial.number)
         place, earlier = next(
@@ -116,23 +115,23 @@ class SharedStudy:
             for place, trials in enumerate(attempts_of(self.study))
             if any(other.number == trial.number for other in trials)
         )
-        if (place >= self.trials and not earlier) or not all(map(is_lost, earlier)):  # two workers at the same moment
+        if (place >= self.trials and not earlier) or not all(map(is_lost, earlier)):  # taken by two workers at once
             self.tell(trial, TrialState.FAIL)
             return None
         if self.space.is_grid:
             self.study.sampler = PartialFixedSampler(self.space.combinations[place], RandomSampler())
-        else:  # another seed for each trial, as several workers begin at once
+        else:  # another seed for each trial, because several workers begin at once
             self.study.sampler = TPESampler(seed=(self.seed * 1_000 + trial.number) % 2**32, constant_liar=True)
         return trial
 
     @contextmanager
     def running(self, trial: Trial) -> Iterator[None]:
-        """Give signs of life while a trial is run; where an exception ends it, another worker can take it at once."""
+        """Send heartbeats while a trial runs; if an exception ends the trial, another worker can take it at once."""
         ended = threading.Event()
 
         def beat() -> None:
             while not ended.wait(self._storage.heartbeat_interval):
-                with suppress(SQLAlchemyError, StorageInternalError):  # the next may reach the database
+                with suppress(SQLAlchemyError, StorageInternalError):  # the next heartbeat may reach the database
                     self.record_heartbeat(trial.number)
 
         thread = threading.Thread(target=beat, daemon=True)
@@ -148,23 +147,23 @@ class SharedStudy:
             thread.join()
 
     def tell(self, trial: Trial, state: TrialState, value: float | None = None) -> bool:
-        """Note how a trial ended; return False where another worker has taken it meanwhile, so that this is void."""
+        """Record how a trial ended; return False if another worker has taken it meanwhile, and the result is void."""
         try:
             return self.study.tell(trial, value, state, skip_if_finished=True).state == state
         except UpdateFinishedTrialError:
             return False
 
     def newly_awaited(self) -> dict[int, str]:
-        """Return the trials of other workers that this worker begins to wait for, by number, and their workers."""
+        """Return the workers of the trials that this worker begins to wait for, by trial number."""
         running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
         new = [trial for trial in running if trial.number not in self._awaited]
         for trial in new:
             self._awaited.add(trial.number)
-            if WORKER not in trial.user_attrs:  # it may have died before its first heartbeat, so that none is late
+            if WORKER not in trial.user_attrs:  # a worker that died before its first heartbeat is never late
                 self.record_heartbeat(trial.number)
         return {trial.number: str(trial.user_attrs.get(WORKER, "not known")) for trial in new}
 
     def record_heartbeat(self, number: int) -> None:
-        """Note that the worker of a trial is alive."""
+        """Record that the worker of a trial is alive."""
         study = self._storage.get_study_id_from_name(self.name)
         self._storage.record_heartbeat(self._storage.get_trial_id_from_study_id_trial_number(study, number))

@@ -21,14 +21,14 @@ from src.sweep.space import Values, flags
 
 NOTE = "trial.json"
 SWEEPS_FOLDER = f"{RUNS_FOLDER}/sweeps"
-# the user's words come after these, and win
+# the user's flags come after these, and win
 QUIET = ["--inspection.enabled=false", "--trainer.enable_progress_bar=false", "--trainer.devices=1"]
 
 
 class TrialCLI(CLI):
-    """Trains a trial, or goes on in the run of a worker that was killed or stopped.
+    """Trains a trial, or resumes the run of a worker that was killed or stopped.
 
-    ``fit`` are the words of all trials, ``values`` the settings of this trial; it shares ``data`` with another trial.
+    ``fit`` are the flags of all trials, ``values`` the settings of this trial, ``data`` the data of an earlier trial.
     """
 
     def __init__(self, trial: Trial, fit: list[str], values: Values, data: MNISTDataModule | None) -> None:
@@ -37,26 +37,26 @@ class TrialCLI(CLI):
         self.data = data
         self.runs_folder = f"{SWEEPS_FOLDER}/{trial.study.study_name}"
         interrupted = run_before(trial)
-        goes_on = ["--ckpt_path", str(interrupted.path)] if interrupted else []
+        resume = ["--ckpt_path", str(interrupted.path)] if interrupted else []
         launch = Launch()
-        super().__init__(["fit", *QUIET, *fit, *flags(values), *goes_on], launch, Ranks(launch))
+        super().__init__(["fit", *QUIET, *fit, *flags(values), *resume], launch, Ranks(launch))
 
     @property
     def late_signal(self) -> int:
-        """The number of a signal that came too late to stop this trial, but is for the sweep; or 0."""
+        """The number of a signal that came too late to stop this trial, but stops the sweep; or 0."""
         savers = (saver for saver in self.trainer.checkpoint_callbacks if isinstance(saver, Checkpoints))
         return next((saver.signals.received for saver in savers), 0)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Share the data first."""
+        """Share the earlier trial's data first."""
         if self.data:
             self.datamodule.share(self.data)
         return super().instantiate_trainer(**kwargs)
 
     def training_settings(self, trainer_args: Any, run: Run) -> dict[str, Any]:
-        """Note the trial in its run, and report each epoch to Optuna."""
+        """Record the trial in its run, and report each epoch to Optuna."""
         settings = super().training_settings(trainer_args, run)
-        token = uuid.uuid4().hex  # on another machine a folder of this name may be of another trial
+        token = uuid.uuid4().hex  # on another machine this folder may belong to another trial
         note = {"study": self.trial.study.study_name, "trial": self.trial.number, "token": token}
         write_atomic(run.path / NOTE, json.dumps(note).encode())
         self.trial.set_user_attr("run", str(run.path))
@@ -70,21 +70,21 @@ class TrialCLI(CLI):
 
 
 def run_before(trial: Trial) -> Run | None:
-    """Return the run of a worker that was killed or stopped, if it can be continued here."""
+    """Return the run of a worker that was killed or stopped, if the run can be resumed here."""
     run = Run(Path(str(trial.user_attrs.get("run", ""))))
     try:
         token = read_object(run.path / NOTE, token=str)["token"]
         if token != trial.user_attrs.get("token") or not run.last.exists():
             return None
         run.lock()  # the worker may only have been slow
-    except (OSError, ValueError):  # there is none, or another process has it
+    except (OSError, ValueError):  # no run, or another process has its lock
         return None
     run.unlock()
     return run
 
 
 class Progress(Callback):
-    """Reports each epoch's ``checkpoints.monitor`` to Optuna, and ends a training that the pruner gives up."""
+    """Reports each epoch's ``checkpoints.monitor`` to Optuna, and ends training when the pruner gives up the trial."""
 
     def __init__(self, trial: Trial, history: History) -> None:
         self.trial = trial
@@ -92,12 +92,12 @@ class Progress(Callback):
         self.is_pruned = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report the epochs of a worker that was killed."""
+        """Report the epochs that a killed worker has trained."""
         for record in self.history.epochs:
             self._report(record)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report; the run ends as any other does, with all its files."""
+        """Report the epoch; a pruned run ends like any other, with all its files."""
         if not trainer.is_last_batch:  # max_steps or max_time ended it
             return
         self._report(self.history.epochs[-1])

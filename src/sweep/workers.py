@@ -1,4 +1,4 @@
-"""The processes of a sweep: the work of each, and how several are started."""
+"""The processes of a sweep: the work of a process, and the start of several."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ FAILURES = (UsageError, RunError, MisconfigurationException, torch.OutOfMemoryEr
 
 
 def work(shared: SharedStudy, fit: list[str]) -> None:
-    """Run trials until the study has all that were asked for, or this process is asked to stop."""
+    """Run trials until the study is complete, or this process is asked to stop."""
     data: MNISTDataModule | None = None
     while len(shared.finished()) < shared.trials:
         if (trial := shared.take()) is None:
@@ -67,7 +67,7 @@ def run(shared: SharedStudy, trial: Trial, fit: list[str], data: MNISTDataModule
             end = f"{shared.monitor.name} {best:.4f}"
             end += f" - given up after epoch {len(cli.progress.history.epochs)}" if pruned else ""
             end += f" - {time.perf_counter() - started:.1f}s"
-            end += f" - went on after epoch {cli.checkpoint.epochs}" if cli.checkpoint else ""
+            end += f" - resumed after epoch {cli.checkpoint.epochs}" if cli.checkpoint else ""
             counts = shared.tell(trial, *((TrialState.PRUNED,) if pruned else (TrialState.COMPLETE, best)))
     if not counts:
         end = f"was given to another worker after {shared.grace_seconds} s without a sign of life from this one, "

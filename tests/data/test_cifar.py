@@ -144,8 +144,8 @@ def test_a_damaged_archive_is_one_sentence_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "bytes, which are no whole images of CIFAR10"),
-        (lambda path: path.write_bytes(b""), "has 0 bytes, which are no whole images of CIFAR10"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "bytes, not whole images of CIFAR10"),
+        (lambda path: path.write_bytes(b""), "has 0 bytes, not whole images of CIFAR10"),
         (lambda path: path.write_bytes(b"\x0a" + path.read_bytes()[1:]), "has the label 10: the classes of CIFAR10 go"),
         (lambda path: path.unlink(), "is missing: `data_dir` needs all 6 files of CIFAR10."),
     ],

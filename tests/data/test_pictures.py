@@ -1,4 +1,4 @@
-"""Pictures in folders as arrays: what is read, what is passed over, and when they are read again."""
+"""Pictures in folders as arrays: what is read, what is skipped, and when they are read again."""
 
 import os
 import shutil
@@ -92,7 +92,7 @@ def test_what_is_no_picture_is_passed_over_and_counted(folder: Path, capsys: pyt
     packed(folder, None, 0.2)
 
     assert capsys.readouterr().out == (
-        f"{folder}: 36 pictures, 16 x 16, in colour; files passed over as they are no pictures: 2\n"
+        f"{folder}: 36 pictures, 16 x 16, in colour; files skipped because they are not pictures: 2\n"
     )
 
 

@@ -59,7 +59,7 @@ def add_pipe(folder: Path) -> None:
         (damage, "green disc/001.png: a damaged picture; mend or remove it."),
         (add_twin, "has classes that differ by case alone: BLUE DISC, blue disc; rename all but one."),
         (add_test_class, "yellow disc is a class that"),
-        *((add_odd_class(name), "is a class whose name has signs that cannot be printed: rename it.") for name in ODD),
+        *((add_odd_class(name), "whose name has characters that cannot be printed: rename it.") for name in ODD),
         (add_fake, "fake.png: not a picture that Pillow reads; mend or remove it."),
         (add_pipe, "pipe.png: cannot be read (a pipe or a device, not a file); mend or remove it."),
     ],

@@ -94,8 +94,8 @@ def test_a_student_says_how_it_was_taught_and_not_where_its_teacher_lies(own_run
 @pytest.mark.parametrize(
     ("place", "words", "says"),
     [
-        ("mine", "", ("--output mine is there, and no folder of an export", "mine/digits.onnx")),
-        ("mine/README.md/", "", ("--output mine/README.md is there",)),
+        ("mine", "", ("--output mine exists and is not a folder of an export", "mine/digits.onnx")),
+        ("mine/README.md/", "", ("--output mine/README.md exists",)),
         ("hub/", "--precision float32", ("--precision float32", ".html")),
     ],
 )

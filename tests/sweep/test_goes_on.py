@@ -43,8 +43,8 @@ def test_a_stopped_sweep_keeps_what_is_done_and_goes_on_in_the_same_runs(
     assert stopped.code == 130
     assert "Stopped by SIGINT. 1 of 3 trials are done. Go on with: python -m src.cli sweep --space=" in stopped.err
     assert (finished.code, undisturbed.code) == (0, 0)
-    assert re.findall(r"Trial (\d): .*?( - went on after epoch \d)?\n", finished.out) == [
-        ("2", " - went on after epoch 2"),
+    assert re.findall(r"Trial (\d): .*?( - resumed after epoch \d)?\n", finished.out) == [
+        ("2", " - resumed after epoch 2"),
         ("3", ""),
     ]
     of_seed = [

@@ -64,7 +64,7 @@ def test_what_is_no_file_keeps_no_study(sweep: Sweep, tmp_path: Path, make: Call
     answer = sweep(SPACE, "--storage", f"sqlite:///{tmp_path}/file")
 
     assert answer.code == 2
-    assert f"--storage {tmp_path}/file is damaged or not the database of a study (no regular file)" in answer.err
+    assert f"--storage {tmp_path}/file is damaged or not the database of a study (not a regular file)" in answer.err
 
 
 def test_a_study_begun_with_a_journal_is_refused(sweep: Sweep, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The page of ``serve`` with the network in it: one file for any browser, which asks no server."""
+"""The page of ``serve`` with the network in it: one file for any browser, without a server."""
 
 import base64
 import hashlib
@@ -32,7 +32,7 @@ CSP = (
 
 
 class UnprovenError(RunError):
-    """Nothing on this machine runs a page."""
+    """No program on this machine runs a page."""
 
 
 def to_html(network: PixelClassifier, image_shape: tuple[int, ...], metadata: dict[str, Any]) -> bytes:
@@ -88,7 +88,7 @@ def encode(content: bytes) -> str:
 
 
 def digest(text: str) -> str:
-    """Return the name by which a Content-Security-Policy allows a script or a style that is part of the page."""
+    """Return the hash by which a Content-Security-Policy allows a script or a style that is part of the page."""
     return f"'sha256-{encode(hashlib.sha256(text.encode()).digest())}'"
 
 
@@ -109,23 +109,23 @@ def open_html(content: bytes) -> Network:
 
 
 def run_page(html: bytes) -> str:
-    """Return the text that a page has put in its own place once it is loaded.
+    """Load a page, and return the text that the page then puts in its own place.
 
     Raises:
-        UnprovenError: If nothing on this machine runs it.
+        UnprovenError: If no program on this machine runs the page.
     """
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         page = Path(folder) / "digit.html"
         page.write_bytes(html)
         browser = ["--headless", "--disable-gpu", f"--user-data-dir={folder}/profile", "--dump-dom", page.as_uri()]
         if getattr(os, "geteuid", lambda: 1)() == 0:
-            browser.insert(0, "--no-sandbox")  # without which it does not start as root
+            browser.insert(0, "--no-sandbox")  # else it does not start as root
         commands = dict.fromkeys(BROWSERS, browser) | {"node": [str(HERE / "node.cjs"), str(page)]}
         for name, words in commands.items():
             if path := shutil.which(name):
                 try:
                     done = subprocess.run([path, *words], capture_output=True, text=True, timeout=SECONDS)
-                except (OSError, subprocess.TimeoutExpired):  # a browser that may not start here
+                except (OSError, subprocess.TimeoutExpired):  # this browser may not start here
                     continue
                 if answer := re.search(r"<html[^>]*>([A-Za-z0-9+/=]+)</html>", done.stdout):
                     return answer[1]

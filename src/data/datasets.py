@@ -50,7 +50,7 @@ class Dataset:
 
 def is_class_name(name: object) -> bool:
     """Say whether a value can name a class: printable text in one line, no longer than a file name."""
-    return isinstance(name, str) and name.isprintable() and len(name) <= LONGEST_NAME
+    return isinstance(name, str) and name.isprintable() and 0 < len(name) <= LONGEST_NAME
 
 
 def _named(prefix: str = "", test: str = "t10k", labels: str = "labels-idx1-ubyte") -> tuple[str, str, str, str]:

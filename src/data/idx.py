@@ -98,7 +98,7 @@ def _opened(path: Path) -> Iterator[BufferedIOBase]:
 def _read_header(file: BufferedIOBase, path: Path) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES or not 0 < magic[3] <= MAX_DIMENSIONS:
-        raise UsageError(f"{path} is not an IDX file of unsigned bytes: replace it with the original.")
+        raise UsageError(f"{path} is not an IDX file of integers: replace it with the original.")
     dimensions = file.read(4 * magic[3])
     if len(dimensions) < 4 * magic[3]:
         raise UsageError(f"{path} is truncated inside its header: replace it with a complete copy.")

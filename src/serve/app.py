@@ -68,9 +68,12 @@ BODY = {"required": True, "content": {kind: {"schema": {"type": "string", "forma
 REFUSALS: dict[int | str, dict[str, Any]] = {
     code: {"model": Refusal, "description": meaning}
     for code, meaning in (
+        (400, "The request is damaged, or ended before its body"),
+        (403, "Sent by a page of another server"),
         (408, "The body took too long"),
         (413, "More than 4 MB, or more than 4,096 pixels wide or high; HEIC: 16 MB, 8,192 pixels"),
         (415, "Not a picture, or none of these formats"),
+        (421, "The server has another name than the request says"),
         (422, "A damaged picture, no digit in it, or more than a number"),
         (500, "The network cannot answer, or the server made a mistake"),
         (503, "The server is ending"),

@@ -114,7 +114,7 @@ def test_a_shortened_file_is_one_sentence(tmp_path: Path) -> None:
         ready(tmp_path)
 
 
-@pytest.mark.parametrize("names", ["one\n", "a\na\nb\nc\n", "a\n\x1b[2J\nb\nc\n"])
+@pytest.mark.parametrize("names", ["one\n", "a\na\nb\nc\n", "a\n\x1b[2J\nb\nc\n", "a\n\nb\nc\n"])
 def test_names_that_are_none_are_refused(names: str, tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "classes.txt").write_text(names)

@@ -34,7 +34,7 @@ def test_a_written_file_has_the_published_layout(tmp_path: Path) -> None:
     [
         (b"", "not an IDX file"),
         (b"\x89PNG\r\n", "not an IDX file"),
-        (bytes([0, 0, 0x0D, 1, 0, 0, 0, 1, 0, 0, 0, 0]), "not an IDX file of unsigned bytes"),
+        (bytes([0, 0, 0x0D, 1, 0, 0, 0, 1, 0, 0, 0, 0]), "not an IDX file of integers"),
         (bytes([0, 0, 8, 0]), "not an IDX file"),
         (HEADER[:9], "truncated inside its header"),
         (HEADER + VALUES[:-1], "promises 6 bytes of values, it has 5"),

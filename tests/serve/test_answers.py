@@ -127,5 +127,5 @@ def test_logits_that_are_not_finite_are_no_answer(own_run: Path, tmp_path: Path)
 def test_the_description_says_what_is_answered(client: TestClient) -> None:
     post = client.get("/openapi.json").json()["paths"]["/predict"]["post"]
 
-    assert {int(status) for status in post["responses"]} == {200, 408, 413, 415, 422, 500, 503}
+    assert {int(status) for status in post["responses"]} == {200, 400, 403, 408, 413, 415, 421, 422, 500, 503}
     assert tuple(post["requestBody"]["content"]) == limits.TYPES

@@ -75,7 +75,7 @@ def test_a_capture_that_fails_costs_one_line(
     cli("fit", *EPOCHS, *EXACT_LR, K, "4", "--model.cuda_graph", "true")
 
     assert [record.message for record in caplog.records if record.name.startswith("src")] == [
-        "No CUDA graph: operation not permitted when stream is capturing. Training goes on without, more slowly."
+        "No CUDA graph: operation not permitted when stream is capturing. Training continues without it, more slowly."
     ]
     assert same_training(checkpoint(run_folder(tmp_path)), checkpoint(run_folder(tmp_path, 1)))
 
@@ -85,7 +85,7 @@ def test_without_a_gpu_a_graph_is_given_up_with_the_reason(
 ) -> None:
     assert cli("fit", *EPOCHS, K, "4", "--model.cuda_graph", "true", "--data.on_device", "true").code == 0
     assert [record.message for record in caplog.records if record.name.startswith("src")] == [
-        "No CUDA graph: the network is on the cpu, not on a GPU. Training goes on without, more slowly."
+        "No CUDA graph: the network is on the cpu, not on a GPU. Training continues without it, more slowly."
     ]
 
 

@@ -184,8 +184,8 @@ def test_what_is_for_digits_alone_says_so(fit: Fit, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--model.network.num_classes", "5"), "--model.network makes (2, 5) of 2 images, and there are 6 classes"),
-        (("--data.dataset", "MNIST", "--data.data_dir", "null"), "--model.network takes no images (2, 1, 28, 28)"),
+        (("--model.network.num_classes", "5"), "--model.network returns (2, 5) for 2 images, but there are 6 classes"),
+        (("--data.dataset", "MNIST", "--data.data_dir", "null"), "--model.network cannot take images (2, 1, 28, 28)"),
     ],
 )
 @pytest.mark.usefixtures("mnist")

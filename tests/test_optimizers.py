@@ -155,7 +155,7 @@ def test_a_schedule_that_watches_a_metric_needs_single_steps(cli: Cli, monkeypat
     answer = cli("fit", *QUIET, "--model.steps_per_execution", "2")
 
     assert answer.code == 2
-    assert "a schedule that watches a metric needs" in answer.err
+    assert "a scheduler that monitors a metric needs" in answer.err
 
 
 def test_a_metric_that_is_not_there_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,4 +168,4 @@ def test_a_metric_that_is_not_there_is_named(cli: Cli, monkeypatch: pytest.Monke
     answer = cli("fit", *QUIET)
 
     assert answer.code == 2
-    assert "there is no metric val/auc; those there are: train/acc, train/loss, val/acc, val/loss" in answer.err
+    assert "there is no metric val/auc; the metrics are: train/acc, train/loss, val/acc, val/loss" in answer.err

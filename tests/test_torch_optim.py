@@ -37,15 +37,15 @@ REFUSED = {
     "--optimizer Muon": "--optimizer Muon cannot be used (Muon only supports 2D parameters",
     "--optimizer SGD --optimizer.lr -1": "--optimizer SGD cannot be used (Invalid learning rate: -1.0)",
     "--optimizer Sgd": "--optimizer: there is no Sgd; did you mean SGD?",
-    "--optimizer.lr 0.1": "--optimizer.lr does not fit: it follows the class that it is for (--optimizer=NAME)",
+    "--optimizer.lr 0.1": "--optimizer.lr does not fit: put it after its class (--optimizer=NAME)",
     "--optimizer SGD --optimizer.mass 1": "--optimizer.mass does not fit",
     "--optimizer SGD --model.lr 0.1": "--optimizer SGD takes the place of --model.lr 0.1: leave that out",
     "--optimizer SGD --model.weight_decay 0.1": "--optimizer SGD takes the place of --model.weight_decay 0.1",
     "--lr_scheduler StepLR": "--lr_scheduler.step_size is missing: the class needs it.",
     "--lr_scheduler StepLR --lr_scheduler.step_size 1 --model.cosine true": "takes the place of --model.cosine True",
-    "--lr_scheduler ReduceLROnPlateau --lr_scheduler.monitor val/los": "there is no metric val/los; those there are: ",
+    "--lr_scheduler ReduceLROnPlateau --lr_scheduler.monitor val/los": "there is no metric val/los; the metrics are: ",
     "--lr_scheduler ReduceLROnPlateau --lr_scheduler.monitor val/loss --model.steps_per_execution 3":
-    "a schedule that watches a metric needs --model.steps_per_execution 1.",
+    "a scheduler that monitors a metric needs --model.steps_per_execution 1.",
     "--lr_scheduler CyclicLR --lr_scheduler.base_lr 0.1 --lr_scheduler.max_lr 1 --optimizer Adagrad":
     "--lr_scheduler CyclicLR cannot be used (optimizer must support momentum",
 }  # fmt: skip

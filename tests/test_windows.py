@@ -108,7 +108,7 @@ def test_a_run_is_stopped_and_goes_on(folder: Path) -> None:
     answer = several(folder, "fit --ckpt_path last --trainer.accelerator cpu --trainer.max_time 00:00:00:01")
 
     assert "fit ended with 0" in answer.out, answer
-    assert "going on after epoch" in answer.out
+    assert "resumed after epoch" in answer.out
 
 
 def test_two_workers_share_a_sweep(folder: Path) -> None:

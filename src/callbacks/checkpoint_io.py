@@ -1,4 +1,4 @@
-"""How Lightning's checkpoints get to the disk and back."""
+"""How Lightning writes and reads checkpoints."""
 
 import io
 from pathlib import Path
@@ -13,14 +13,14 @@ from src.runs.checkpoint import Checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes checkpoints that are complete or not there, and loads the checkpoint that was read and checked."""
+    """Writes a checkpoint completely or not at all, and loads the checkpoint that was read and checked before."""
 
     def __init__(self, checkpoint: Checkpoint | None = None) -> None:
         super().__init__()
         self.checkpoint = checkpoint
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the content that was read before, instead of reading the file a second time."""
+        """Return the content of the checked checkpoint instead of reading the file a second time."""
         if self.checkpoint is not None and Path(path) == self.checkpoint.path:
             return dict(self.checkpoint.content)
         return dict(super().load_checkpoint(path, *args, **kwargs))

@@ -21,18 +21,18 @@ from src.runs.folder import Run
 
 
 class Checkpoints(Checkpoint):
-    """Saves a checkpoint after every epoch, every so many steps if wanted, and when a signal ends the training.
+    """Saves a checkpoint after every epoch, every ``every_n_steps`` steps, and when a signal ends the training.
 
-    ``best.ckpt`` has the epoch with the best ``monitor``, the earliest of equals; without validation there is none.
+    ``best.ckpt`` has the epoch with the best ``monitor``, the earliest of equals; without validation it does not exist.
     ``last.ckpt`` has the newest state, ``last.prev.ckpt`` the state before. A training that stops within an epoch
     (max_steps, max_time, early stopping) resumes at that step.
 
     Args:
-        every_n_steps: Save within epochs too, after so many optimizer steps; 0 saves after epochs only. A longer
-            execution saves at its end.
-        monitor: The validation metric that tells the best epoch, of ``fit`` and of a sweep: val/acc, val/loss or a
+        every_n_steps: Also save within epochs, after this number of optimizer steps; 0 saves after epochs only. A
+            longer execution saves at its end.
+        monitor: The validation metric that decides the best epoch of ``fit`` and of a sweep: val/acc, val/loss or a
             metric of ``model.metrics``.
-        mode: Whether its smallest or its largest value is the best; left out, the smallest of a loss, else the largest.
+        mode: Whether the smallest (min) or the largest (max) value is the best; by default min for a loss, else max.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class Checkpoints(Checkpoint):
         self._is_cut = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Share rank 0's best score: only rank 0 reads the run folder, and all ranks must decide alike to save."""
+        """Share rank 0's best score: only rank 0 reads the run folder, but all ranks must agree when to save."""
         self.best_score = trainer.strategy.broadcast(self.best_score)
         refuse_other_moments(trainer.optimizers)
         self._saved_step = self._step = trainer.global_step
-        if self._batches_done is not None:  # a schedule that needed the number of steps has reset the loader
+        if self._batches_done is not None:  # a scheduler that needed the number of steps has reset the loader
             loader_of(trainer).load_state_dict({"batches_done": self._batches_done})
         self.signals.start()  # after Lightning's handlers
-        if trainer.received_sigterm:  # by Lightning's handler, before ours was there
+        if trainer.received_sigterm:  # by Lightning's handler, before ours was installed
             self.signals.received = signal.SIGTERM
 
     @override
@@ -95,7 +95,7 @@ class Checkpoints(Checkpoint):
             raise StoppedError(stop, f"Go on with: {self.run.way_on}")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save within the epoch if a validation there, by early stopping, ends the training."""
+        """Save within the epoch if its validation ends the training by early stopping."""
         is_within = not trainer.sanity_checking and not trainer.is_last_batch
         if is_within and is_ending(trainer) and self._saved_step != trainer.global_step:
             self._save_last(trainer)
@@ -114,7 +114,7 @@ class Checkpoints(Checkpoint):
             raise StoppedError(stop, f"Go on with: {self.run.way_on}")
 
     def _save_last(self, trainer: Trainer, same: Path | None = None) -> None:
-        """Save ``last.ckpt``; ``same`` is a file with the same content, which then gets a second name."""
+        """Save ``last.ckpt``, as a second name of ``same`` if that file has the same content."""
         self._saved_step = trainer.global_step
         if trainer.is_global_zero and self.run.last.exists():
             link_atomic(self.run.last, self.run.last_prev)
@@ -131,18 +131,18 @@ class Checkpoints(Checkpoint):
         return received
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the recipe, and how many batches of the epoch are done."""
+        """Add the recipe and the number of the epoch's finished batches."""
         checkpoint["config"] = self.config
-        is_whole = trainer.is_last_batch and not self._is_cut  # of fewer batches too, by limit_train_batches
+        is_whole = trainer.is_last_batch and not self._is_cut  # limit_train_batches may shorten it
         checkpoint["batches_done"] = 0 if is_whole else loader_of(trainer).state_dict()["batches_done"]
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take the batches of the epoch that are done; callbacks keep their new arguments instead of the saved ones."""
+        """Take the number of finished batches; let callbacks keep their new arguments instead of the saved values."""
         self._batches_done = checkpoint.get("batches_done")  # version 0.1.0 left it to Lightning
         any_trainer: Any = trainer  # Lightning does not declare its callbacks
         for callback in any_trainer.callbacks:
             state = checkpoint["callbacks"].get(callback.state_key, {})
-            # except ModelCheckpoint's folder: a run that branches off must not remove the first run's files
+            # except ModelCheckpoint's folder: a run that branches off must not remove files of the first run
             for name in signature(type(callback)).parameters.keys() & state.keys() - {"dirpath"}:
                 state[name] = getattr(callback, name, state[name])
 
@@ -151,7 +151,7 @@ class Checkpoints(Checkpoint):
         return {"best_score": self.best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the best score so far, if best.ckpt of this run has it, and not another run's or a later epoch's."""
+        """Take the best score if this run's best.ckpt has it; the checkpoint may be another run's or an earlier one."""
         if score_of(self.run.best) == state_dict["best_score"]:
             self.best_score = state_dict["best_score"]
 

@@ -1,4 +1,4 @@
-"""The lines and the bar that a person sees while the network trains."""
+"""The lines and the progress bar on the screen during training."""
 
 import sys
 from pathlib import Path
@@ -19,9 +19,9 @@ REFRESH_SECONDS = 0.1
 
 
 class Console(ProgressBar):
-    """Prints the network, a line per epoch, on a terminal with a bar, and where to find the result.
+    """Prints the network, a line per epoch (with a bar on a terminal), and where to find the result.
 
-    The history that it prints from must come before it among the callbacks.
+    ``history`` must come before the console among the callbacks.
     """
 
     def __init__(self, run: Run, history: History) -> None:
@@ -52,7 +52,7 @@ class Console(ProgressBar):
         assert isinstance(pl_module, Classifier)
         if pl_module.distillation:
             self.print(f"Teacher  {pl_module.distillation.teacher}")
-        before = f", going on after epoch {self._epochs_before}" if self._epochs_before else ""
+        before = f", resumed after epoch {self._epochs_before}" if self._epochs_before else ""
         self.print(f"Run      {self.run.path}{before}\n")
 
     def on_train_start(self, *_: Any) -> None:
@@ -72,7 +72,7 @@ class Console(ProgressBar):
             )
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Move the bar; metrics are read from the device only when it is redrawn."""
+        """Move the bar; read metrics from the device only when the bar is redrawn."""
         if self._bar is not None and self._bar.update():
             assert isinstance(pl_module, Classifier)
             metrics = [f"{short(name)}: {value:.4f}" for name, value in pl_module.train_metrics.running().items()]
@@ -91,12 +91,12 @@ class Console(ProgressBar):
         self.print(" - ".join([_epoch(int(record["epoch"]), trainer), shown_time(record["seconds"]), *metrics]))
 
     def on_exception(self, *_: Any) -> None:
-        """Leave the bar as it is, so that the next message begins a line."""
+        """Close the bar, so that the next message begins a line."""
         if self._bar is not None:
             self._bar.close()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print how training ended, and a command to look at it."""
+        """Print how training ended, and the command for TensorBoard."""
         best = self.history.best()
         epochs = len(self.history.epochs)
         if self._has_trained:
@@ -133,5 +133,5 @@ def short(name: str) -> str:
 
 
 def shown_time(seconds: float) -> str:
-    """Return seconds as a person reads them: ``2.3s``, ``43ms``."""
+    """Return seconds as text: ``2.3s``, ``43ms``."""
     return f"{seconds:.1f}s" if seconds >= 0.1 else f"{1000 * seconds:.0f}ms"

@@ -1,4 +1,4 @@
-"""TensorBoard's curves, written so that the thread that logs meets a full disk, and its columns in HParams."""
+"""TensorBoard's curves, written in the logging thread so that it sees a full disk, and the columns in HParams."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -18,25 +18,25 @@ from src.runs.recipe import dotted, policy_of
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-NAMES = {"seed_everything": "seed", "trainer.max_epochs": "max_epochs"}  # of columns; the others are made of the keys
+NAMES = {"seed_everything": "seed", "trainer.max_epochs": "max_epochs"}  # columns with another name than their key
 
 
 def tag(name: str) -> str:
-    """Return the tag of a metric: TensorBoard sorts them, and ``train/`` and ``val/`` are looked for first."""
+    """Return the tag of a metric, in a group that TensorBoard does not sort before ``train/``."""
     return re.sub("^best/val/", "val/best_", name) if "/" in name else f"trainer/{name}"
 
 
 def hyperparameters(config: dict[str, Any], swept: Collection[str]) -> dict[str, Any]:
-    """Return the columns in HParams for a recipe; keys that a sweep varies are always among them.
+    """Return a recipe's columns in HParams, including all keys that a sweep varies.
 
-    HParams shows five columns at first, by the alphabet, so the fewer the better.
+    HParams at first shows only five columns, in alphabetical order, so there should be few.
     """
     settings = dotted(config)
     columns = {}
     for key, value in settings.items():
         policy = policy_of(key)
         has_teacher = not key.startswith("distillation.") or settings["distillation.teacher"]
-        if key == "model.lr" and settings.get("optimizer.class_path"):  # which has another lr
+        if key == "model.lr" and settings.get("optimizer.class_path"):  # it has its own lr
             continue
         shown = policy.hparams if policy else "no"
         is_on = (shown == "yes" and value is not None) or (shown == "on" and value and has_teacher)
@@ -47,9 +47,9 @@ def hyperparameters(config: dict[str, Any], swept: Collection[str]) -> dict[str,
 
 
 class Curves(TensorBoardLogger):
-    """Lightning's TensorBoard logger, with one difference: ``save`` writes, in this thread, everything or nothing.
+    """Lightning's TensorBoard logger, except that ``save`` writes everything or nothing, in this thread.
 
-    TensorBoard ignores earlier events of the run from ``first_step`` on.
+    TensorBoard drops older events of the run from step ``first_step`` on.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:
@@ -72,13 +72,13 @@ class Curves(TensorBoardLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the events since the last time; after an OSError the file ends as it did before."""
+        """Write the events since the last save; an OSError leaves the file as it was."""
         self._open().write(self._append)
 
     def _open(self) -> Events:
         if self._events is None:
             self._events = Events(purge_step=self.first_step)
-            self._events.write(self._append)  # now, before anything else that this process shows has a name
+            self._events.write(self._append)  # at once, so that its name sorts before this process's other files
         return self._events
 
     def _append(self, name: str, content: bytes) -> None:
@@ -87,7 +87,7 @@ class Curves(TensorBoardLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write the rest, and free the memory; after a failure, as of a full disk, no second failure is told."""
+        """Write the rest and free the memory; after a failure, such as a full disk, ignore a second OSError."""
         if self._events is not None:
             with nullcontext() if status == "success" else suppress(OSError):
                 self.save()

@@ -1,4 +1,4 @@
-"""The result of ``validate`` and ``test``, printed and kept in the run of the checkpoint."""
+"""The result of ``validate`` and ``test``, printed and kept in the checkpoint's run."""
 
 import json
 import math
@@ -24,7 +24,7 @@ class EvaluationResult(Callback):
         self.checkpoint = checkpoint
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let SIGTERM end the evaluation: Lightning would go on, and on one of several ranks wait for the others."""
+        """Let SIGTERM end the process: Lightning would continue or, if one rank got the signal, wait for the others."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -51,7 +51,7 @@ class EvaluationResult(Callback):
                 "written: name another checkpoint."
             )
         shown = " - ".join(f"{name}: {value:.4f}" for name, value in metrics.items())
-        say(f"{shown} - {correct:,} of {samples:,} right")  # first, as the file may not be writable
+        say(f"{shown} - {correct:,} of {samples:,} right")  # first: the file may not be writable
         path = Run.of_checkpoint(self.checkpoint).path / file_name
         content = {**metrics, "samples": samples, "correct": correct, "checkpoint": str(self.checkpoint)}
         content["devices"] = trainer.world_size

@@ -32,12 +32,12 @@ PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "tensorboard", 
 class History(Callback):
     """Records every epoch in the loggers and in result.json.
 
-    The scalars of an epoch are in the loggers, flushed, before a checkpoint of that epoch is saved, so that a kill
-    never leaves a checkpoint whose curves have a gap. The step of a scalar is its epoch, counted from 1.
+    An epoch's scalars are flushed before its checkpoint is saved, so a killed process never leaves a checkpoint whose
+    curves have a gap. A scalar's step is its epoch, counted from 1.
 
     Attributes:
         epochs: One record per finished epoch: its number, the metrics by name, lr, seconds and samples_per_second
-            (the last two since the resume, where an epoch was resumed in its middle).
+            (in an epoch resumed in its middle, the last two count from the resume).
         swept: The keys that a sweep varies, which HParams always shows.
     """
 
@@ -48,10 +48,10 @@ class History(Callback):
         self.datamodule = datamodule
         self.epochs: list[dict[str, float]] = []
         self.swept: Collection[str] = ()
-        self._inherited = 0  # epochs of the run that this run branched off from, whose best.ckpt is not here
-        self._trained = False  # an epoch, in this process
+        self._inherited = 0  # epochs of the run that this run branched off from; this run has no best.ckpt of them
+        self._trained = False  # whether this process has trained an epoch
         self._started = 0.0
-        self._samples_before = 0  # of the epoch, when it was begun in another process
+        self._samples_before = 0  # of the resumed epoch, trained by an earlier process
         self._validation: dict[str, Tensor] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -66,7 +66,7 @@ class History(Callback):
                 logger.experiment.add_custom_scalars({"train and val": charts})
             # MLflow refuses to change the settings that a run was begun with, such as max_epochs
             elif not isinstance(logger, MLFlowLogger) or len(self.epochs) == self._inherited:
-                # such a logger keeps other folders, so it must name the run
+                # other loggers have their own folders, so the run must be named
                 logger.log_hyperparams({**values, "run": str(self.run.path)})
         if trainer.is_global_zero:
             write_atomic(self.run.path / "hparams.yaml", yaml.safe_dump(values).encode())
@@ -89,7 +89,7 @@ class History(Callback):
         self._validation = pl_module.val_metrics.compute()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the epoch, validation included, unless it was ended before its last batch."""
+        """Record the epoch, validation included, unless it ended before its last batch."""
         if not trainer.is_last_batch:
             return
         assert isinstance(pl_module, Classifier)
@@ -113,11 +113,11 @@ class History(Callback):
         self.epochs.append({"epoch": epoch, "seconds": seconds, **record})
 
     def best(self) -> dict[str, float] | None:
-        """Return the record of the epoch in best.ckpt; None without one."""
+        """Return the record of the epoch in best.ckpt; None without a best epoch."""
         return self.monitor.best(self.epochs[self._inherited :])
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write HParams with the result of the best epoch, then result.json; not again if nothing was left to train."""
+        """Write the best epoch's result to HParams, then result.json, unless it has these epochs already."""
         path = self.run.path / "result.json"
         if not trainer.is_global_zero or not self.epochs:
             return
@@ -147,7 +147,7 @@ class History(Callback):
         write_atomic(path, json.dumps(content, indent=2).encode())
 
     def _is_logged(self, logger: TensorBoardLogger, name: str) -> bool:
-        """Say whether a process that was killed before it wrote result.json has already logged the result."""
+        """Say whether an earlier process, killed before it wrote result.json, has logged the result."""
         if self._trained:
             return False
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -161,7 +161,7 @@ class History(Callback):
         return {"epochs": self.epochs, "inherited": self._inherited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the epochs so far from a checkpoint, and find out whether best.ckpt holds one of them."""
+        """Take the finished epochs from a checkpoint, and check whether this run's best.ckpt is one of them."""
         self.epochs = list(state_dict["epochs"])
         self._inherited = state_dict["inherited"]
         best = self.best()
@@ -170,7 +170,7 @@ class History(Callback):
 
 
 def git_commit() -> str | None:
-    """Return the commit of the repository that the working folder is in, or None outside of one."""
+    """Return the commit of the working folder's repository, or None outside of a repository."""
     with suppress(OSError):  # git is not installed
         done = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True)
         return done.stdout.strip() or None

@@ -1,4 +1,4 @@
-"""The metric that tells the best epoch of a run."""
+"""The metric that decides the best epoch of a run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Record = dict[str, float]
 
 @dataclass(frozen=True)
 class Monitor:
-    """A metric of validation, and which of its values are better; of equal epochs the earliest is the best."""
+    """A validation metric and its direction; of equal epochs the earliest is the best."""
 
     name: str = "val/acc"
     mode: Literal["min", "max"] | None = None  # None: the smallest value of a loss is the best, else the largest
@@ -31,21 +31,21 @@ class Monitor:
 
     @property
     def worst(self) -> float:
-        """The value that every other is better than."""
+        """The value that every other value is better than."""
         return float("inf") if self.is_min else float("-inf")
 
     def is_better(self, value: float, other: float) -> bool:
-        """Say whether a value is better than another one."""
+        """Say whether a value is better than another value."""
         return value < other if self.is_min else value > other
 
     def best(self, records: Iterable[Record]) -> Record | None:
-        """Return the record of the best epoch that was validated; None without one."""
+        """Return the record of the best validated epoch; None if no epoch was validated."""
         validated = [record for record in records if self.name in record]
         best = min if self.is_min else max
         return best(validated, key=lambda record: record[self.name]) if validated else None
 
     def refuse(self, metrics: StageMetrics) -> None:
-        """Refuse a name that no metric of validation has, and a metric that is better when smaller without a mode."""
+        """Refuse an unknown metric, and without a mode a metric that is better when smaller."""
         if self.name not in metrics.names:
             names = ", ".join(metrics.names)
             raise UsageError(f"--checkpoints.monitor {self.name}: validation has {names}; name one of them.")

@@ -10,11 +10,11 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import NoReturn
 
-exit_code = 1  # of a process that ends by an exception
+exit_code = 1  # stays 1 if an exception ends the process
 
 
 def leave() -> None:
-    """End this process without freeing its objects one by one, which would take another second."""
+    """End the process without freeing each object, which would take another second."""
     from src.common.output import flush
 
     flush()
@@ -22,7 +22,7 @@ def leave() -> None:
 
 
 def stop_importing(*_: object) -> NoReturn:
-    """End on a Ctrl-C during the imports, when there is nothing to save, without a traceback through them."""
+    """End on Ctrl-C during the imports without a traceback; there is nothing to save yet."""
     os.write(2, b"Stopped by SIGINT.\n")
     os._exit(128 + signal.SIGINT)
 
@@ -34,26 +34,26 @@ if find_spec("lightning") is None:
     activate = r".venv\Scripts\activate" if os.name == "nt" else "source .venv/bin/activate"
     print(f"error: {sys.executable} has no Lightning: {activate} (README.md says how it is made).", file=sys.stderr)
     sys.exit(2)
-atexit.register(leave)  # first here, so the last to be called
+atexit.register(leave)  # registered first, so called last
 if (on_interrupt := signal.getsignal(signal.SIGINT)) is signal.default_int_handler:
     signal.signal(signal.SIGINT, stop_importing)
 from src.common.system import yield_to_others
 
 yield_to_others()
-gc.disable()  # the imports make 700,000 objects and no garbage, and looking for it takes a fifth of their time
+gc.disable()  # the imports make 700,000 objects and no garbage; collections would take a fifth of their time
 
 from src.cli.commands import module_of
 from src.cli.main import main
 
 import_module(module_of(sys.argv[1:]))
 signal.signal(signal.SIGINT, on_interrupt)
-gc.freeze()  # what was imported never becomes garbage; no later look has to go through it
+gc.freeze()  # imported objects never become garbage, so later collections need not visit them
 gc.enable()
 
 try:
     exit_code = main()
 except SystemExit as end:  # --help
     exit_code = int(end.code or 0)
-if sys.argv[1:2] == ["serve"]:  # which a picture that is still being read does not keep from ending
+if sys.argv[1:2] == ["serve"]:  # a thread that still reads a picture would keep the process alive
     leave()
 sys.exit(exit_code)

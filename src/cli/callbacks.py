@@ -1,4 +1,4 @@
-"""Callbacks of Lightning's and the user's beside our own: refused by name if they would spoil a run or its record."""
+"""Checks of ``--trainer.callbacks``: callbacks that would spoil a run or its record are refused by name."""
 
 import re
 from collections.abc import Sequence
@@ -21,21 +21,21 @@ from src.common.errors import RunError, UsageError
 from src.runs.folder import Run
 
 FLAG = "--trainer.callbacks"
-FOLDER = "model_checkpoints"  # in the run: of ModelCheckpoint's files, which may be called as ours are
-# callbacks that change a run behind its record, and the flags that do the same here
+FOLDER = "model_checkpoints"  # in the run, for ModelCheckpoint's files: their names may equal our checkpoints' names
+# callbacks that would make a run differ from its record, with the reason and the alternative
 REFUSED: dict[type[Callback], str] = {
     BatchSizeFinder: "changes data.batch_size after it was recorded: compare sizes with sweep over data.batch_size.",
     LearningRateFinder: "changes model.lr after it was recorded: compare rates with sweep over model.lr.",
     StochasticWeightAveraging: "has weights and a schedule that no checkpoint keeps: use --ema_decay 0.999.",
     ModelPruning: "changes the weights' names in checkpoints, which nothing can load: leave it out.",
-    OnExceptionCheckpoint: "lets a new training go on from an old file: a run has its last.ckpt already, and within "
-    "epochs by --checkpoints.every_n_steps.",
+    OnExceptionCheckpoint: "makes a new training resume from an old file: a run has its last.ckpt already, saved "
+    "within epochs by --checkpoints.every_n_steps.",
     BaseFinetuning: "freezes layers behind the optimizer that a checkpoint keeps: leave it out.",
 }
 
 
 def refuse_callbacks(callbacks: Sequence[Callback]) -> None:
-    """Refuse callbacks of ``--trainer.callbacks`` that change a run behind its record."""
+    """Raise UsageError for a callback in REFUSED."""
     for callback in callbacks:
         for kind, reason in REFUSED.items():
             if isinstance(callback, kind):
@@ -43,7 +43,7 @@ def refuse_callbacks(callbacks: Sequence[Callback]) -> None:
 
 
 def place_checkpoints(callbacks: Sequence[Callback], run: Run) -> None:
-    """Give each ModelCheckpoint a folder in the run, or refuse the one it names if it could write over checkpoints."""
+    """Give each ModelCheckpoint a folder in the run; refuse a named folder whose checkpoints it could overwrite."""
     for callback in callbacks:
         if not isinstance(callback, ModelCheckpoint):
             continue
@@ -65,7 +65,7 @@ def place_checkpoints(callbacks: Sequence[Callback], run: Run) -> None:
 
 
 def explain_failure(error: Exception, callbacks: Sequence[Callback], checkpoint: Path | None, has_begun: bool) -> None:
-    """Blame a callback in a sentence or, before a batch was done, the checkpoint to go on from; else do nothing."""
+    """Raise an error that names the callback or, before the first batch, the checkpoint at fault; return otherwise."""
     if explain(error):
         return
     reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -77,13 +77,13 @@ def explain_failure(error: Exception, callbacks: Sequence[Callback], checkpoint:
         raise RunError(f"{FLAG}: {name} ended the training ({reason}).") from error
     if checkpoint and not has_begun:
         raise UsageError(
-            f"{checkpoint} cannot be gone on with: {reason}; name one that fit wrote with this code "
+            f"{checkpoint} cannot be resumed: {reason}; name one that fit wrote with this code "
             "(MNIST_TRACEBACK=1 shows where it failed)."
         ) from error
 
 
 def culprit(trace: TracebackType | None, callbacks: Sequence[Callback]) -> Callback | None:
-    """Return the callback in which an exception was raised, if it was in one of these."""
+    """Return the callback in whose code an exception was raised, or None."""
     in_callback = None
     while trace is not None:
         owner = trace.tb_frame.f_locals.get("self")

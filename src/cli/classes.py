@@ -1,4 +1,4 @@
-"""Classes of a config's own for the network, the loss and the metrics: tried on a few images before a run is made."""
+"""The user's classes for network, loss and metrics: each is tried on a few images before a run is made."""
 
 import warnings
 from collections.abc import Iterator
@@ -17,26 +17,26 @@ from src.common.errors import UsageError, cause_of
 from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
 
-IMAGES = 4  # on which a class is tried
-PARTS = slice(None), slice(1), slice(1, None)  # all of them, the first, and the others
-# such as the weights of classes
+IMAGES = 4  # to try a class on
+PARTS = slice(None), slice(1), slice(1, None)  # of a batch: all images, the first, the rest
+# so that a config can give a tensor as a list, such as a loss's class weights
 register_type(Tensor, serializer=Tensor.tolist, deserializer=partial(torch.tensor, dtype=torch.float32))
 
 
 def sum_losses(request: Namespace) -> None:
-    """Set a loss's ``reduction`` to the sum: training divides by the batch's size on all devices, as Keras does."""
+    """Set the loss's ``reduction`` to sum; training divides by the global batch size, as Keras does."""
     if (loss := request.model.loss) is None:
         return
     if "reduction" not in loss.get("init_args", {}):
         raise UsageError(
-            f"--model.loss {loss.class_path} has no argument `reduction`, so its sum over a batch cannot be had: name "
-            "one of torch.nn's, or give yours the argument."
+            f"--model.loss {loss.class_path} has no argument `reduction`, so it cannot be summed over a batch: name "
+            "a loss of torch.nn, or add the argument to yours."
         )
     loss.init_args.reduction = "sum"
 
 
 def refuse_classes(request: Namespace, model: Classifier, data: MNISTDataModule) -> None:
-    """Refuse a network that does not fit the data, and a loss or a metric that is not the same on several devices."""
+    """Refuse a network that does not fit the data, and a loss or a metric that depends on the number of devices."""
     if not isinstance(request.model.network, str):
         refuse_network(model, data)
     logits = torch.randn(IMAGES, len(data.classes), generator=torch.Generator().manual_seed(0))
@@ -50,25 +50,25 @@ def refuse_classes(request: Namespace, model: Classifier, data: MNISTDataModule)
 
 @contextmanager
 def trying(name: str, inputs: str) -> Iterator[None]:
-    """Refuse a class, called by its flag and name, whose own code fails with these inputs."""
+    """Raise UsageError, which begins with ``name``, if the class that is called inside fails on the inputs."""
     try:
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # torch warns of shapes that it then refuses
             yield
     except Exception as error:  # whatever the class raises
         raise UsageError(
-            f"{name} takes no {inputs} ({cause_of(error)}): mend its arguments, or name another."
+            f"{name} cannot take {inputs} ({cause_of(error)}): mend its arguments, or name another."
         ) from error
 
 
 def refuse_network(model: Classifier, data: MNISTDataModule) -> None:
-    """Refuse a network that does not make a logit for each class of two of the images."""
+    """Refuse a network that does not return one logit per class, tried on two images."""
     images = data.normalize(next(iter(data.splits.values())).images[:2])
     with trying("--model.network", f"images {tuple(images.shape)}"):
         shape = tuple(model.net.eval()(images).shape)
     model.net.train()
     if shape != (len(images), len(data.classes)):
         raise UsageError(
-            f"--model.network makes {shape} of {len(images)} images, and there are {len(data.classes)} classes: "
+            f"--model.network returns {shape} for {len(images)} images, but there are {len(data.classes)} classes: "
             "set its arguments to fit the data."
         )
 
@@ -79,11 +79,11 @@ def refuse_loss(model: Classifier, logits: Tensor, labels: Tensor) -> None:
     with trying(name, shapes(logits, labels)):
         whole, first, rest = (model.criterion(logits[part], labels[part]) for part in PARTS)
     if not isinstance(whole, Tensor) or whole.dim() or not is_same(whole, first + rest):
-        raise UsageError(f"{name} is not the sum over a batch's images, so devices could not share them: name another.")
+        raise UsageError(f"{name} is not the sum over a batch's images, so devices cannot share a batch: name another.")
 
 
 def refuse_metric(metric: Metric, logits: Tensor, labels: Tensor) -> None:
-    """Refuse a metric that is no number, or whose states on several devices do not add up to its states on one."""
+    """Refuse a metric that is not one number, or whose states do not add up over devices."""
     name = f"--model.metrics: {type(metric).__name__}"
     metrics = [deepcopy(metric) for _ in PARTS]
     with trying(name, shapes(logits, labels)):
@@ -99,10 +99,10 @@ def refuse_metric(metric: Metric, logits: Tensor, labels: Tensor) -> None:
 
 
 def shapes(logits: Tensor, labels: Tensor) -> str:
-    """Return the shapes of logits and labels in words."""
+    """Return the shapes of logits and labels as text."""
     return f"logits {tuple(logits.shape)} with labels ({len(labels)},)"
 
 
 def is_same(value: Tensor, other: Tensor) -> bool:
-    """Say whether two sums in float32 are the same but for their order."""
+    """Say whether two float32 sums are equal up to the order of summation."""
     return torch.allclose(value, other, rtol=1e-4, atol=1e-5)

@@ -1,4 +1,4 @@
-"""The commands beside fit, validate and test, and their flags: without its line and its folder, a command is gone."""
+"""The commands besides fit, validate and test: to remove a command, delete its line here and its folder."""
 
 import re
 from collections.abc import Collection
@@ -17,13 +17,13 @@ NAMES = ("fit", "validate", "test", *COMMANDS)
 
 
 def module_of(words: list[str]) -> str:
-    """Return the module to import for a request; some start without Lightning, which takes seconds."""
+    """Return the module of a command; some commands run without Lightning, whose import takes seconds."""
     name = words[0] if words else ""
     return f"src.{name}" if name in COMMANDS and name not in ("sweep", "data") else "src.cli.fit"
 
 
 def with_flags(sentence: str, flags: Collection[str] | None = None) -> str:
-    """Turn arguments in backticks into flags, by default those of fit: data and model, used in notebooks, know none."""
+    """Turn arguments in backticks into flags, by default fit's; code that notebooks use too names no flags."""
     keys = flags_of_fit() if flags is None else flags
 
     def flag(match: re.Match[str]) -> str:
@@ -35,7 +35,7 @@ def with_flags(sentence: str, flags: Collection[str] | None = None) -> str:
 
 
 def flags_of_fit() -> list[str]:
-    """Return the flags of fit that arguments of data, model and runs are."""
+    """Return the flags of fit whose arguments src.data, src.model and src.runs name in messages."""
     from src.data.augment import Distortion
     from src.data.datamodule import MNISTDataModule
     from src.model.classifier import Classifier

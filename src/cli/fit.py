@@ -1,4 +1,4 @@
-"""LightningCLI for fit, validate and test: run folders, the Trainer that fills them, and the lines for the user."""
+"""LightningCLI for fit, validate and test: it opens the run folder, makes the Trainer and runs it."""
 
 import re
 from collections.abc import Callable
@@ -32,21 +32,21 @@ from src.launch.launcher import as_list
 from src.model.classifier import Classifier
 from src.runs.folder import RUNS_FOLDER, Run
 
-TRACES = "*.pt.trace.json"  # files that Lightning's PyTorchProfiler leaves in the folder of the logs
+TRACES = "*.pt.trace.json"  # files of Lightning's PyTorchProfiler
 
 
 class CLI(Request):
-    """Trains or evaluates, in run folders, as a request asks.
+    """Trains or evaluates in run folders.
 
     Attributes:
-        has_begun: Whether the checkpoint, if there is one, is loaded and a batch done.
+        has_begun: Whether the first batch is done, and so the checkpoint, if any, loaded.
     """
 
-    runs_folder = RUNS_FOLDER  # where a new run gets its folder
+    runs_folder = RUNS_FOLDER  # the parent of a new run's folder
     has_begun = False
 
     def instantiate_classes(self) -> None:
-        """Make everything; a class of a config that needs a package which is not installed is the user's to mend."""
+        """Make all objects; raise UsageError for a class that refuses its arguments or needs a missing package."""
         try:
             continued = self.run if self.launch.is_first else None
             with resumed_trackers(self.request.trainer.logger, continued):
@@ -61,7 +61,7 @@ class CLI(Request):
             raise UsageError(f'a config needs {name}, which is not installed: pip install "{name}"') from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Check the data, then make the run folder, and the Trainer with the callbacks that fill it."""
+        """Check the data and the user's classes, then make the run folder and the Trainer whose callbacks fill it."""
         self.datamodule.prepare_data()
         self.datamodule.setup(self.subcommand)
         if self.subcommand == "validate" and not len(self.datamodule.splits["val"].members):
@@ -97,7 +97,7 @@ class CLI(Request):
             raise
 
     def _watch(self) -> LambdaCallback:
-        """Return a callback that notices when the other processes have started, and when the checkpoint is loaded."""
+        """Return a callback that checks in once all processes have started, and notes that a batch is done."""
 
         def begin(*_: Any) -> None:
             self.has_begun = True
@@ -112,7 +112,7 @@ class CLI(Request):
     def _make_trainer(self, **kwargs: Any) -> Trainer:
         try:
             return super().instantiate_trainer(**kwargs)
-        except Exception as error:  # how the Trainer refuses an argument
+        except Exception as error:  # the Trainer refuses arguments with many types
             names = signature(Trainer).parameters
             raise UsageError(explain_trainer_message(str(error), names)) from error
 
@@ -120,7 +120,7 @@ class CLI(Request):
         if not self.launch.is_first:
             return Run(self.root / self.runs_folder)  # only the first rank writes
         run = self.run or self.job.open_run(self.root, self.runs_folder)
-        if self.checkpoint and self.checkpoint.is_previous:  # else the damaged one would become the one before
+        if self.checkpoint and self.checkpoint.is_previous:  # else the next save would keep the damaged last.ckpt
             link_atomic(run.last_prev, run.last)
         self.job.note(run)
         return run
@@ -129,19 +129,19 @@ class CLI(Request):
         """Return the Trainer's arguments that tie it to a run folder."""
         epochs_done = self.checkpoint.epochs if self.checkpoint else 0
         settings = training_settings(self.request, trainer_args, run, self.datamodule, epochs_done)
-        # before the history: the time to draw is no part of an epoch's seconds
+        # before the history, so that an epoch's seconds do not include drawing
         settings["callbacks"][:0] = self.callbacks(run, run.best, "val")
         return settings
 
     def callbacks(self, run: Run, checkpoint: Path, split: Literal["val", "test"]) -> list[Callback]:
-        """Return the callbacks that a network's training and test have in common."""
+        """Return the callbacks that fit and test share."""
         return [
             inspection(self.request, run, checkpoint, self.datamodule, split, self.command),
         ]
 
     def _check_in(self) -> None:
-        """Make sure that all processes do the same, as soon as they can talk to each other."""
-        # the processes of a machine share its data, but "last" may have become another run meanwhile
+        """Make sure that all processes have the same data and checkpoints, as soon as they can communicate."""
+        # the processes of a machine share its data, but "last" may have become another run in between
         files = () if self.launch.local_rank else self.datamodule.files
         read = {"--ckpt_path": self.checkpoint, "--distillation.teacher": self.teacher}
         digests = {name: checkpoint.sha256 for name, checkpoint in read.items() if checkpoint}
@@ -154,7 +154,7 @@ class CLI(Request):
             self._check_in()
             if self.run is not None and self.launch.is_first:
                 config, path = self.to_yaml().encode(), self.run.path / "config.yaml"
-                if not (path.is_file() and path.read_bytes() == config):  # `runs` shows when it was written
+                if not (path.is_file() and path.read_bytes() == config):  # `runs` shows the file's date
                     write_atomic(path, config)
             epochs_done = self.checkpoint.epochs if self.checkpoint else 0
             open_trackers(self.trainer.loggers, self.run if self.launch.is_first else None, epochs_done)
@@ -183,7 +183,7 @@ class CLI(Request):
         self._run_trainer(partial(self.trainer.test, verbose=False), model, datamodule)
 
     def _run_trainer(self, run: Callable[..., Any], model: Classifier, datamodule: MNISTDataModule) -> None:
-        """Let the Trainer do its work; a state that it cannot load is the checkpoint's fault, said in a sentence."""
+        """Call a method of the Trainer, and explain an error that a callback or the checkpoint caused."""
         path = self.checkpoint.path if self.checkpoint else None
         configure_callbacks, strategy = model.configure_callbacks, self.trainer.strategy
 
@@ -191,7 +191,7 @@ class CLI(Request):
             self.ranks.join(getattr(strategy, "cluster_environment", None), getattr(strategy.launcher, "procs", ()))
             return configure_callbacks()
 
-        model.configure_callbacks = meet  # type: ignore[method-assign] # the first that Lightning calls in all processes
+        model.configure_callbacks = meet  # type: ignore[method-assign] # Lightning calls it first in every process
         try:
             run(model, datamodule=datamodule, ckpt_path=path, weights_only=True)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""The flags of fit, validate and test beside those for model, data and Trainer, and the links between them."""
+"""Flags of fit, validate and test besides the model's, the data's and the Trainer's, and links between arguments."""
 
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -14,17 +14,17 @@ def add_flags(parser: LightningArgumentParser) -> None:
         "--ckpt_path",
         type=str | None,
         help="A checkpoint file, a run folder (fit takes its last checkpoint, validate and test its best), or "
-        "best or last of the newest run that has one. fit continues the run of a last.ckpt or last.prev.ckpt in "
-        "its folder and starts a new run from any other checkpoint.",
+        "best or last of the newest run that has one. fit resumes a run from its own last.ckpt or last.prev.ckpt, "
+        "and starts a new run from any other checkpoint.",
     )
     parser.add_argument(
         "--ema_decay",
         type=float | None,
-        help="Validate and keep, instead of the weights, their moving average over the steps: this share of it "
-        "stays at each step, such as 0.9995.",
+        help="Decay per step, such as 0.9995, of an exponential moving average of the weights, which is validated and "
+        "kept in place of the weights.",
     )
     parser.link_arguments("seed_everything", "data.seed")
-    # the parser's seed is of a class that a checkpoint must not hold
+    # the parser's seed is an object of class Seed, which a checkpoint must not hold
     parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
     parser.link_arguments("model.steps_per_execution", "data.steps_per_execution")
     parser.link_arguments("data.classes", "model.num_classes", compute_fn=len, apply_on="instantiate")

@@ -1,4 +1,4 @@
-"""The pictures for TensorBoard after fit and test; nothing else in the command line knows of them."""
+"""The flags and the callback for pictures in TensorBoard after fit and test."""
 
 from pathlib import Path
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The command line: ``python -m src.cli fit | validate | test | predict | export | serve | sweep | data``."""
+"""The command line, ``python -m src.cli COMMAND``."""
 
 import argparse
 import logging
@@ -23,11 +23,11 @@ from src.common.errors import RunError, UsageError
 from src.common.output import flush, say
 from src.common.signals import StoppedError, signal_of
 
-FLAGS_OF_FIT = ("fit", "validate", "test", "data")  # commands that have some of them
+FLAGS_OF_FIT = ("fit", "validate", "test", "data")  # commands that have flags of fit
 
 
 def parse(parser: Parser, words: Sequence[str]) -> Namespace:
-    """Return the arguments that the words of a command stand for, classes among them made."""
+    """Parse a command's words, and make the classes among its arguments."""
     try:
         arguments: Namespace = parser.instantiate(parser.parse_args(words))
     except ParserError as error:
@@ -49,7 +49,7 @@ def look_at_data(words: Sequence[str]) -> None:
 
 
 def call(name: str, words: Sequence[str]) -> int:
-    """Run a command, ``src/NAME``'s function NAME: its arguments are the flags, its docstring the help.
+    """Run a command, the function NAME of ``src/NAME``: its arguments are the flags, its docstring is the help.
 
     Returns:
         The exit code, which is the function's result.
@@ -65,7 +65,7 @@ def call(name: str, words: Sequence[str]) -> int:
         lists.remove("fit")
         words, others["fit"] = split_words(words, list(parser.get_defaults().keys()))
     for flag in described.params:
-        if flag.arg_name in lists:  # several words, which a shell makes of a pattern
+        if flag.arg_name in lists:  # several words, such as a shell makes of *.png
             is_flag = parameters[flag.arg_name].kind is Parameter.KEYWORD_ONLY
             name, options = (f"--{flag.arg_name}", {"required": True}) if is_flag else (flag.arg_name, {})
             parser.add_argument(name, type=str, nargs="+", help=flag.description, **options)
@@ -79,7 +79,7 @@ def call(name: str, words: Sequence[str]) -> int:
 
 
 def split_words(words: Sequence[str], flags: list[str]) -> tuple[list[str], list[str]]:
-    """Return the words of a command that are its own flags with their values, and all others, which are for ``fit``."""
+    """Split a command's words into its own flags with their values, and the rest, which is for ``fit``."""
     if "--help" in words or "-h" in words:
         return ["--help"], []
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -96,20 +96,20 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        args: The words after ``python -m src.cli``; left out, the words with which this process was started.
+        args: The words after ``python -m src.cli``; None takes them from sys.argv.
 
     Returns:
         The exit code: 0, 2 for a request that cannot be met, 1 for a failure while running, 130 after Ctrl-C and 143
         after SIGTERM.
     """
     for message in (
-        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # torch 2.12, of a question of Lightning 2.6
-        "GPU available but not used",  # --trainer.accelerator cpu says so
-        "The AccumulateGrad node's stream does not match",  # Lightning 2.6 makes DDP on a stream of its own, for graphs
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # torch 2.12, about a call in Lightning 2.6
+        "GPU available but not used",  # the user chose --trainer.accelerator cpu
+        "The AccumulateGrad node's stream does not match",  # Lightning 2.6 makes DDP on a side stream
     ):
         warnings.filterwarnings("ignore", message=message)
     sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
-    if isinstance(sys.stdout, TextIOWrapper):  # a name in letters that the terminal does not have is still printed
+    if isinstance(sys.stdout, TextIOWrapper):  # print a name even if the terminal lacks its letters
         sys.stdout.reconfigure(errors="backslashreplace")
     speak: Callable[[str], None] = partial(print, file=sys.stderr, flush=True)
     leave: Callable[[], None] = flush
@@ -127,7 +127,7 @@ def main(args: Sequence[str] | None = None) -> int:
             ranks = Ranks(launch := Launch())
             speak, leave = ranks.speak, ranks.leave
             if not launch.is_first:
-                logging.getLogger("src").setLevel(logging.ERROR)  # the first one warns
+                logging.getLogger("src").setLevel(logging.ERROR)  # rank 0 warns
             ranks.join(launch.environment)
             CLI(words, launch, ranks)
     except (StoppedError, KeyboardInterrupt, SystemExit) as end:
@@ -137,13 +137,13 @@ def main(args: Sequence[str] | None = None) -> int:
         speak(str(stopped))
         return stopped.exit_code
     except Exception as error:
-        told = explain(error)
-        if told is None:
+        if (explained := explain(error)) is None:
             raise
         if os.environ.get("MNIST_TRACEBACK"):
             traceback.print_exc()
-        speak(f"error: {with_flags(told[0]) if not words or words[0] in FLAGS_OF_FIT else told[0]}")
-        return told[1]
+        sentence, exit_code = explained
+        speak(f"error: {with_flags(sentence) if not words or words[0] in FLAGS_OF_FIT else sentence}")
+        return exit_code
     finally:
         leave()
         flush()

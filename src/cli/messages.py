@@ -1,4 +1,4 @@
-"""Messages for the user: the words of jsonargparse, Lightning and the system, put into a sentence with a way out."""
+"""Messages for the user: errors of jsonargparse, Lightning and the system as one sentence with a way out."""
 
 import difflib
 import errno
@@ -13,19 +13,19 @@ from torch.distributed import DistError
 from src.cli.commands import NAMES
 from src.common.errors import FAILED, FULL, RunError, UsageError, cause_of, one_line
 
-OUT_OF_MEMORY = "can't allocate memory|not enough memory|out of memory"  # Linux's, Windows', a GPU's as torch says it
+OUT_OF_MEMORY = "can't allocate memory|not enough memory|out of memory"  # on Linux, on Windows, on a GPU
 ANOTHER_PLACE = "name another place"
 WAYS_OUT = {
     **dict.fromkeys((errno.EACCES, errno.EPERM), f"change its permissions, or {ANOTHER_PLACE}"),
     **dict.fromkeys((errno.EROFS, errno.ENOLCK), f"{ANOTHER_PLACE}, or copy the run to a disk that can be written"),
-    **dict.fromkeys(FAILED, "the disk fails; go on with a copy on another disk"),
+    **dict.fromkeys(FAILED, "the disk is failing; continue with a copy on another disk"),
     **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ELOOP), ANOTHER_PLACE),
     errno.ENAMETOOLONG: f"{ANOTHER_PLACE}, or give it a shorter name",
 }
 NO_CHECKPOINT = "--ckpt_path is missing: give a checkpoint, a run folder, best or last."
 COMMANDS = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
 
-# the words of jsonargparse -> the words that a person needs
+# a pattern in jsonargparse's message -> what to say instead
 REWORDINGS = (
     (r'expected "subcommand" to be one of .*', f"name a command: {COMMANDS}; see --help."),
     (r"argument subcommand: invalid choice: '(.*)' \(.*", rf"\1 is not a command: name one of {COMMANDS}; see --help."),
@@ -47,7 +47,7 @@ REWORDINGS = (
     (r"\b(a |an )?float\b", "a number"),
     (r"\bNone(Type)?\b", "null"),
 )
-# flags that take a class, and where its bare name is looked up, or which names there are
+# flags that take a class -> the module that has its bare name, or all valid names
 CLASSES = {
     "trainer.callbacks": "lightning.pytorch.callbacks",
     "model.network": "mlp, cnn",
@@ -56,7 +56,7 @@ CLASSES = {
     "optimizer": "torch.optim",
     "lr_scheduler": "torch.optim.lr_scheduler",
 }
-# other names of these settings, above all in Keras
+# names in Keras and elsewhere -> our flags
 KERAS = {
     "epochs": "trainer.max_epochs",
     "validation_split": "data.val_size",
@@ -66,7 +66,7 @@ KERAS = {
 
 
 def explain(error: Exception) -> tuple[str, int] | None:
-    """Return the sentence and the exit code of a failure; None for a mistake of the program's own."""
+    """Return the sentence and the exit code for an error; None for a bug of this program."""
     if isinstance(error, UsageError | RunError):
         return one_line(str(error)), error.exit_code
     if any(kind.__name__ == "MisconfigurationException" for kind in type(error).__mro__):  # Lightning's
@@ -74,8 +74,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error).lower()):
         cause = " ".join(str(error).partition("\n")[0].split())
         if "EADDRINUSE" in cause:
-            return f"MASTER_PORT {os.environ.get('MASTER_PORT')} is used by another program: take another.", 2
-        way_out = "see what it says; go on from the run's last checkpoint with fit --ckpt_path."
+            return f"MASTER_PORT {os.environ.get('MASTER_PORT')} is used by another program: set another port.", 2
+        way_out = "see its output; resume from the run's last checkpoint with fit --ckpt_path."
         return one_line(f"another process of this job has ended or cannot be reached ({cause}): {way_out}"), 1
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and re.search(OUT_OF_MEMORY, str(error))):
         return "there is not enough memory for that: lower --model.hidden_units or --data.batch_size.", 2
@@ -88,7 +88,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
 
 
 def explain_parser_message(message: str, keys: Collection[str]) -> str:
-    """Turn a message of the argument parser into a sentence, with the nearest valid name for an unknown one."""
+    """Reword a message of the argument parser, with the nearest valid name for an unknown name."""
     message = " ".join(message.split())
     unknown = re.search(r"unrecognized arguments: --([\w.]+)|does not accept option '([\w.]+)'", message)
     if unknown:
@@ -110,7 +110,7 @@ def explain_parser_message(message: str, keys: Collection[str]) -> str:
 
 
 def explain_class(message: str) -> str | None:
-    """Explain a flag that takes a class, for which jsonargparse names every type that its value is not; else None."""
+    """Explain a wrong value of a flag in CLASSES, where jsonargparse lists every type it tried; else return None."""
     named = re.match(r'Parser key "([\w.]+)"', message)
     if named is None or named[1] not in CLASSES:
         return None
@@ -119,9 +119,7 @@ def explain_class(message: str) -> str | None:
         return f"{flag}.{missing[1]} is missing: the class needs it."
     if early := re.search(r"NestedArg\(key='(\w+)'", message):
         plus = "+" * (named[1] in ("trainer.callbacks", "model.metrics"))
-        return (
-            f"{flag}.{early[1]} does not fit: it follows the class that it is for ({flag}{plus}=NAME) and must suit it."
-        )
+        return f"{flag}.{early[1]} does not fit: put it after its class ({flag}{plus}=NAME), which must accept it."
     if wrong := re.search(r"Option '(\w+)' is not accepted|Parser key \"(\w+)\":", message.removeprefix(named[0])):
         return f"{flag}.{wrong[1] or wrong[2]} does not fit: the class takes no such argument or value."
     if unknown := re.search(
@@ -138,14 +136,14 @@ def explain_class(message: str) -> str | None:
 
 
 def flag_for(word: str, keys: Collection[str]) -> str | None:
-    """Return the flag whose value a word looks like: a config, a checkpoint, a run folder or a picture."""
+    """Return the flag that a stray word fits: a config's, a checkpoint's (run folders too) or a picture's."""
     is_checkpoint = word.endswith(".ckpt") or word in ("best", "last") or (Path(word) / "checkpoints").is_dir()
     flag = "config" if word.endswith((".yaml", ".yml")) else "ckpt_path" if is_checkpoint else "images"
     return flag if any(flag == key.rpartition(".")[2] for key in keys) else None
 
 
 def nearest(name: str, keys: Collection[str]) -> str | None:
-    """Return the key that was most likely meant, its neighbours in the same group first; None if nothing is close."""
+    """Return the key most like a name, keys of the same group first; None if no key is close."""
     if (known := KERAS.get(name.rpartition(".")[2])) in keys:
         return known
     group, _, last = name.rpartition(".")
@@ -160,9 +158,9 @@ def nearest(name: str, keys: Collection[str]) -> str | None:
 
 
 def explain_missing_config(flag: str, path: Path) -> str:
-    """Say that there is no such config, and name the most likely one, beside it or in ``configs``."""
+    """Return the sentence for a missing config, with the closest file name beside it or in ``configs``."""
     if path.is_dir():
-        return f"--{flag} {_relative(path)} is a folder: name a file in it, as config.yaml in that of a run."
+        return f"--{flag} {_relative(path)} is a folder: name a file in it, such as a run's config.yaml."
     configs = {config.name: config for folder in (Path("configs"), path.parent) for config in folder.glob("*.yaml")}
     close = difflib.get_close_matches(path.name, configs, n=1)
     shown = [_relative(config) for config in (path, *(configs[name] for name in close))]

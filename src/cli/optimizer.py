@@ -1,4 +1,4 @@
-"""Another optimizer or schedule than the recipe's: ``--optimizer SGD --optimizer.lr 0.1``, in YAML likewise."""
+"""Other optimizers and schedulers than the model's own: ``--optimizer SGD --optimizer.lr 0.1``, in YAML likewise."""
 
 from collections.abc import Callable
 from inspect import signature
@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from src.common.errors import UsageError, cause_of
 from src.model.classifier import Classifier
 
-# the settings of the model that each of them replaces
+# a flag -> the model's settings that it replaces
 REPLACED = {"optimizer": ("lr", "weight_decay"), "lr_scheduler": ("warmup_steps", "cosine")}
 # jsonargparse knows two classes called ReduceLROnPlateau; Lightning's has the argument ``monitor``
 SCHEDULE = Callable[[Optimizer], ReduceLROnPlateau] | Callable[[Optimizer], LRScheduler] | None
@@ -26,26 +26,26 @@ def add_optimizer(parser: LightningArgumentParser) -> None:
     parser.add_argument(
         "--optimizer",
         type=OptimizerCallable | None,
-        help="A class of torch.optim in the place of Adam as Keras has it, with its arguments below it: --optimizer "
-        "SGD --optimizer.lr 0.1 --optimizer.momentum 0.9. --model.lr and --model.weight_decay are then left out.",
+        help="A class of torch.optim instead of Adam with Keras' defaults, and its arguments: --optimizer SGD "
+        "--optimizer.lr 0.1 --optimizer.momentum 0.9. It replaces --model.lr and --model.weight_decay: leave them out.",
     )
     parser.add_argument(
         "--lr_scheduler",
         type=SCHEDULE,
         help="A class of torch.optim.lr_scheduler, likewise: --lr_scheduler CosineAnnealingLR --lr_scheduler.T_max 10; "
-        "ReduceLROnPlateau also takes the metric to watch, --lr_scheduler.monitor val/loss. --model.warmup_steps and "
-        "--model.cosine are then left out.",
+        "ReduceLROnPlateau also takes the metric to monitor, --lr_scheduler.monitor val/loss. It replaces "
+        "--model.warmup_steps and --model.cosine: leave them out.",
     )
     parser.add_argument(
         "--lr_scheduler_interval",
         type=Literal["epoch", "step"],
         default="epoch",
-        help="Whether --lr_scheduler goes on after every epoch or after every optimizer step.",
+        help="Whether --lr_scheduler is stepped after every epoch or after every optimizer step.",
     )
 
 
 def refuse_optimizer(request: Namespace, instantiated: Namespace) -> None:
-    """Refuse an optimizer or a schedule that fails at a step, or beside settings of the recipe that it replaces."""
+    """Refuse an optimizer or a scheduler that fails when tried, or that is given beside settings that it replaces."""
     for flag, names in REPLACED.items():
         for name in names if request[flag] is not None else ():
             if request.model[name] != signature(Classifier).parameters[name].default:
@@ -65,13 +65,13 @@ def refuse_optimizer(request: Namespace, instantiated: Namespace) -> None:
         if instantiated.lr_scheduler is not None:
             flag, way_out = "lr_scheduler", "mend its arguments, or name another"
             instantiated.lr_scheduler(optimizer)
-    except Exception as error:  # whatever the class makes of its arguments
+    except Exception as error:  # whatever the class raises
         name, cause = _name(request[flag]), cause_of(error)
         raise UsageError(f"--{flag} {name} cannot be used ({cause}): {way_out}.") from error
 
 
 def give_optimizer(model: Classifier, instantiated: Namespace) -> None:
-    """Let a model train with the optimizer and the schedule that were asked for."""
+    """Give a model the requested optimizer and scheduler."""
     model.make_optimizer, model.make_schedule = instantiated.optimizer, instantiated.lr_scheduler
     model.schedule_interval = instantiated.lr_scheduler_interval
 

@@ -1,4 +1,4 @@
-"""The argument parser: jsonargparse's, with messages for people."""
+"""jsonargparse's argument parser with errors of one sentence."""
 
 import re
 from collections.abc import Sequence
@@ -21,51 +21,51 @@ yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, value: dumper.represe
 
 
 set_loader("yaml", load_yaml, (yaml.YAMLError,))
-read_other_text = ConfigPath.read_text  # from standard input, or from where fsspec reads
+read_other_text = ConfigPath.read_text  # for standard input and fsspec's addresses
 
 
 def read_config(path: ConfigPath) -> str:
-    """Read a config as UTF-8, whatever this system's encoding is; only a regular file, as a pipe may never end."""
+    """Read a config as UTF-8 on every system; a local path must be a regular file, because a pipe may never end."""
     is_local = Path(path.absolute).exists()
     return read_regular(Path(path.absolute)).decode() if is_local else read_other_text(path)
 
 
-# the one way in which jsonargparse reads configs, also configs that are named in others
+# jsonargparse reads every config with this method, also a config named in another config
 ConfigPath.read_text = read_config  # type: ignore[method-assign, assignment]
 
 
 class ParserError(UsageError):
-    """A request in the words of jsonargparse, which explain_parser_message puts into ours."""
+    """A refusal in the words of jsonargparse, for explain_parser_message to reword."""
 
 
 class Parser(ArgumentParser):
-    """Reports a mistake as an exception, so that main() prints it in one sentence instead of a page of usage."""
+    """Raises an exception for a mistake, so that main() prints one sentence instead of a page of usage."""
 
     def parse_args(self, args: Sequence[str], *rest: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
-        """Parse a request that is not so long, deep or strange that jsonargparse falls over it."""
+        """Parse a request; refuse words that are too long or too deeply nested for jsonargparse, and YAML's tags."""
         if any(len(word) > LONGEST_VALUE for word in args):
             raise UsageError(f"a word has more than {LONGEST_VALUE:,} characters: write it into a file for --config.")
         tagged = next((word for word in args if re.search(r"(^|[=\[{,:\s])!(!|<)", word)), None)
         if tagged:
-            raise UsageError(f"{tagged}: a word of the command cannot have a tag of YAML's: write the value plainly.")
+            raise UsageError(f"{tagged}: a word of the command cannot have a YAML tag: write the value plainly.")
         try:
             config: Namespace = super().parse_args(args, *rest, **kwargs)
         except RecursionError as error:
-            raise UsageError("a value has lists or settings that are too deep in others: write it flatter.") from error
+            raise UsageError("a value is nested too deeply: write it flatter.") from error
         return config
 
     def validate(self, namespace: Namespace, skip_unset: bool = False, **kwargs: Any) -> None:
-        """Check a request; unlike in jsonargparse, null is a value like others, and settings are no value."""
+        """Check a request; unlike jsonargparse, check null too, and refuse a single value for a group of settings."""
         request = namespace.get(namespace.get("subcommand") or "", namespace)
         groups = [name for name in GROUPS if name in request]
         for name in groups:
             if not isinstance(request[name], Namespace):
                 raise TypeError(f"--{name} needs settings below it, as in configs/mlp.yaml; got {request[name]}.")
-        # where there are only flags, null is a missing flag, for which jsonargparse has words of its own
+        # a command without groups: null is a missing flag, which jsonargparse reports better
         super().validate(namespace, skip_unset=skip_unset or not groups, **kwargs)
 
     def format_help(self, *formatter: Any) -> str:
-        """Return the help without the names of all networks that torch has."""
+        """Return the help without the names of all modules in torch.nn."""
         return re.sub(r",\s+known\s+subclasses:\s+torch\.nn\.Module,[^)]*\)", ")", super().format_help(*formatter))
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -73,7 +73,7 @@ class Parser(ArgumentParser):
         raise ParserError(message) from ex
 
     def parse_path(self, cfg_path: Any, *args: Any, **kwargs: Any) -> Namespace:
-        """Read a config, and name it in the sentence that says what is wrong with it."""
+        """Read a config; every error names the file."""
         try:
             config: Namespace = super().parse_path(cfg_path, *args, **kwargs)
         except UnicodeDecodeError as error:

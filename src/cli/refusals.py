@@ -1,4 +1,4 @@
-"""Requests that cannot come true: refused by name, never ignored."""
+"""Requests that cannot be met: refused by the flag's name instead of ignored."""
 
 import os
 import shutil
@@ -12,9 +12,9 @@ from src.common.system import memory_bytes
 from src.model.networks import build_network
 
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")  # Lightning divides by these unchecked
-BYTES_PER_WEIGHT, CLASSES = 4, 2  # every network has at least as many
+BYTES_PER_WEIGHT, CLASSES = 4, 2  # lower bounds for every network
 COMPILERS = ("g++", "clang++", "c++", "cl")
-# flags that need one optimizer step per batch, with the values that ask for nothing (1.0 is all batches)
+# flags that need one optimizer step per batch -> the values that have no effect (1.0 is all batches)
 PER_BATCH: dict[str, tuple[object, ...]] = {
     "accumulate_grad_batches": (1,),
     "gradient_clip_val": (None, 0, 0.0),
@@ -25,7 +25,7 @@ PER_BATCH: dict[str, tuple[object, ...]] = {
 
 
 def refuse_with_several_steps(request: Namespace) -> None:
-    """Refuse flags that count Lightning's batches, or clip, when one of these batches holds several optimizer steps."""
+    """Refuse the flags in PER_BATCH when a batch of Lightning's holds several optimizer steps."""
     steps = request.model.steps_per_execution
     for name, allowed in PER_BATCH.items():
         value = request.trainer[name]
@@ -37,7 +37,7 @@ def refuse_with_several_steps(request: Namespace) -> None:
 
 
 def refuse_impossible(request: Namespace) -> None:
-    """Refuse counts below 1 and networks larger than the memory, at which Lightning or torch would fail later."""
+    """Refuse counts below 1 and networks larger than the memory, on which Lightning or torch would fail later."""
     for name in AT_LEAST_ONE:
         value = request.trainer[name]
         if value is not None and value < 1:
@@ -51,7 +51,7 @@ def refuse_impossible(request: Namespace) -> None:
     if model.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), *COMPILERS))):
         raise UsageError("--model.compile true needs a C++ compiler, and none is found: install g++, or leave it out.")
     memory = memory_bytes()
-    # the layers that every network has: torch, which counts the others, does so up to 2**64 bytes only
+    # first the layers that every network has: torch, which counts the other layers, overflows at 2**64 bytes
     needed = BYTES_PER_WEIGHT * sum(fan_in * fan_out for fan_in, fan_out in pairwise([*model.hidden_units, CLASSES]))
     if needed <= memory and model.network in ("mlp", "cnn"):
         with torch.device("meta"):  # shapes without memory
@@ -65,7 +65,7 @@ def refuse_impossible(request: Namespace) -> None:
 
 
 def refuse_variables() -> None:
-    """Refuse variables of the environment that Lightning reads and this command line, whose flags win, does not."""
+    """Refuse Lightning's environment variables PL_TRAINER_*, which this command line's defaults would override."""
     for name in os.environ:
         if name.startswith("PL_TRAINER_"):
             flag = f"--trainer.{name.removeprefix('PL_TRAINER_').lower()} {os.environ[name]}"

@@ -1,4 +1,4 @@
-"""The words of fit, validate and test as a parsed request, with a checkpoint's own settings as the defaults."""
+"""The parsed request of fit, validate and test, with a checkpoint's settings as the defaults."""
 
 import logging
 import re
@@ -28,14 +28,14 @@ from src.runs.folder import Run, find_checkpoint
 from src.runs.recipe import dotted
 from src.runs.trained import Trained, network_of
 
-# callbacks and profilers say things that a person asked for; the rest of Lightning's level INFO (hardware found, seed
-# set, tips) is nothing to act on, nor that averaged weights are loaded
+# keep Lightning's INFO lines of callbacks and profilers, which the user asked for; drop lines that nobody acts on
+# (hardware found, seed set, tips, averaged weights loaded)
 SPEAKERS = re.compile(r"[\\/](callbacks|profilers)[\\/](?!weight_averaging)")
 for name in ("lightning.pytorch", "lightning.fabric"):
     for handler in logging.getLogger(name).handlers:
         handler.addFilter(lambda record: record.levelno > logging.INFO or bool(SPEAKERS.search(record.pathname)))
 DESCRIPTION = (
-    "Train, evaluate and use an MLP on MNIST. Beside the subcommands below there are "
+    "Train, evaluate and use an MLP on MNIST. Besides the subcommands below there are "
     + ", ".join(f"{name} ({meaning})" for name, meaning in COMMANDS.items())
     + ", each with its own --help.\nWith MNIST_TRACEBACK=1 in the environment an error shows its full traceback."
 )
@@ -47,17 +47,17 @@ TRAINER_DEFAULTS = {
 
 
 class FitParser(Parser, LightningArgumentParser):
-    """Lightning's parser with messages for people."""
+    """Lightning's parser with errors of one sentence."""
 
 
 class Request(LightningCLI):
-    """LightningCLI up to the parsed request, whose checkpoint is read and whose teacher is found.
+    """LightningCLI up to the parsed request, with the checkpoint read and the teacher loaded.
 
-    A checkpoint's own settings take the place of the defaults, so that config files and flags still win over them.
+    A checkpoint's settings replace the defaults, so config files and flags still win over them.
 
     Attributes:
-        checkpoint: The checkpoint to go on from or to evaluate, if any.
-        run: The run to go on in, which is locked.
+        checkpoint: The checkpoint to resume or to evaluate, if any.
+        run: The run to resume, locked, if any.
         teacher: The network to learn from, if any.
     """
 
@@ -88,9 +88,9 @@ class Request(LightningCLI):
                 self.run.unlock()
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """Name the Trainer's methods on offer, and their arguments that are not flags.
+        """Return the Trainer's methods that are commands, each with its arguments that are not flags.
 
-        If the request begins with one of them, only that one, as a parser takes some 50 ms to make.
+        If the request begins with a method, return that method only, because each parser takes some 50 ms to make.
         """
         evaluation = {"model", "dataloaders", "datamodule", "ckpt_path", "verbose", "weights_only"}
         training = {"model", "train_dataloaders", "val_dataloaders", "datamodule", "ckpt_path", "weights_only"}
@@ -98,7 +98,7 @@ class Request(LightningCLI):
         return {name: methods[name] for name in self.words[:1] if name in methods} or methods
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the seed; Lightning's own flag takes booleans too, which mean something else than they say."""
+        """Add the seed; Lightning's own flag also takes booleans, whose meaning is easily mistaken."""
         text = "Decides the initial weights, the order of the training images, dropout and distortion."
         parser.add_argument("--seed_everything", type=Seed, default=42, help=text)
 
@@ -108,14 +108,14 @@ class Request(LightningCLI):
         self.parsers.append(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse the request; with a checkpoint once more, its settings then being the defaults."""
+        """Parse the request; with a checkpoint parse it again, with the checkpoint's settings as defaults."""
         refuse_variables()
-        request = [word for word in self.words if not word.startswith("--print_config")]  # which ends the parsing
+        request = [word for word in self.words if not word.startswith("--print_config")]  # a flag that ends parsing
         try:
             self.config = parser.parse_args(request)
             sum_losses(self.request)
             if self.config.subcommand == "fit":
-                self.request.ckpt_path = self.ranks.from_first("own run", self._own_run) or self.request.ckpt_path
+                self.request.ckpt_path = self.ranks.from_first("own run", self._made_run) or self.request.ckpt_path
             if self.request.ckpt_path is not None:
                 self.checkpoint = self._read_checkpoint()
                 self.config = parser.parse_args(request)
@@ -146,16 +146,15 @@ class Request(LightningCLI):
         """The folder that holds ``lightning_logs``."""
         return Path(self.request.trainer.default_root_dir or ".")
 
-    def _own_run(self) -> str:
-        """Return the run that this job made before it was restarted, if it has a checkpoint; else nothing."""
+    def _made_run(self) -> str:
+        """Return the run folder, with a checkpoint, that this job made before its restart; else an empty string."""
         run = self.job.run_made(self.root)
         return str(run.path) if run and run.last.exists() else ""
 
     def _read_checkpoint(self) -> Checkpoint:
-        """Read the checkpoint that is asked for, and make its settings the defaults."""
         training, request = self.config.subcommand == "fit", str(self.request.ckpt_path)
         if training and self.launch.is_first:
-            # locked before it is read: another process could go on with it and save in between
+            # lock before reading: another process could resume the run and save in between
             path = find_checkpoint(request, self.root, "last")
             run = Run.of_checkpoint(path)
             if run.continues_from(path):
@@ -165,7 +164,7 @@ class Request(LightningCLI):
         checkpoint = Checkpoint.find(request, self.root, training)
         recipe = settings_of(checkpoint, self.request, training)
         if isinstance(checkpoint.setting("model", "network"), str):
-            network_of(checkpoint)  # it refuses weights that do not fit, before the data is read and the run is made
+            network_of(checkpoint)  # refuses weights that do not fit, before the data is read and the run is made
         try:
             self.parsers[0].parse_object(recipe)
         except ParserError as error:
@@ -181,7 +180,7 @@ class Request(LightningCLI):
         return chosen
 
     def to_yaml(self) -> str:
-        """Return the request as a config, which may stand before or behind a ``--ckpt_path``."""
+        """Return the request as a config, without ``ckpt_path`` so that the config can be combined with the flag."""
         request = self.request.clone()
         request.pop("ckpt_path")
         content: str = self.parsers[0].dump(request, skip_unset=False)

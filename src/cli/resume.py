@@ -1,4 +1,4 @@
-"""The settings that a checkpoint brings back, and requests that do not fit them: refused by name, never ignored."""
+"""The settings that a checkpoint brings back, and refusals of requests that conflict with them."""
 
 import re
 import warnings
@@ -21,20 +21,20 @@ from src.runs.checkpoint import Checkpoint
 from src.runs.folder import Run, class_names
 from src.runs.recipe import BEFORE, FREE, dotted, plain, policy_of, recipe_of
 
-PLAIN = re.compile(r"[\w/]*")  # a word or a metric; all else the parser could read as YAML, and so as a path to a class
-# where a class that a checkpoint names may be looked up; a checkpoint never imports anything
+PLAIN = re.compile(r"[\w/]*")  # a word or a metric; the parser could read other text as YAML, and so as a class path
+# modules in which a checkpoint's class names are looked up; a checkpoint never imports anything
 MODULES = (torch.optim, torch.optim.lr_scheduler, torch.nn, torchmetrics.classification)
 
 
 def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> dict[str, Any]:
-    """Return the settings that a checkpoint brings back, nested as in a config; none that names code to import.
+    """Return the settings that a checkpoint brings back, nested as in a config, without classes of other packages.
 
-    An evaluation needs the network and the data alone; ``request`` may name such code again.
+    The request must name such a class again. An evaluation needs only the model's and the data's settings.
     """
     for key in dotted(checkpoint.recipe):
         policy = policy_of(key)
         if policy is None or not policy.saved:
-            checkpoint.refuse(f"its config has a setting {shown(key)} that nothing here has")
+            checkpoint.refuse(f"its config has an unknown setting {shown(key)}")
     parts = checkpoint.recipe if training else ("model", "data")
     settings = deepcopy({part: checkpoint.recipe[part] for part in parts if part in checkpoint.recipe})
     for setting, value in dotted(settings, whole_classes=True).items():
@@ -52,7 +52,7 @@ def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> d
 
 
 def names_of_classes(value: Any, setting: str) -> Iterator[str]:
-    """Name the classes in a setting, and each word in it that the parser could take for the path to one."""
+    """Yield the class names in a setting, and each text in it that the parser could take for a class path."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from [str(item)] if key == "class_path" else names_of_classes(item, setting)
@@ -64,24 +64,23 @@ def names_of_classes(value: Any, setting: str) -> Iterator[str]:
 
 
 def is_known(name: str) -> bool:
-    """Say whether a class is one of torch's or torchmetrics', whose bare names lead to no import."""
+    """Say whether MODULES have a class of this bare name, for which nothing needs to be imported."""
     return "." not in name and any(hasattr(module, name) for module in MODULES)
 
 
 def refuse_conflicts(request: Namespace, checkpoint: Checkpoint, training: bool) -> None:
-    """Refuse settings that were asked for on top of a checkpoint but cannot be had.
+    """Refuse requested settings that a checkpoint does not allow to change.
 
-    Where training goes on, the optimizer's settings and the split stay, and within an epoch all that decides its
-    batches.
+    A resumed training keeps the optimizer's settings and the split; within an epoch it also keeps its batches.
     """
     fixed = {"never"}
     if training:
         fixed |= {"evaluation", "between epochs"} if checkpoint.is_within_epoch else {"evaluation"}
     recipe, requested = BEFORE | dotted(checkpoint.recipe), dotted(recipe_of(request))
-    added = [key for key in requested.keys() - recipe.keys() if key.endswith(".class_path")]  # where it has no class
+    added = [key for key in requested.keys() - recipe.keys() if key.endswith(".class_path")]  # classes it lacks
     for key, saved in (recipe | dict.fromkeys(added)).items():
         wanted = requested.get(key)
-        family = DATASETS.get(request.data.dataset)  # of others the classes are known once they are read
+        family = DATASETS.get(request.data.dataset)  # the classes of other data sets are known once they are read
         same_classes = key == "data.dataset" and (family is None or family.classes == checkpoint.classes)
         if (policy_of(key) or FREE).change in fixed and wanted != saved and not same_classes:
             flag = key.removesuffix(".class_path").replace(".init_args.", ".")
@@ -94,7 +93,7 @@ def refuse_conflicts(request: Namespace, checkpoint: Checkpoint, training: bool)
     if checkpoint.batches_done % request.model.steps_per_execution:
         raise UsageError(
             f"{checkpoint.path} was saved where --trainer.max_steps ended an execution of "
-            f"{request.model.steps_per_execution} steps, and cannot be continued: name another checkpoint, or train "
+            f"{request.model.steps_per_execution} steps, and cannot be resumed: name another checkpoint, or train "
             "with --model.steps_per_execution 1."
         )
     branches = not Run.of_checkpoint(checkpoint.path).continues_from(checkpoint.path)
@@ -108,7 +107,7 @@ def refuse_conflicts(request: Namespace, checkpoint: Checkpoint, training: bool)
 
 
 def refuse_other_images(checkpoint: Checkpoint, data: MNISTDataModule) -> None:
-    """Refuse data of other classes or of another shape than a checkpoint's network takes."""
+    """Refuse data whose classes or image shape differ from the checkpoint's."""
     for name, mark, given, saved in (
         ("classes", ", ", data.classes, checkpoint.classes),
         ("images", " x ", data.image_shape, checkpoint.image_shape),
@@ -121,19 +120,18 @@ def refuse_other_images(checkpoint: Checkpoint, data: MNISTDataModule) -> None:
 
 
 def refuse_forgotten(request: Namespace, checkpoint: Checkpoint, words: list[str]) -> None:
-    """Refuse to go on without a run's callbacks and loggers, which no checkpoint brings back, unless told ``null``."""
+    """Refuse to resume without a run's callbacks and loggers, which no checkpoint brings back, unless set to null."""
     run = Run.of_checkpoint(checkpoint.path)
     missing: dict[str, list[str]] = {}
     for name, classes in run.classes.items():
         flag, requested = f"--trainer.{name}", class_names(plain(request.trainer[name]))
         if f"{flag}=null" in words or (flag, "null") in pairwise(words):
-            warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # it is wanted so
+            warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # the user chose this
         elif forgotten := [name for name in classes if name not in requested]:
             missing[flag] = forgotten
     if missing:
         raise UsageError(
             f"{run.path} was trained with {', '.join(chain(*missing.values()))}, which a checkpoint does not bring "
-            f"back: put --config {command_line([str(run.path / 'config.yaml')])} first, if you trust "
-            f"where it comes from, as that imports them, or go on without by "
-            f"{' '.join(f'{flag} null' for flag in missing)}."
+            f"back: put --config {command_line([str(run.path / 'config.yaml')])} first if you trust its source, "
+            f"because it imports them, or resume without them by {' '.join(f'{flag} null' for flag in missing)}."
         )

@@ -1,4 +1,4 @@
-"""The teacher that a fit asks for: found, compared with the student's data, and made a part of its loss."""
+"""The teacher that a fit asks for: loaded, compared with the student's data, and made a part of the loss."""
 
 from inspect import signature
 from pathlib import Path
@@ -16,9 +16,9 @@ FLAG = "--distillation.teacher"
 
 
 def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str]) -> Trained | None:
-    """Load the teacher, if there shall be one, and note its file in the request.
+    """Load the requested teacher, if any, and write its file into the request.
 
-    ``before`` is the teacher of the training that goes on: its file and SHA-256, or None and nothing.
+    ``before`` is the file and the SHA-256 of the resumed training's teacher, or None and an empty string.
     """
     settings = request.distillation
     if settings.teacher is None:
@@ -26,11 +26,11 @@ def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str])
             default = signature(Distillation).parameters[name].default
             if settings[name] != default and before[0] is None:
                 raise UsageError(f"--distillation.{name} needs a teacher: give {FLAG} too.")
-            settings[name] = default  # the checkpoint had a teacher, and now there shall be none
+            settings[name] = default  # the checkpoint had a teacher, and the request drops it
         return None
     if settings.teacher in ("best", "last"):
         raise UsageError(
-            f"{FLAG} {settings.teacher}: name its file or its run folder; the newest run is soon the student's own."
+            f"{FLAG} {settings.teacher}: name its file or its run folder; the newest run will be the student's own."
         )
     try:
         teacher = Trained.load(settings.teacher, root)
@@ -46,7 +46,7 @@ def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str])
 
 
 def refuse_other_pixels(teacher: Trained, data: MNISTDataModule) -> None:
-    """Refuse a teacher with other classes, images or normalization than the student's, whose images it will see."""
+    """Refuse a teacher whose classes, images or normalization differ from the student's: both see the same images."""
     network = teacher.network
     for name, is_other in (
         ("dataset", (teacher.classes, teacher.image_shape) != (data.classes, data.image_shape)),
@@ -61,7 +61,7 @@ def refuse_other_pixels(teacher: Trained, data: MNISTDataModule) -> None:
 
 
 def distillation(teacher: Trained, request: Namespace) -> Distillation:
-    """Return the teacher's share in the loss, computed in the precision of the teacher's own training."""
+    """Return the teacher's share in the loss, computed in the precision that the teacher was trained in."""
     return Distillation(
         teacher.network.network,
         teacher.sha256,

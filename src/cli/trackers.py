@@ -1,4 +1,4 @@
-"""Loggers beside TensorBoard: reached before anything is trained, and gone on with in the tracker's own run."""
+"""Loggers besides TensorBoard: contacted before training, and resumed in the tracker's own run."""
 
 import csv
 import json
@@ -18,16 +18,16 @@ from src.common.files import read_note, read_regular, write_atomic
 from src.launch.launcher import as_list
 from src.runs.folder import Run
 
-NOTE = "trackers.json"  # in a run folder: the ids of its loggers' own runs, by the loggers' classes
+NOTE = "trackers.json"  # in a run folder: the ids of the trackers' runs by logger class
 # the argument of a logger's class that sets its ``version``
 ARGUMENTS = {"CSVLogger": "version", "MLFlowLogger": "run_id", "WandbLogger": "version"}
 
 
 @contextmanager
 def resumed_trackers(loggers: Any, run: Run | None) -> Iterator[None]:
-    """Let loggers that are made meanwhile go on in the tracker's runs that a run folder has noted.
+    """Give the parsed loggers, while they are made, the ids of the tracker's runs that a run folder has noted.
 
-    Afterwards ``loggers``, as parsed, are as before, for a run that branches off.
+    Afterwards the parsed ``loggers`` have no ids again, so that a run that branches off does not inherit them.
     """
     noted: dict[str, list[Any]] = {}
     if run is not None:
@@ -47,17 +47,17 @@ def resumed_trackers(loggers: Any, run: Run | None) -> Iterator[None]:
 
 
 def open_trackers(loggers: list[Any], run: Run | None, epochs_done: int) -> None:
-    """Make sure that trackers can be reached, before anything is trained, and note their runs in the run folder."""
+    """Contact the trackers, to refuse an unreachable tracker before training, and note the ids of their runs."""
     ids: dict[str, list[Any]] = {}
     for logger in loggers:
         if isinstance(logger, Curves):
             continue
         try:
             rows = rows_of(logger, epochs_done) if isinstance(logger, CSVLogger) and run is not None else []
-            if rows:  # Lightning warns that it removes the file, and does
+            if rows:  # Lightning warns, and removes the file
                 warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
             experiment = logger.experiment
-        except Exception as error:  # each tracker has its own
+        except Exception as error:  # each tracker raises its own types
             raise UsageError(f"--trainer.logger: {type(logger).__name__} cannot be used: {cause_of(error)}") from error
         if rows:
             experiment.metrics = rows
@@ -68,7 +68,7 @@ def open_trackers(loggers: list[Any], run: Run | None, epochs_done: int) -> None
 
 
 def rows_of(logger: CSVLogger, epochs_done: int) -> list[dict[str, Any]]:
-    """Return the rows that a CSV file has of epochs that are done, without that of the result so far."""
+    """Return a CSV file's rows of finished epochs, without the row of the best result."""
     path = Path(logger.log_dir) / "metrics.csv"
     if not path.is_file():
         return []

@@ -1,4 +1,4 @@
-"""The arguments that tie a Trainer to a run folder: its callbacks, loggers and plugins."""
+"""The Trainer's arguments that tie it to a run folder: callbacks and loggers."""
 
 import re
 import warnings
@@ -26,15 +26,15 @@ from src.runs.recipe import plain, recipe_of
 
 
 class OneBatchTrainer(Trainer):
-    """Lightning's Trainer, for which a limit of 1 is one batch on the command line too.
+    """Lightning's Trainer, where a limit of 1 is one batch on the command line too.
 
-    Its own annotations have float first, so that the parser makes 1 a 1.0, which is all batches.
+    Lightning annotates float before int, so the parser would turn 1 into 1.0, which means all batches.
 
     Args:
-        limit_train_batches: Training batches of an epoch: a whole number, or a fraction of them, 1.0 being all.
+        limit_train_batches: Training batches of an epoch: a whole number, or a fraction, where 1.0 is all batches.
         limit_val_batches: Validation batches likewise.
         limit_test_batches: Test batches likewise.
-        kwargs: Everything else that Lightning's Trainer takes.
+        kwargs: All other arguments of Lightning's Trainer.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ def training_settings(
     refuse_callbacks(user_callbacks)
     place_checkpoints(user_callbacks, run)
     callbacks: list[Callback] = [history, *user_callbacks]
-    if request.ema_decay is not None:  # before all that may save a checkpoint after a step
+    if request.ema_decay is not None:  # before every callback that may save after a step
         callbacks.insert(0, EMAWeightAveraging(decay=request.ema_decay))
     if trainer_args.enable_progress_bar is not False and not any(
         isinstance(callback, ProgressBar) for callback in user_callbacks
@@ -88,8 +88,8 @@ def training_settings(
 
 
 def evaluation_settings(trainer_args: Namespace, checkpoint: Path) -> dict[str, Any]:
-    """Return the Trainer's arguments for ``validate`` and ``test``; the result goes into the run of the checkpoint."""
-    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # callbacks of the training
+    """Return the Trainer's arguments for ``validate`` and ``test``; the result goes into the checkpoint's run."""
+    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # about the training's callbacks
     return {
         "callbacks": [EvaluationResult(checkpoint), *as_list(trainer_args.callbacks)],
         **dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False),
@@ -97,7 +97,7 @@ def evaluation_settings(trainer_args: Namespace, checkpoint: Path) -> dict[str, 
 
 
 def _loggers(trainer_args: Namespace, curves: Curves) -> Any:
-    """Return the loggers, our curves standing for Lightning's own of the folder of runs (configs/tensorboard.yaml)."""
+    """Return the loggers, with ``curves`` for a TensorBoardLogger in the folder of runs (configs/tensorboard.yaml)."""
     if trainer_args.logger in (None, True):
         return curves
 
@@ -109,16 +109,16 @@ def _loggers(trainer_args: Namespace, curves: Curves) -> Any:
 
 
 def _batches(trainer_args: Namespace, data: MNISTDataModule) -> int:
-    """Return the batches of an epoch, as the Trainer will limit them."""
+    """Return the batches of an epoch within the Trainer's limits."""
     batches = len(data.train_dataloader())
     limit = trainer_args.overfit_batches or trainer_args.limit_train_batches
-    if limit is None or not limit >= 0:  # the Trainer refuses one that is no number, too
+    if limit is None or not limit >= 0:  # the Trainer refuses a negative limit and NaN
         return batches
     return int(min(batches, limit if limit > 1 or isinstance(limit, int) else batches * limit))
 
 
 def explain_trainer_message(message: str, names: Collection[str]) -> str:
-    """Name the Trainer's argument that its message is about as the flag that it is."""
+    """Put the flag that a message of the Trainer's is about in front of the message."""
     message = " ".join(message.split())
     if "gpu backend" in message:
         return "--trainer.accelerator gpu: PyTorch finds no GPU here; add --trainer.accelerator cpu."

@@ -1,4 +1,4 @@
-"""The run that a job of torchrun or SLURM has made: a restart of the job continues it, and no other."""
+"""The run that a torchrun or SLURM job has made, which only a restart of the same job resumes."""
 
 import json
 import os
@@ -16,11 +16,11 @@ NOTE = "job.json"
 
 
 class Job:
-    """A command that torchrun or SLURM starts, and starts again when a process or a machine has died.
+    """A command that torchrun or SLURM starts, and restarts when a process or a machine has died.
 
     The run folder names its job in ``job.json``: for torchrun the agent's process, which outlives the processes that it
-    starts (the run id is ``none`` by default, and can be used twice); for SLURM the job's number, which a requeued job
-    keeps; and the words of the command, which tell several trainings of one job apart.
+    starts (the run id is ``none`` by default, and not unique); for SLURM the job's number, which a requeued job keeps;
+    and the command, which distinguishes several trainings of one job.
     """
 
     def __init__(self, words: list[str]) -> None:
@@ -32,14 +32,14 @@ class Job:
         self._made_before: Run | None = None
 
     def open_run(self, root: Path, folder: str) -> Run:
-        """Return a locked run to train in: the run that this job began, or a new one in ``root/folder``."""
-        if (run := self._made_before) is None:  # else it died before its first checkpoint
+        """Return a locked run to train in: the run that this job has made, or a new run in ``root/folder``."""
+        if (run := self._made_before) is None:  # else the job died before its first checkpoint
             return Run.create(root, folder)
         run.lock()
         return run
 
     def note(self, run: Run) -> None:
-        """Note in a run folder that this job trains it."""
+        """Write this job's ``job.json`` into a run folder."""
         if self.torchrun or self.slurm:
             note = {"command": self.command, "torchrun": self.torchrun, "slurm": self.slurm, "since": time.time()}
             write_atomic(run.path / NOTE, json.dumps(note, indent=1).encode())
@@ -56,7 +56,7 @@ class Job:
         except OSError:  # no job made this run, or this machine does not see the note
             return False
         except ValueError:
-            warn(f"{run.path / NOTE} is damaged: if this job made that run, go on with --ckpt_path {run.path}.")
+            warn(f"{run.path / NOTE} is damaged: if this job made that run, resume it with --ckpt_path {run.path}.")
             return False
         by_torchrun = bool(self.torchrun) and note.get("torchrun") == self.torchrun
         by_slurm = self.was_requeued and bool(self.slurm) and note.get("slurm") == self.slurm
@@ -64,16 +64,16 @@ class Job:
 
 
 def note_of(run: Path) -> str:
-    """Return the text of a run folder's ``job.json``; nothing if there is none, or this machine does not see it."""
+    """Return the text of a run folder's ``job.json``; an empty string if this machine sees no such file."""
     with suppress(OSError, UnicodeDecodeError):
         return read_regular(run / NOTE).decode()
     return ""
 
 
 def _parent() -> str:
-    """Return a name for the parent process that is unique over machines and time; nothing except on Linux."""
+    """Return a name of the parent process, unique over machines and time; an empty string except on Linux."""
     with suppress(OSError):
         status = Path(f"/proc/{os.getppid()}/stat").read_text()
-        started = status.rpartition(")")[2].split()[19]  # in ticks; the name before the bracket may have spaces
+        started = status.rpartition(")")[2].split()[19]  # in ticks; the process name before the bracket may have spaces
         return f"{socket.gethostname()} {os.getppid()} {started}"
     return ""

@@ -12,13 +12,13 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 
 from src.common.errors import UsageError
 
-PROCESSES_PER_CORE = 8  # more on the CPU are a typing error, not a plan
+PROCESSES_PER_CORE = 8  # on the CPU; more must be a typing error
 
 
 class Launch:
-    """How this process was started: by torchrun or SLURM, which start all processes at once, or alone.
+    """How this process was started: by torchrun or SLURM, which start all processes, or alone.
 
-    Where it was started alone, Lightning starts the other processes when training begins.
+    If it was started alone, Lightning starts the other processes when training begins.
 
     Attributes:
         environment: The launcher in Lightning's terms, or None.
@@ -28,11 +28,11 @@ class Launch:
     """
 
     def __init__(self) -> None:
-        # Lightning warns so on every machine with SLURM
+        # Lightning warns of this on every machine with SLURM
         warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
         self.environment: ClusterEnvironment | None = None
         self.world_size = self.local_size = self.nodes = 1
-        self.rank = self.local_rank = int(os.environ.get("LOCAL_RANK", 0))  # where Lightning started it
+        self.rank = self.local_rank = int(os.environ.get("LOCAL_RANK", 0))  # set if Lightning started this process
         if TorchElasticEnvironment.detect():
             self.environment = TorchElasticEnvironment()
             self.local_size, self.nodes = (int(os.environ[f"{kind}_WORLD_SIZE"]) for kind in ("LOCAL", "GROUP"))
@@ -51,7 +51,7 @@ class Launch:
         return self.rank == 0
 
     def placement(self, trainer: Namespace) -> dict[str, Any]:
-        """Return the Trainer's devices, num_nodes and plugins as they were launched; nothing without a launcher."""
+        """Return the launcher's devices, num_nodes and plugins for the Trainer; nothing without a launcher."""
         devices = number_of_devices(trainer.devices)
         if self.environment is None:
             if trainer.num_nodes > 1:
@@ -78,7 +78,7 @@ class Launch:
 
 
 def number_of_devices(devices: Any) -> int | None:
-    """Return how many devices of a machine ``--trainer.devices`` asks for; None where it does not say."""
+    """Return how many devices per machine ``--trainer.devices`` asks for; None if it names no number."""
     if isinstance(devices, str) and "," in devices:
         devices = [part for part in devices.split(",") if part]
     if isinstance(devices, list | tuple):
@@ -87,11 +87,11 @@ def number_of_devices(devices: Any) -> int | None:
 
 
 def refuse_more_than_there_are(processes: int, accelerator: Any, name: str) -> None:
-    """Refuse more processes, which ``name`` names, than this machine has GPUs, or on the CPU than anybody can want."""
+    """Refuse more processes than GPUs or, on the CPU, than PROCESSES_PER_CORE; ``name`` begins the error."""
     gpus = torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 0
     if gpus and processes > gpus:
         raise UsageError(
-            f"{name}: this machine shows {gpus} GPU(s), so that is the most; --trainer.accelerator cpu takes more."
+            f"{name}: this machine shows {gpus} GPU(s): ask for no more, or add --trainer.accelerator cpu."
         )
     cores = os.cpu_count() or 1
     if not gpus and processes > PROCESSES_PER_CORE * cores:

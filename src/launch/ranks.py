@@ -1,13 +1,13 @@
-"""The processes of a job, before there is a process group and after it has failed.
+"""Agreement among the processes of a job, before there is a process group and after it has failed.
 
-Rank 0 holds a store, through which they agree. Its keys, in the order in which they are written:
+The processes use a store on rank 0. Its keys, in the order in which they are written:
 
 - ``here/RANK``: the process has connected.
 - the keys of ``from_first``: a value that rank 0 determines for all.
 - ``run``: the run folder and the text of its ``job.json``, or null.
-- ``ready/RANK``: the process's SHA-256 of data and checkpoints, or the error that ends it.
-- ``go``: all agree, and work begins.
-- ``said``: rank 0 ends and has printed why. ``heard``: how many processes have read that.
+- ``ready/RANK``: the process's SHA-256 of data and checkpoints, or the error that ends the process.
+- ``go``: all processes agree, and work begins.
+- ``said``: rank 0 ends and has printed the reason. ``heard``: how many processes have read ``said``.
 """
 
 import json
@@ -42,7 +42,7 @@ class Ranks:
         self._has_checked_in = False
 
     def join(self, environment: ClusterEnvironment | None, processes: Sequence[Any] = ()) -> None:
-        """Meet the other processes, if there are any; Lightning has started the child ``processes``, or a launcher."""
+        """Meet the other processes, if any; ``processes`` are child processes that Lightning has started."""
         if self._store is not None or environment is None or environment.world_size() == 1:
             return
         self.rank, self.world_size = environment.global_rank(), environment.world_size()
@@ -63,9 +63,9 @@ class Ranks:
         return value
 
     def check_in(self, facts: Callable[[], dict[str, str]], run: Path | None = None) -> None:
-        """Wait until every process is ready, has the same ``facts`` as rank 0 and sees the run folder, if there is one.
+        """Wait until every process is ready, has the same ``facts`` as rank 0 and sees the run folder, if any.
 
-        ``facts`` returns the SHA-256 of data and checkpoints, by name.
+        ``facts`` returns the SHA-256 of data and checkpoints by name.
         """
         if self._store is None or self._has_checked_in:
             return
@@ -77,7 +77,7 @@ class Ranks:
             self._wait_for("go")
         else:
             self._store.set("run", json.dumps([str(run), note_of(run)] if run else None))
-            # read all answers before refusing: a refused run is removed, and others may still be looking for its folder
+            # read all answers before refusing: a refused run's folder is removed, and other ranks may still look for it
             answers = {rank: json.loads(self._wait_for(f"ready/{rank}")) for rank in range(1, self.world_size)}
             for rank, answer in answers.items():
                 if problem := _problem(my_facts, answer):
@@ -86,7 +86,7 @@ class Ranks:
         self._has_checked_in = True
 
     def speak(self, sentence: str) -> None:
-        """Print a sentence on why this process ends; until all have checked in, rank 0 prints for all of them."""
+        """Print why this process ends; until all processes have checked in, rank 0 prints for all of them."""
         if not self.rank or self._store is None:  # or rank 0 cannot be reached
             print(sentence, file=sys.stderr, flush=True)
         if (store := self._store) is None or self._has_checked_in:
@@ -103,7 +103,7 @@ class Ranks:
                 wait_until(lambda: store.add("heard", 0) == self.world_size - 1, GOODBYE_SECONDS)
 
     def leave(self) -> None:
-        """End the process group before Python ends: gloo's threads would abort the process then and again."""
+        """Destroy the process group before Python ends: gloo's threads would sometimes abort the process."""
         if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
             torch.distributed.destroy_process_group()
 
@@ -112,7 +112,7 @@ class Ranks:
         self._store.set(f"ready/{self.rank}", json.dumps({"host": socket.gethostname(), **content}))
 
     def _wait_for(self, key: str) -> str:
-        """Return a key's value once it is set; UsageError if rank 0 ends before."""
+        """Return a key's value once it is set; raise UsageError if rank 0 ends before."""
         assert self._store is not None
         while not self._store.check([key]):
             if self._store.check(["said"]):

@@ -1,4 +1,4 @@
-"""The store in which the processes of a job meet; a RunError names the processes that do not come."""
+"""The store in which the processes of a job meet; a RunError names missing processes."""
 
 import os
 import socket
@@ -20,11 +20,11 @@ POLL_SECONDS, CONNECT_SECONDS = 0.02, 5.0
 def new_store(environment: ClusterEnvironment, processes: Sequence[Any]) -> Store:
     """Return an empty store, held by rank 0; Lightning's process group will use it too.
 
-    The store of torchrun outlives a restart, and with it the addresses of dead processes, to which gloo would connect
-    (torch 2.15). It serves for one thing: rank 0 publishes the new store's port, under a key that each process draws
-    anew and writes to ``mnist/asks/RANK``.
+    The store of torchrun outlives a restart, and keeps addresses of dead processes, to which gloo would connect
+    (torch 2.15). So it only passes on the new store's port: each process draws a new key and writes the key to
+    ``mnist/asks/RANK``, and rank 0 writes the port under that key.
 
-    ``processes`` are the child processes, if rank 0 has started the others.
+    ``processes`` are the child processes, if rank 0 has started the other ranks.
     """
     rank, address, port = environment.global_rank(), environment.main_address, environment.main_port
     agent, key = None, f"mnist/port/{uuid.uuid4().hex}"
@@ -41,7 +41,7 @@ def new_store(environment: ClusterEnvironment, processes: Sequence[Any]) -> Stor
 
     def missing() -> str:
         for asks in (f"mnist/asks/{other}" for other in others):
-            if agent and agent.check([asks]):  # maybe of a process that has died, which does no harm
+            if agent and agent.check([asks]):  # a dead process may have asked, which does no harm
                 agent.set(agent.get(asks).decode(), str(store.port))
         for number, process in enumerate(processes, 1):
             if code := process.poll():
@@ -53,7 +53,7 @@ def new_store(environment: ClusterEnvironment, processes: Sequence[Any]) -> Stor
 
 
 def open_store(address: str, port: int, is_first: bool) -> TCPStore:
-    """Return the store of rank 0, or a connection to it; UsageError or RunError if it cannot be reached."""
+    """Return the store of rank 0, or a connection to it; raise UsageError or RunError if it cannot be reached."""
     try:
         socket.getaddrinfo(address, port)
     except socket.gaierror as error:
@@ -68,13 +68,13 @@ def open_store(address: str, port: int, is_first: bool) -> TCPStore:
         return f"rank 0, at {address}:{port},"
 
     if not is_first:
-        wait_for(missing)  # torch would print pages
+        wait_for(missing)  # torch would print pages of errors
     # PyTorch's wheels for Windows have no libuv
     return TCPStore(address, port, is_master=is_first, wait_for_workers=False, multi_tenant=True, use_libuv=not WINDOWS)
 
 
 def wait_for(missing: Callable[[], str]) -> None:
-    """Wait until ``missing`` names no process; RunError after a minute, or after MNIST_WAIT_SECONDS."""
+    """Wait until ``missing`` names no process; raise RunError after MNIST_WAIT_SECONDS, by default a minute."""
     if not (seconds := os.environ.get("MNIST_WAIT_SECONDS", "60")).isdecimal():
         raise UsageError(f"MNIST_WAIT_SECONDS is {seconds}: give a whole number of seconds.")
     if not wait_until(lambda: not missing(), int(seconds)) and (who := missing()):
@@ -83,7 +83,7 @@ def wait_for(missing: Callable[[], str]) -> None:
 
 
 def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
-    """Wait until a condition holds, for at most so many seconds; return whether it does."""
+    """Wait until a condition holds, at most so many seconds; return whether it holds."""
     deadline = time.monotonic() + seconds
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""The LightningModule, the place to look at first: network, loss, accuracy and optimizer."""
+"""The LightningModule, where to start reading: network, loss, metrics and optimizer."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -26,35 +26,34 @@ class Classifier(Exact):
     """Classifies images with a network, by default the MLP, trained by Adam on softmax cross-entropy.
 
     Args:
-        network: mlp is the MLP, cnn has two convolutions below it. Any other class by its import path, with its own
-            arguments below it; from images (B, C, H, W) float32 to logits (B, num_classes).
+        network: mlp is the MLP, cnn has two convolutions before it. Any other class is named by its import path, with
+            its arguments below it, and maps images (B, C, H, W) float32 to logits (B, num_classes).
         hidden_units: Units of each fully connected hidden layer, such as [256] or [1000, 1000].
         dropout: Probability with which a hidden unit is dropped in training, at least 0 and below 1.
-        lr: Learning rate of Adam, above 0; with a warm-up or a cosine the highest.
-        weight_decay: How much of each weight and bias, times the learning rate, a step takes away (AdamW).
-        warmup_steps: Over so many optimizer steps the learning rate rises linearly to ``lr``.
+        lr: Learning rate of Adam, above 0; its maximum with a warm-up or a cosine.
+        weight_decay: Weight decay of AdamW: each step multiplies weights and biases by 1 - lr * weight_decay.
+        warmup_steps: Optimizer steps over which the learning rate rises linearly to ``lr``.
         cosine: Let the learning rate fall to 0 along half a cosine until the end of training.
-        loss: A class of torch.nn in the place of the cross-entropy, with its arguments below it: CrossEntropyLoss and
-            label_smoothing 0.1, or weight, one for each class. One of your own takes logits and labels, and its
-            argument reduction is set to the sum.
-        metrics: Classes of torchmetrics beside the accuracy, whose first argument is the number of classes:
-            MulticlassF1Score is then val/f1 and train/f1.
+        loss: A class of torch.nn instead of the cross-entropy, with its arguments below it: CrossEntropyLoss and
+            label_smoothing 0.1, or weight, a number for each class. A class of your own takes logits and labels, and
+            its argument reduction is set to sum.
+        metrics: Classes of torchmetrics besides the accuracy, whose first argument is the number of classes:
+            MulticlassF1Score adds val/f1 and train/f1.
         num_classes: Number of classes.
-        image_shape: Of the images, (H, W) or (H, W, C).
+        image_shape: Shape of the images, (H, W) or (H, W, C).
         steps_per_execution: Optimizer steps that run in one batch of Lightning's, as in Keras. The weights are the
-            same to the last bit; with more than one, Lightning's own cost per batch is paid less often, and callbacks,
-            checkpoints and the progress bar come between executions only.
+            same to the last bit; with several steps, Lightning's cost per batch is paid less often, and callbacks,
+            checkpoints and the progress bar run only between executions.
         cuda_graph: Run the steps of an execution as one CUDA graph, for networks whose kernels take less time than
             their launches. Needs one GPU and several steps_per_execution.
-        seed: What is dropped is a function of this and of the batch's epoch, number and rank.
-        compile: Train with torch.compile, which takes a C++ compiler and time at the start, and promises no bits.
+        seed: Seed of dropout, together with the batch's epoch, number and rank.
+        compile: Train with torch.compile, which needs a C++ compiler and time at the start, and may change last bits.
 
     Attributes:
-        distillation: The teacher to learn from beside the labels, or None.
+        distillation: The teacher to learn from besides the labels, or None.
         make_optimizer: Takes the parameters and returns the optimizer; None stands for Adam.
-        make_schedule: Takes the optimizer and returns the schedule of its learning rate; None stands for warm-up and
-            cosine.
-        schedule_interval: Whether the schedule is stepped after every ``epoch`` or every ``step``.
+        make_schedule: Takes the optimizer and returns the scheduler; None stands for warm-up and cosine.
+        schedule_interval: Whether the scheduler is stepped after every ``epoch`` or every ``step``.
     """
 
     def __init__(
@@ -106,19 +105,19 @@ class Classifier(Exact):
         self.hparams.update(hidden_units=list(hidden_units), image_shape=list(image_shape))
 
     def setup(self, stage: str) -> None:
-        """Compile the network if that is asked for."""
+        """Compile the network if ``compile`` was given."""
         super().setup(stage)
         if self.is_compiled and stage == "fit":
             self.net.compile()  # in place, so that checkpoints keep their keys
 
     def __getattr__(self, name: str) -> Any:
-        """Find a part of the module; for a method of Keras' models, say what to call instead."""
+        """Return an attribute of the module; for a method of Keras' models, name the replacement in the error."""
         if name in KERAS:
             raise AttributeError(f"a Classifier has no `{name}`: use {KERAS[name]}")
         return super().__getattr__(name)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Refuse Keras' method, which torch's of the same name would take for its own."""
+        """Refuse Keras' method, whose arguments torch's method of the same name would accept."""
         raise UsageError(
             "a Classifier has no `compile` as in Keras: use Classifier(lr=0.001). For torch.compile add compile=True."
         )
@@ -138,7 +137,7 @@ class Classifier(Exact):
         return logits
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the loss of a batch, as it is reported.
+        """Compute the reported loss of a batch.
 
         Args:
             images: ``(B, C, H, W)`` float32.
@@ -151,32 +150,32 @@ class Classifier(Exact):
         return self.criterion(logits, labels), logits
 
     def objective(self, images: Tensor, labels: Tensor, logits: Tensor, loss: Tensor) -> Tensor:
-        """Return what training minimizes, as a sum over the batch: the loss, mixed with a teacher's if there is one."""
+        """Return the sum over the batch that training minimizes: the loss, or its mixture with the teacher's loss."""
         return self.distillation(images, logits, loss) if self.distillation else loss
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return Adam with Keras' eps (1e-7 instead of torch's 1e-8), and the schedule of its learning rate."""
+        """Return the optimizer, by default Adam with Keras' eps (1e-7 instead of torch's 1e-8), and the scheduler."""
         kind = torch.optim.AdamW if self.weight_decay else torch.optim.Adam
         keras = partial(kind, lr=self.lr, betas=(0.9, 0.999), eps=1e-7, weight_decay=self.weight_decay, fused=True)
         optimizer = (self.make_optimizer or keras)(self.parameters())
         if self.make_schedule:
-            schedule = self.make_schedule(optimizer)
-            monitor = getattr(schedule, "monitor", None)  # of the ReduceLROnPlateau of LightningCLI
-            config: Any = {"scheduler": schedule, "interval": self.schedule_interval}
-            watched = {"monitor": monitor} if monitor and self.automatic_optimization else {}
-            return {"optimizer": optimizer, "lr_scheduler": config | watched}
+            scheduler = self.make_schedule(optimizer)
+            monitor = getattr(scheduler, "monitor", None)  # of LightningCLI's ReduceLROnPlateau
+            config: Any = {"scheduler": scheduler, "interval": self.schedule_interval}
+            monitored = {"monitor": monitor} if monitor and self.automatic_optimization else {}
+            return {"optimizer": optimizer, "lr_scheduler": config | monitored}
         if not self.warmup_steps and not self.cosine:
             return optimizer
         steps = total_steps(self.trainer) if self.cosine else None
         if steps == inf:
             raise UsageError("`cosine` needs to know the end of training: give `trainer.max_epochs`.")
-        schedule = torch.optim.lr_scheduler.LambdaLR(
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: share_of_lr(step, self.warmup_steps, steps)
         )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over what the loss has learned; its other tensors, such as classes' weights, are arguments."""
+        """Load the loss's parameters; its other tensors, such as class weights, are arguments and stay as given."""
         super().on_load_checkpoint(checkpoint)
         state, parameters = checkpoint["state_dict"], dict(self.criterion.named_parameters(prefix="criterion"))
         saved = {name: state.pop(name) for name in list(state) if name.startswith("criterion.")}
@@ -184,12 +183,12 @@ class Classifier(Exact):
             state[name] = saved.get(name, value) if name in parameters else value
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the teacher's SHA-256, and in a notebook, where no run does, the recipe."""
+        """Add the teacher's SHA-256 and, in a notebook, which has no run, the recipe."""
         super().on_save_checkpoint(checkpoint)
         if "config" not in checkpoint:
             network = {"class_path": f"{type(self.net).__module__}.{type(self.net).__qualname__}"}
-            follow = ("num_classes", "image_shape", "seed")  # from the data
-            model = {"network": network} | {name: value for name, value in self.hparams.items() if name not in follow}
+            derived = ("num_classes", "image_shape", "seed")  # from other settings
+            model = {"network": network} | {name: value for name, value in self.hparams.items() if name not in derived}
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined] # Lightning does not declare it
             if data is None:
                 raise UsageError("the file needs the normalization: fit or test with datamodule=data before saving it.")

@@ -1,4 +1,4 @@
-"""A teacher's share in the loss: what another network makes of the same images."""
+"""A teacher's share in the loss, from another network's logits for the same images."""
 
 import torch
 from torch import Tensor, nn
@@ -8,19 +8,19 @@ from src.common.errors import UsageError
 
 
 class Distillation:
-    """Mixes the loss of the labels with that of a teacher's answers (Hinton, Vinyals and Dean 2015).
+    """Mixes the loss on the labels with a loss on a teacher's logits (Hinton, Vinyals and Dean 2015).
 
     ``(1 - weight) * cross-entropy + weight * temperature ** 2 * KL(teacher || student)``, both distributions softened
-    by the temperature. The teacher sees what the student sees, distorted images too, as Beyer et al. (2022) found to
-    be needed. Nothing of it is trained, saved or counted as a part of the student.
+    by the temperature. Teacher and student see the same images, distortion included, as Beyer et al. (2022) found
+    necessary. The teacher is not trained, saved or counted as a part of the student.
 
     Args:
         network: The teacher.
-        sha256: What tells it from others, for checkpoints of the student.
-        bf16: Let it compute in bfloat16 where that serves, as it did in its own training.
-        teacher: Its checkpoint file, or the folder of its run (the best checkpoint). It must have the same classes and
-            the same normalization.
-        temperature: By how much its logits and the student's are divided, above 0.
+        sha256: SHA-256 of the teacher's file, for the student's checkpoints.
+        bf16: Run the teacher with bfloat16 autocast, as in its own training.
+        teacher: The teacher's checkpoint file or run folder (its best checkpoint). The teacher must have the same
+            classes and the same normalization.
+        temperature: Divisor of the teacher's and the student's logits, above 0.
         weight: The teacher's share in the loss, above 0 and at most 1.
     """
 
@@ -45,12 +45,12 @@ class Distillation:
         self.weight = weight
 
     def __call__(self, images: Tensor, logits: Tensor, label_loss: Tensor) -> Tensor:
-        """Return what to minimize.
+        """Return the loss to minimize.
 
         Args:
             images: ``(B, C, H, W)`` float32, as the student sees them.
-            logits: The student's, ``(B, num_classes)``.
-            label_loss: The sum of its cross-entropies with the labels, a scalar.
+            logits: The student's logits, ``(B, num_classes)``.
+            label_loss: The sum of the student's losses on the labels, a scalar.
 
         Returns:
             The sum over the batch, a scalar.

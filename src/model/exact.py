@@ -1,4 +1,4 @@
-"""What makes training exact: the same on any number of devices, and after a resume at any batch."""
+"""Exact training: the same on any number of devices, and after a resume at any batch."""
 
 import hashlib
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ from src.model.schedule import step_schedules
 
 
 class Exact(LightningModule):
-    """Trains a network of which a subclass says the loss, the metrics and the optimizer.
+    """Trains a network exactly; a subclass defines the loss, the metrics and the optimizer.
 
     Sums of loss and metrics stay on the device and are in every checkpoint; the loss is weighted so that the gradient
-    is that of the global batch; what is random depends on where training is; nothing that is not finite is saved.
+    is the global batch's gradient; dropout depends on the position in training; only finite values are saved.
 
     Args:
-        metrics: Metrics of logits and labels, by name; the other arguments are explained by Classifier.
+        metrics: Metrics of logits and labels, by name; Classifier explains the other arguments.
     """
 
     def __init__(self, metrics: Mapping[str, Metric], steps_per_execution: int, cuda_graph: bool, seed: int) -> None:
@@ -33,7 +33,7 @@ class Exact(LightningModule):
             raise UsageError(f"`steps_per_execution` must be at least 1, got {steps_per_execution}.")
         if cuda_graph and steps_per_execution == 1:
             raise UsageError("`cuda_graph` needs several steps to capture: give `steps_per_execution` 48.")
-        self.automatic_optimization = steps_per_execution == 1  # else Lightning would take one step for all of them
+        self.automatic_optimization = steps_per_execution == 1  # else Lightning would take one step per execution
         self.steps_per_execution, self.cuda_graph, self.seed = steps_per_execution, cuda_graph, seed
         self.dropout = 0.0
         self._execution: Execution | None = None
@@ -42,33 +42,33 @@ class Exact(LightningModule):
         self.test_metrics = StageMetrics("test", metrics)
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sum of a batch's losses, as it is reported, and the logits ``(B, num_classes)``."""
+        """Return the reported loss, a sum over the batch, and the logits ``(B, num_classes)``."""
         raise NotImplementedError
 
     def objective(self, images: Tensor, labels: Tensor, logits: Tensor, loss: Tensor) -> Tensor:
-        """Return what training minimizes, as a sum over the batch; here the loss itself."""
+        """Return the sum over the batch that training minimizes; here the loss itself."""
         return loss
 
     def training_loss(self, images: Tensor, labels: Tensor, global_size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Compute this rank's part of the global batch's mean loss.
 
-        Gradients are averaged over ranks, so the part is multiplied by their number: the average is then the
+        Gradients are averaged over ranks, so the part is multiplied by the number of ranks: the average is then the
         gradient of the global mean, however unevenly the batch was split.
 
         Args:
             images: ``(B, C, H, W)`` float32.
             labels: ``(B,)`` int64.
-            global_size: The samples of the batch on all ranks.
+            global_size: Number of the batch's samples on all ranks.
 
         Returns:
-            What to minimize, a scalar; and what the metrics count: the sum of the losses, a scalar, and the logits.
+            The loss to minimize, a scalar; for the metrics, the sum of the losses, a scalar, and the logits.
         """
         loss, logits = self.loss(images, labels)
         objective = self.objective(images, labels, logits, loss)
         return objective * (self.trainer.world_size / global_size), loss, logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """Return the loss to minimize, or take all steps of an execution."""
+        """Return the loss to minimize, or take all steps of an execution and return None."""
         refuse_foreign(batch)
         if self._execution is not None:
             sizes, left = batch.sizes, len(batch.sizes)
@@ -85,7 +85,7 @@ class Exact(LightningModule):
         return objective
 
     def seed_dropout(self, batch: int) -> None:
-        """Make what is dropped depend on where training is, the epoch's batch included, for a resumed run."""
+        """Seed dropout by the position in training, so that a resumed run drops the same units."""
         if self.dropout:
             place = f"{self.seed}/{self.current_epoch}/{batch}/{self.global_rank}"
             torch.manual_seed(int.from_bytes(hashlib.sha256(place.encode()).digest()[:4]))
@@ -106,19 +106,19 @@ class Exact(LightningModule):
         metrics.count(loss[None], logits, batch.labels)
 
     def setup(self, stage: str) -> None:
-        """Get the CPU ready if it computes, and train what a notebook has set to evaluate."""
+        """Speed up training on the CPU, and set training mode, because a notebook may have set evaluation mode."""
         if stage == "fit":
             self.train()  # else Lightning would leave dropout off
         if self.trainer.strategy.root_device.type == "cpu":
             speed_up_cpu()
 
     def on_fit_start(self) -> None:
-        """Hide the limit of steps while the loops are restored; with it, Lightning 2.6 counts an untrained epoch."""
+        """Hide max_steps while the loops are restored: with it, Lightning 2.6 would count an untrained epoch."""
         loop = self.trainer.fit_loop.epoch_loop
         self._max_steps, loop.max_steps = loop.max_steps, -1
 
     def on_train_start(self) -> None:
-        """Get ready to run several steps at once, the optimizer being restored by now."""
+        """Prepare executions of several steps, now that the optimizer is restored."""
         self.trainer.fit_loop.epoch_loop.max_steps = self._max_steps
         if not self.automatic_optimization:
             self._execution = Execution(self, self.training_loss, self.seed_dropout, self.cuda_graph)
@@ -128,18 +128,18 @@ class Exact(LightningModule):
         self.train_metrics.reset()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Step the schedules of whole epochs where Lightning does not."""
+        """Step the schedulers of whole epochs if Lightning does not."""
         if self._execution is not None and self.trainer.is_last_batch:
             step_schedules(self.trainer, "epoch", self.current_epoch + 1)
 
     def on_train_epoch_end(self) -> None:
-        """Publish ``train/*`` to callbacks, and step what watches a metric, before the epoch is saved."""
+        """Publish ``train/*`` to callbacks, and step schedulers that monitor a metric, before the epoch is saved."""
         self._publish(self.train_metrics)
         if self.trainer.is_last_batch:
             step_schedules(self.trainer, "metric", self.current_epoch + 1)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Step a schedule; one that watches a metric of the epoch has been, as Lightning does so after saving it."""
+        """Step a scheduler, unless on_train_epoch_end has stepped it: Lightning would do so only after saving."""
         configs = self.trainer.lr_scheduler_configs
         if metric is None or any(config.scheduler is scheduler and config.interval == "step" for config in configs):
             super().lr_scheduler_step(scheduler, metric)
@@ -155,7 +155,7 @@ class Exact(LightningModule):
     def _publish(self, metrics: StageMetrics) -> None:
         # not to fit's logger: Lightning would write train/* after the checkpoint, with the step count as its x-axis;
         # all ranks have the same means already, so their maximum changes nothing (without sync_dist Lightning warns)
-        logger = False if self.trainer.state.fn == "fit" else None  # with which Trainer.test and validate return them
+        logger = False if self.trainer.state.fn == "fit" else None  # with None, Trainer.validate and test return them
         self.log_dict(metrics.compute(), logger=logger, sync_dist=True, reduce_fx="max")
 
     def check_finite(self) -> None:
@@ -171,12 +171,12 @@ class Exact(LightningModule):
                 f"the loss is no longer finite: epoch {epoch}, batch {finite + 1}, lr {lr:g}{history}; "
                 f"it is not saved. {way_out}."
             )
-        # of the last step there is no loss yet
+        # the weights after the last step have no loss yet
         if not torch.stack([value.isfinite().all() for value in (*self.parameters(), *self.buffers())]).all():
             raise RunError(f"the weights are no longer finite: epoch {epoch}; they are not saved. {way_out}.")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the epoch's sums so far, of each rank, for a checkpoint in the middle of an epoch."""
+        """Add each rank's sums of the epoch so far, for a checkpoint within an epoch."""
         for state in checkpoint.get("optimizer_states", []):
             for group in state["param_groups"]:  # a CUDA graph holds lr in a tensor; the file must not need a GPU
                 group["lr"] = float(group["lr"])
@@ -185,7 +185,7 @@ class Exact(LightningModule):
         checkpoint["train_sums"] = self.train_metrics.sums(self.trainer.world_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the epoch's sums so far: those of a checkpoint in the middle of an epoch."""
+        """Take the epoch's sums so far, from a checkpoint within an epoch."""
         try:
             is_double = self.trainer.precision in ("64", "64-true")
         except RuntimeError:  # load_from_checkpoint has no Trainer

@@ -26,11 +26,11 @@ class Execution:
     """Takes the optimizer steps of a batch one after the other.
 
     Args:
-        module: With manual optimization and one optimizer, when training starts.
-        training_loss: Takes images, labels and the global batch's size; returns what to minimize, the sum of the
+        module: A module with manual optimization and one optimizer, when training starts.
+        training_loss: Takes images, labels and the global batch's size; returns the loss to minimize, the sum of the
             losses and the logits.
         seed_dropout: Takes the number of a batch in its epoch.
-        cuda_graph: Capture the steps as a CUDA graph; where that is impossible, one line says why.
+        cuda_graph: Capture the steps as a CUDA graph; if that is impossible, a warning says why.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class Execution:
         assert isinstance(optimizer, LightningOptimizer)
         self.optimizer = optimizer
         if any(watches_metric(config.scheduler) for config in trainer.lr_scheduler_configs):
-            raise UsageError("a schedule that watches a metric needs `steps_per_execution` 1.")
-        # Several processes and loss scaling need Lightning's backward and step. Elsewhere they only cost time at every
+            raise UsageError("a scheduler that monitors a metric needs `steps_per_execution` 1.")
+        # Several processes and loss scaling need Lightning's backward and step. Otherwise these only cost time at every
         # step, and a graph cannot hold them.
         self.direct = (
             isinstance(trainer.strategy, SingleDeviceStrategy) and trainer.precision in PRECISIONS_WITHOUT_SCALER
@@ -65,7 +65,7 @@ class Execution:
                 group["lr"] = torch.tensor(float(group["lr"]), device=module.device)
 
     def obstacle(self) -> str | None:
-        """Say what keeps the steps from being captured; None if nothing is known to."""
+        """Return why the steps cannot be captured; None if no reason is known."""
         if self.module.device.type != "cuda":
             return f"the network is on the {self.module.device.type}, not on a GPU"
         if not self.direct:
@@ -86,16 +86,16 @@ class Execution:
         Args:
             images: ``(B, C, H, W)`` float32.
             labels: ``(B,)`` int64.
-            sizes: The samples of each step on this rank; they sum to B.
-            global_sizes: The samples of each step on all ranks.
+            sizes: Number of samples of each step on this rank; the sum is B.
+            global_sizes: Number of samples of each step on all ranks.
             first_batch: The number of the first step's batch in its epoch.
 
         Returns:
-            The sums of the losses ``(steps,)`` and the logits ``(B, num_classes)``, each from its step.
+            The sum of the losses of each step ``(steps,)``, and the logits ``(B, num_classes)``.
         """
         take_steps = partial(self._take_steps, sizes=sizes, global_sizes=global_sizes, first_batch=first_batch)
         try:
-            self.seed_dropout(first_batch)  # a replay goes on from there
+            self.seed_dropout(first_batch)  # a replay starts from this state
             function = self.captured.setdefault(tuple(sizes), CapturedFunction(take_steps)) if self.captures else None
             results = function(images, labels) if function else take_steps(images, labels)
         except CaptureError as error:
@@ -132,21 +132,21 @@ class Execution:
         return torch.stack(losses), torch.cat(all_logits)
 
     def _average(self, batch: int) -> None:
-        """Let callbacks average the weights after a step, as Lightning does after a batch of its own."""
+        """Let callbacks average the weights after a step, as Lightning does after a batch."""
         if self.direct:
-            count_steps(self.optimizer, 1)  # by which they tell that there was one
+            count_steps(self.optimizer, 1)  # the callbacks look at the number of steps
         for callback in self.averaging:
             callback.on_train_batch_end(self.module.trainer, self.module, None, None, batch)
 
     def _give_up_capture(self, reason: str) -> None:
         self.captures = False
-        log.warning("No CUDA graph: %s. Training goes on without, more slowly.", reason)
+        log.warning("No CUDA graph: %s. Training continues without it, more slowly.", reason)
 
 
 def count_steps(optimizer: LightningOptimizer, steps: int) -> None:
     """Advance ``trainer.global_step`` by steps that did not go through Lightning's optimizer.
 
-    There is no public way to; these are the two calls that ``LightningOptimizer.step`` makes around each step.
+    There is no public way; ``LightningOptimizer.step`` makes these two calls around each step.
     """
     for _ in range(steps):
         optimizer._on_before_step()

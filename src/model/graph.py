@@ -16,7 +16,7 @@ def capture(function: Function, images: Tensor, labels: Tensor) -> tuple[Callabl
     """Record the kernels of a call without running them.
 
     Returns:
-        What runs them, on whatever the two tensors hold by then, and the tensors in which it leaves the results.
+        A function that runs the kernels on the current values of the two tensors, and the tensors of the results.
     """
     graph = torch.cuda.CUDAGraph()
     try:
@@ -28,15 +28,15 @@ def capture(function: Function, images: Tensor, labels: Tensor) -> tuple[Callabl
 
 
 class CapturedFunction:
-    """Calls a function as it is the first time, captures it the second time and replays it from then on.
+    """Runs a function directly the first time, captures it the second time and replays it from then on.
 
-    The first call allocates what later ones reuse (the optimizer's state, workspaces of cuBLAS); PyTorch wants that on
-    a side stream (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs). Its result counts like any
-    other: nothing is computed for warm-up alone.
+    The first call allocates memory that later calls reuse (the optimizer's state, workspaces of cuBLAS), on a side
+    stream as PyTorch requires (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs). Its result counts
+    like any other result: no step is only a warm-up.
 
     Args:
-        function: Takes images and labels and returns two tensors; whatever else it reads and writes must stay where it
-            is in memory.
+        function: Takes images and labels and returns two tensors; all other tensors that it reads and writes must keep
+            their place in memory.
     """
 
     def __init__(self, function: Function) -> None:

@@ -1,4 +1,4 @@
-"""What to call in a notebook instead of the methods of Keras' models."""
+"""Replacements in a notebook for the methods of Keras' models."""
 
 KERAS = {
     "fit": "Trainer(max_epochs=10).fit(model, datamodule=data)",

@@ -14,11 +14,11 @@ from src.common.errors import UsageError
 
 Stage = Literal["train", "val", "test"]
 Sums = dict[str, dict[str, Tensor]]
-"""What metrics have summed up, ``(ranks, ...)``, by the name of the metric and of the sum."""
+"""The sums of metrics, ``(ranks, ...)``, by the name of the metric and of the sum."""
 
 
 class MeanLoss(Metric):
-    """Mean of a loss over samples, exact for batches of any size, and how long it stayed finite.
+    """Mean of a loss over samples, exact for batches of any size, and the number of batches while it was finite.
 
     torchmetrics 1.9's ``MeanMetric`` ignores weights when its check for NaN is off, and with the check on it reads
     every batch back from the device.
@@ -36,7 +36,7 @@ class MeanLoss(Metric):
         self.add_state("finite", torch.tensor(0), dist_reduce_fx="min")
 
     def update(self, loss_sums: Tensor, samples: int) -> None:
-        """Add batches: the sum of the losses of each, ``(batches,)`` float32, and how many samples they have."""
+        """Add batches: the sum of each batch's losses, ``(batches,)`` float32, and the number of all samples."""
         self.finite += (self.total + loss_sums.cumsum(0)).isfinite().sum()
         self.total += loss_sums.sum()
         self.samples += samples
@@ -50,8 +50,8 @@ class StageMetrics(MetricCollection):
     """The loss and other metrics of one stage's epoch, named ``{stage}/loss``, ``{stage}/acc`` and so on.
 
     Args:
-        stage: The first part of their names.
-        metrics: Those beside the loss, by the last part of their names; each takes logits and labels.
+        stage: The first part of the metrics' names.
+        metrics: The metrics besides the loss, by the last part of the name; each takes logits and labels.
     """
 
     def __init__(self, stage: Stage, metrics: Mapping[str, Metric]) -> None:
@@ -70,14 +70,14 @@ class StageMetrics(MetricCollection):
         """Count batches.
 
         Args:
-            loss_sums: The sum of the losses of each, ``(batches,)``.
-            logits: ``(B, num_classes)``, of all of them.
+            loss_sums: The sum of each batch's losses, ``(batches,)``.
+            logits: ``(B, num_classes)``, of all batches.
             labels: ``(B,)`` int64.
         """
         for name, metric in self.items(keep_base=True):
             if name == "loss":
                 metric.update(loss_sums.detach(), len(labels))
-            elif len(labels):  # with more devices than samples in a batch, some have none
+            elif len(labels):  # a device has no samples of a batch smaller than the number of devices
                 metric.update(logits.detach(), labels)
 
     def compute(self) -> dict[str, Tensor]:
@@ -86,7 +86,7 @@ class StageMetrics(MetricCollection):
         return {name: results[name] for name in self.names}
 
     def running(self) -> dict[str, Tensor]:
-        """Return loss and accuracy of this rank's samples so far, without talking to other ranks."""
+        """Return loss and accuracy of this rank's samples so far, without communication."""
         loss: Any = self["loss"]
         right, wrong = self._right_and_wrong()
         return {f"{self.stage}/loss": loss.total / loss.samples, f"{self.stage}/acc": right / (right + wrong)}
@@ -118,7 +118,7 @@ class StageMetrics(MetricCollection):
         }
 
     def load_sums(self, sums: Sums, rank: int, world_size: int) -> None:
-        """Take sums so far: those of this rank or, if there were more or fewer ranks, the first one takes all."""
+        """Take this rank's sums so far; if the number of ranks has changed, rank 0 takes the sums of all ranks."""
         for name, metric in self.items():
             states = _state(metric)
             for key, value in sums.get(name, {}).items():
@@ -142,9 +142,9 @@ def by_name(metrics: Iterable[Callable[[int], Metric]], num_classes: int) -> dic
     for make in metrics:
         try:
             metric = make(num_classes)
-        except (TypeError, ValueError, AttributeError) as error:  # how torchmetrics refuses an argument
+        except (TypeError, ValueError, AttributeError) as error:  # by which torchmetrics refuses an argument
             way_out = "name a class such as MulticlassF1Score, or mend its arguments."
-            raise UsageError(f"`metrics` has one that cannot be made ({error}): {way_out}") from error
+            raise UsageError(f"`metrics` has a class that cannot be made ({error}): {way_out}") from error
         metric.validate_args = False  # it would read every batch back from the device
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(metric).__name__.removeprefix("Multiclass"))
         name = words.lower().removesuffix("_score")

@@ -40,7 +40,7 @@ class MLP(nn.Sequential):
         sizes = [in_features, *hidden_units, num_classes]
         for number, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
             layers[f"linear{number}"] = linear = nn.Linear(fan_in, fan_out)
-            if not linear.weight.is_meta:  # shapes without memory, for which torch would import its compiler: a second
+            if not linear.weight.is_meta:  # on the meta device torch would import its compiler, for a second
                 nn.init.normal_(linear.weight, mean=0.0, std=0.05)
                 nn.init.zeros_(linear.bias)
             if number <= len(hidden_units):

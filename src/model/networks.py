@@ -1,4 +1,4 @@
-"""Which network: the choice that a config and a checkpoint name."""
+"""The networks that a config and a checkpoint can name."""
 
 from collections.abc import Sequence
 from math import prod
@@ -20,11 +20,11 @@ def build_network(
     dropout: float = 0.0,
     image_shape: Sequence[int] = (28, 28),
 ) -> nn.Sequential:
-    """Return a fresh network; its arguments are those of ``Classifier``.
+    """Return a new network; ``Classifier`` explains the arguments.
 
     Returns:
         A network that takes ``(B, C, H, W)`` float32, normalized, and returns logits ``(B, num_classes)``. Its last
-        layer makes the logits of the last hidden layer's units, which the Projector shows.
+        layer turns the last hidden layer's units, which the Projector shows, into logits.
     """
     if network == "mlp":
         return MLP(prod(image_shape), hidden_units, num_classes, dropout)

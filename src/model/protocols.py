@@ -1,4 +1,4 @@
-"""What the model takes from data, which it does not know."""
+"""The batch that the model needs, so that src.model does not depend on src.data."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from src.common.errors import UsageError
 
 
 class Batch(Protocol):
-    """What the model takes from a batch, whatever else it has."""
+    """The part of a batch that the model needs."""
 
     @property
     def images(self) -> Tensor:
@@ -20,14 +20,14 @@ class Batch(Protocol):
 
     @property
     def sizes(self) -> list[int]:
-        """For each optimizer step how many of the samples are for it."""
+        """Number of samples of each optimizer step on this rank."""
 
     @property
     def global_sizes(self) -> list[int]:
-        """How many each step has on all ranks together."""
+        """Number of samples of each optimizer step on all ranks."""
 
 
 def refuse_foreign(batch: object) -> None:
     """Raise UsageError if a batch comes from another loader, such as a notebook's own."""
     if not hasattr(batch, "global_sizes"):
-        raise UsageError("the batches must come from this project's data module: give datamodule=data, no images.")
+        raise UsageError("the batches must come from this project's data module: give datamodule=data, not images.")

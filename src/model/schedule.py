@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: warm-up and cosine, and when a schedule is stepped."""
+"""Learning-rate schedules: warm-up and cosine, and when a scheduler is stepped."""
 
 from math import cos, inf, pi
 from typing import Any
@@ -14,9 +14,9 @@ def share_of_lr(step: int, warmup_steps: int, total_steps: float | None) -> floa
 
     Args:
         step: The step, counted from 0.
-        warmup_steps: Over so many steps the factor rises linearly to 1.
-        total_steps: From there it falls to 0 along half a cosine until this step (Loshchilov and Hutter 2017); None
-            keeps it at 1.
+        warmup_steps: Number of steps over which the factor rises linearly to 1.
+        total_steps: The step at which the factor has fallen to 0 along half a cosine (Loshchilov and Hutter 2017);
+            None keeps it at 1.
     """
     if step < warmup_steps:
         return (step + 1) / warmup_steps
@@ -27,7 +27,7 @@ def share_of_lr(step: int, warmup_steps: int, total_steps: float | None) -> floa
 
 
 def total_steps(trainer: Trainer) -> float:
-    """Return the optimizer steps of the whole training, perhaps infinitely many."""
+    """Return the number of optimizer steps of the whole training, which may be infinite."""
     steps = trainer.estimated_stepping_batches
     if trainer.lightning_module.automatic_optimization:
         return steps
@@ -37,16 +37,16 @@ def total_steps(trainer: Trainer) -> float:
 
 
 def watches_metric(schedule: object) -> bool:
-    """Say whether a schedule takes a metric when it is stepped."""
+    """Say whether a scheduler takes a metric when it is stepped."""
     return isinstance(schedule, ReduceLROnPlateau)
 
 
 def step_schedules(trainer: Trainer, interval: str, number: int) -> None:
-    """Step the schedules whose turn it is; one that watches a metric is given its newest value.
+    """Step the schedulers that are due; a scheduler that monitors a metric gets the metric's newest value.
 
     Args:
-        trainer: Has the schedules.
-        interval: ``step``, ``epoch``, or ``metric`` for the schedules of an epoch that watch one.
+        trainer: The Trainer with the schedulers.
+        interval: ``step``, ``epoch``, or ``metric`` for schedulers that are stepped by an epoch's metric.
         number: How many steps of this epoch, or how many epochs, are done.
     """
     for config in trainer.lr_scheduler_configs:
@@ -56,6 +56,6 @@ def step_schedules(trainer: Trainer, interval: str, number: int) -> None:
             continue
         if by_metric and config.monitor not in metrics:
             names = ", ".join(sorted(metrics)) or "none"
-            raise UsageError(f"a schedule's monitor: there is no metric {config.monitor}; those there are: {names}.")
-        schedule: Any = config.scheduler
-        schedule.step(*([metrics[str(config.monitor)]] if by_metric else []))
+            raise UsageError(f"a scheduler's monitor: there is no metric {config.monitor}; the metrics are: {names}.")
+        scheduler: Any = config.scheduler
+        scheduler.step(*([metrics[str(config.monitor)]] if by_metric else []))

@@ -2,7 +2,7 @@
 
 
 def runs() -> int:
-    """List the runs in lightning_logs, the newest last: when, of what, and the best epoch of each."""
+    """List the runs in lightning_logs, the newest last: date, data, network, number of epochs and best epoch."""
     from datetime import datetime
     from pathlib import Path
 
@@ -12,7 +12,7 @@ def runs() -> int:
 
     rows = [("run", "date", "data", "network", "epochs", "best epoch")]
     for run in reversed(runs_of(Path())):
-        config = run.path / "config.yaml"  # written when a training starts or goes on
+        config = run.path / "config.yaml"  # written when a training starts or resumes
         written = (config if config.exists() else run.path).stat().st_mtime
         date = f"{datetime.fromtimestamp(written):%Y-%m-%d %H:%M}"
         try:
@@ -24,7 +24,7 @@ def runs() -> int:
             monitor = result["config"].get("checkpoints", {}).get("monitor", "val/acc")
             reached = f"{best['epoch']}: {monitor} {best[monitor]:.4f}" if best else "not validated"
             summary = (str(result["config"]["data"]["dataset"]), network, str(len(result["epochs"])), reached)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):  # not at its end, or damaged
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):  # unfinished or damaged
             summary = ("", "", "", "no result yet")
         rows.append((run.path.name, date, *summary))
     say(table(rows) if len(rows) > 1 else f"There are no runs in lightning_logs: {FIRST_STEPS}")

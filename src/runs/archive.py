@@ -1,8 +1,7 @@
-"""A checkpoint's file, opened so that nothing in it runs, hangs the program or takes more memory than the file.
+"""Safe loading of a checkpoint: the file cannot run code, hang the program or take more memory than its size.
 
-``torch.load(weights_only=True)`` bounds which code a pickle can run, not how much it can ask for: a few bytes of it can
-allocate gigabytes, or make a tensor of 10**10 elements over one number. Here the pickle is looked through before torch
-builds anything.
+``torch.load(weights_only=True)`` limits which code a pickle can run, but not how much memory it takes: a few bytes can
+allocate gigabytes, or make a tensor of 10**10 elements over one number. So the pickle is checked before torch loads it.
 """
 
 import hashlib
@@ -23,10 +22,10 @@ from torch import Tensor
 from src.common.errors import UsageError
 from src.common.files import open_regular
 
-MAGIC = b"PK\x03\x04"  # with which an archive begins
-PROTOCOL = 2  # of the pickles that torch.save writes; later ones have instructions that allocate by a number
+MAGIC = b"PK\x03\x04"  # the first bytes of an archive
+PROTOCOL = 2  # of torch.save's pickles; in later protocols an instruction can allocate any number of bytes
 MOST_INSTRUCTIONS, MOST_BYTES = 1_000_000, 8 << 20  # of a pickle, which has the names and numbers but no weights
-MOST_TENSORS, MOST_VALUES, DEEPEST, MOST_DIMENSIONS = 10_000, 1_000_000, 50, 8  # of the object that it stands for
+MOST_TENSORS, MOST_VALUES, DEEPEST, MOST_DIMENSIONS = 10_000, 1_000_000, 50, 8  # of the loaded object
 STORAGES = {
     "BoolStorage": torch.bool, "ByteStorage": torch.uint8, "CharStorage": torch.int8, "ShortStorage": torch.int16,
     "IntStorage": torch.int32, "LongStorage": torch.int64, "HalfStorage": torch.float16,
@@ -40,47 +39,47 @@ class DamagedCheckpointError(UsageError):
 
 
 class Refused(Exception):  # noqa: N818 - it never leaves this module
-    """A file holds something that no checkpoint of this project does."""
+    """A file holds something that no checkpoint of this project holds."""
 
 
 def load_safely(path: Path) -> tuple[Any, str]:
     """Read a file that torch.save wrote.
 
     Args:
-        path: The file; it is opened once, so that no other content is loaded than was checked.
+        path: The file; it is opened once, so that the loaded content is the checked content.
 
     Returns:
-        Its content, plain Python values and strided tensors on the CPU, none larger than its memory; and the file's
+        The content (plain Python values, and strided tensors on the CPU that lie within their memory), and the file's
         SHA-256.
 
     Raises:
-        DamagedCheckpointError: If it is damaged, no such file, or made to do harm.
+        DamagedCheckpointError: If the file is damaged, malicious or not a checkpoint.
     """
     with open_regular(path) as file:
         try:
             archive = zipfile.ZipFile(file)
             _check_entries(archive, file)
-            damaged = archive.testzip()  # torch.load does not look at the checksums
+            damaged = archive.testzip()  # torch.load does not verify checksums
             if damaged is None:
                 _check_pickle(archive)
                 file.seek(0)
                 content = torch.load(file, map_location="cpu", weights_only=True)
-                deque(values(content), maxlen=0)  # which refuses too many
+                deque(values(content), maxlen=0)  # raises Refused for too many values
                 file.seek(0)
                 return content, hashlib.file_digest(file, "sha256").hexdigest()
         except Refused as error:
             raise DamagedCheckpointError(
                 f"{path} is not a checkpoint of this project: it has {error}; name another."
             ) from error
-        except Exception as error:  # torch and zipfile raise many types for the many ways a file can be damaged
+        except Exception as error:  # torch and zipfile raise many types for damaged files
             raise DamagedCheckpointError(
-                f"{path} is not a readable checkpoint, damaged or none at all: name another."
+                f"{path} is not a readable checkpoint: it is damaged or another kind of file; name another."
             ) from error
     raise DamagedCheckpointError(f"{path} is damaged (the checksum of its part {damaged} is wrong): name another.")
 
 
 def values(content: Any) -> Iterator[Any]:
-    """Yield all values in nested dicts and lists; Refused if they are too many, or a list holds itself."""
+    """Yield all values in nested dicts and lists; raise Refused for too many values or levels."""
     waiting, count = [(content, 0)], 0
     while waiting:
         value, depth = waiting.pop()
@@ -96,7 +95,7 @@ def values(content: Any) -> Iterator[Any]:
 
 
 def _check_entries(archive: zipfile.ZipFile, file: io.BufferedReader) -> None:
-    """Refuse an archive that unpacks to more than it is, or that torch may read in another way than zipfile."""
+    """Refuse an archive that unpacks to more than its size, or that torch may read differently from zipfile."""
     entries, size = archive.infolist(), file.seek(0, io.SEEK_END)
     file.seek(0)
     if file.read(len(MAGIC)) != MAGIC:
@@ -115,7 +114,7 @@ def _check_pickle(archive: zipfile.ZipFile) -> None:
     for number, (instruction, argument, _) in enumerate(pickletools.genops(content)):
         if number > MOST_INSTRUCTIONS:
             raise Refused("too many values")
-        # a place in the pickle's memory, for which Python makes room up to there
+        # an index into the pickle's memo, which Python allocates up to that index
         is_far = "PUT" in instruction.name and isinstance(argument, int) and argument > MOST_INSTRUCTIONS
         if instruction.proto > PROTOCOL or is_far:
             raise Refused(f"the instruction {instruction.name}")
@@ -125,11 +124,11 @@ def _check_pickle(archive: zipfile.ZipFile) -> None:
 
 
 class _Outline(pickle.Unpickler):
-    """Goes through a pickle as torch.load does, but checks each tensor instead of making it."""
+    """Unpickles as torch.load does, but checks each tensor instead of making it."""
 
     def __init__(self, content: bytes, storages: dict[str, int]) -> None:
         super().__init__(io.BytesIO(content))
-        self.storages = storages  # the bytes of each in the archive
+        self.storages = storages  # the size of each storage in the archive, in bytes
         self.copied = self.tensors = 0
         self.allowed: dict[str, Callable[..., object]] = {
             "collections.OrderedDict": OrderedDict[Any, Any],
@@ -143,7 +142,7 @@ class _Outline(pickle.Unpickler):
         }
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the stand-in for a name; torch allows more names, of which some allocate or make no plain tensor."""
+        """Return the stand-in for a name; torch also allows names that allocate memory or make no plain tensor."""
         kind = getattr(torch, name, None) if module == "torch" else None
         if isinstance(kind, torch.dtype):
             return kind
@@ -154,7 +153,7 @@ class _Outline(pickle.Unpickler):
         return self.allowed[f"{module}.{name}"]
 
     def persistent_load(self, reference: Any) -> int:
-        """Return the number of elements of a storage, which the archive must have."""
+        """Return the number of elements of a storage, if the archive holds exactly their bytes."""
         kind, dtype, key, _, elements = reference
         if kind != "storage" or type(elements) is not int or self.storages.get(key) != elements * dtype.itemsize:
             raise Refused("a storage of another size than its part of the file")
@@ -168,7 +167,7 @@ class _Outline(pickle.Unpickler):
             raise Refused("a tensor that is larger than its memory")
 
     def _copy(self, items: Any = ()) -> dict[Any, Any]:
-        """Count the values that are copied: the same long list, put into many sets, fills the memory."""
+        """Count copied values, because one long list, copied into many sets, would fill the memory."""
         self.copied += len(items)
         if self.copied > MOST_INSTRUCTIONS:
             raise Refused("too many values")
@@ -176,10 +175,10 @@ class _Outline(pickle.Unpickler):
 
 
 def shown(value: Any) -> str:
-    """Return a value from a file as a message may quote it: text of a tensor of many dimensions takes for ever."""
+    """Return a file's value as short text for a message; to print a tensor of many dimensions would take forever."""
     if isinstance(value, str | int | float | bool | None):
         try:
             return reprlib.repr(value)
-        except ValueError:  # Python does not write numbers that are too long
+        except ValueError:  # Python refuses to print very long integers
             return "a number too long to write"
     return f"a {type(value).__name__}" + (f" of {tuple(value.shape)}" if isinstance(value, Tensor) else "")

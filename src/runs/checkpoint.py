@@ -1,4 +1,4 @@
-"""A checkpoint as the rest of the program knows it: opened once, safe, and asked by name instead of by its keys."""
+"""A checkpoint: read once, checked, with properties instead of keys."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +17,7 @@ from src.runs.folder import find_checkpoint
 
 PREFIX = "net."  # of the network's weights
 DATA = "MNISTDataModule"  # where Lightning keeps the state of the data module
-# the parts that an infinite number would spoil; elsewhere it may be meant, as in ReduceLROnPlateau
+# the parts that must be finite; elsewhere infinity may be intended, as in ReduceLROnPlateau
 FINITE = ("state_dict", "optimizer_states", "current_model_state", "train_sums")
 LARGEST_NUMBER = 1 << 63
 LARGEST_SIDE = 1 << 16  # of an image
@@ -28,7 +28,7 @@ MISSING = object()
 class Checkpoint:
     """A file that ``fit`` wrote, with its content, on the CPU, and its SHA-256.
 
-    ``is_previous`` if it is a ``last.prev.ckpt`` in the place of a ``last.ckpt`` that is damaged.
+    ``is_previous`` says that it is the ``last.prev.ckpt`` that replaces a damaged ``last.ckpt``.
     """
 
     path: Path
@@ -38,10 +38,9 @@ class Checkpoint:
 
     @classmethod
     def find(cls, request: str, root: Path, training: bool = False) -> "Checkpoint":
-        """Find and read the checkpoint that ``--ckpt_path`` asks for; in training a run folder stands for its last one.
+        """Find and read the checkpoint of ``--ckpt_path``; in training a run folder stands for its ``last.ckpt``.
 
-        When ``last``, or a run folder, stands for a ``last.ckpt`` that is damaged, ``last.prev.ckpt`` takes its place
-        and a line on stderr says so.
+        If that, or ``last``, is damaged, read ``last.prev.ckpt`` in its place and say so on stderr.
         """
         path = find_checkpoint(request, root, "last" if training else "best")
         previous = path.with_name("last.prev.ckpt")
@@ -51,12 +50,12 @@ class Checkpoint:
             if path.name != "last.ckpt" or path == Path(request) or not previous.is_file():
                 raise
             checkpoint = replace(cls.read(previous), is_previous=True)
-            warn(f"{path} is damaged; going on from {previous}, the one before.")
+            warn(f"{path} is damaged; using {previous}, the checkpoint before it.")
             return checkpoint
 
     @classmethod
     def read(cls, path: Path) -> "Checkpoint":
-        """Read a checkpoint without running any code that it may hold."""
+        """Read and check a checkpoint without running code from it."""
         checkpoint = cls(path, *load_safely(path))
         if not isinstance(checkpoint.content, dict):
             checkpoint.refuse("it holds no settings")
@@ -70,13 +69,13 @@ class Checkpoint:
         return checkpoint
 
     def refuse(self, problem: str) -> NoReturn:
-        """Raise UsageError, as the file is none of this project's."""
+        """Raise UsageError: the file is not a checkpoint of this project."""
         raise UsageError(
             f"{self.path} is not a checkpoint of this project: {problem}; name one that fit wrote with this code."
         )
 
     def _check_recipe(self) -> None:
-        """Refuse settings that are no plain values, or so many or long that a parser would hang over them."""
+        """Refuse settings that are not plain values, or so many or long that a parser would hang."""
         for number, value in enumerate(values(self._at("config", kind=dict))):
             is_text = isinstance(value, str) and len(value) <= LONGEST_VALUE and "\0" not in value
             is_number = isinstance(value, int | float) and (isinstance(value, float) or abs(value) < LARGEST_NUMBER)
@@ -84,7 +83,7 @@ class Checkpoint:
                 self.refuse(f"its config has {shown(value)} where a setting should be")
 
     def _at(self, *keys: str | int, kind: type) -> Any:
-        """Return the value behind some keys, which must be of a type."""
+        """Return the value at nested keys; refuse a missing value or another type."""
         value: Any = self.content
         for number, key in enumerate(keys, start=1):
             try:
@@ -97,11 +96,11 @@ class Checkpoint:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """The request that made it, as plain values."""
+        """The settings of its training, as plain values."""
         return dict(self.content["config"])
 
     def setting(self, part: str, name: str, default: Any = MISSING) -> Any:
-        """Return a setting of its recipe, or a default, without which it must be there."""
+        """Return a setting of the recipe, or the default; without a default refuse a missing setting."""
         settings = self.recipe.get(part)
         if isinstance(settings, dict) and name in settings:
             return settings[name]
@@ -109,7 +108,7 @@ class Checkpoint:
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
-        """The network's weights by their names in it."""
+        """The network's weights by name."""
         state = self._at("state_dict", kind=dict)
         return {name.removeprefix(PREFIX): value for name, value in state.items() if str(name).startswith(PREFIX)}
 
@@ -124,14 +123,14 @@ class Checkpoint:
     @property
     def image_shape(self) -> tuple[int, ...]:
         """The shape of the images that its network takes, (H, W) or (H, W, C)."""
-        shape = self._at(DATA, kind=dict).get("image_shape", [28, 28])  # version 0.1.0 had no others
+        shape = self._at(DATA, kind=dict).get("image_shape", [28, 28])  # version 0.1.0 had no other shape
         if not isinstance(shape, list) or not all(type(size) is int and 0 < size < LARGEST_SIDE for size in shape):
             self.refuse(f"its {DATA}.image_shape is {shown(shape)}")
         return tuple(shape)
 
     @property
     def deskew(self) -> bool:
-        """Whether its network sees digits set upright."""
+        """Whether its network takes deskewed digits."""
         deskew = self._at(DATA, kind=dict).get("deskew", False)  # version 0.1.0 had no such setting
         return deskew if isinstance(deskew, bool) else self.refuse(f"its {DATA}.deskew is {shown(deskew)}")
 
@@ -148,7 +147,7 @@ class Checkpoint:
 
     @property
     def records(self) -> list[dict[str, float]]:
-        """The metrics of each finished epoch by their names."""
+        """The metrics of each finished epoch by name."""
         callbacks = self.content.get("callbacks", {})
         if isinstance(callbacks, dict) and "History" not in callbacks:  # as in weights/, or saved in a notebook
             raise UsageError(f"{self.path} holds a network and not a run's training: name a run's checkpoint.")
@@ -175,7 +174,7 @@ class Checkpoint:
 
     @property
     def batches_done(self) -> int:
-        """How many batches of an epoch that was begun are done."""
+        """How many batches of an unfinished epoch are done."""
         of_0_1_0 = ("loops", "fit_loop", "state_dict", "combined_loader", 0)
         where = () if "batches_done" in self.content else of_0_1_0
         return int(self._at(*where, "batches_done", kind=int))
@@ -187,5 +186,5 @@ class Checkpoint:
 
     @property
     def teacher(self) -> tuple[str | None, str]:
-        """The file and the SHA-256 of the teacher; None and nothing without one."""
+        """The file and the SHA-256 of the teacher; None and an empty string without a teacher."""
         return self.setting("distillation", "teacher", None), str(self.content.get("teacher_sha256", ""))

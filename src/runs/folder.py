@@ -1,4 +1,4 @@
-"""Run folders: make one, find one, and make sure that only one process trains in it."""
+"""Run folders: make, find and lock them, so that only one process trains in a run."""
 
 import re
 import shutil
@@ -42,7 +42,7 @@ class Run:
             number = max((_number(path) for path in runs.iterdir()), default=-1) + 1
             while True:
                 try:
-                    # with its parents: a request refused in the same moment may have taken the empty folder away
+                    # with parents: a request refused at the same moment may have removed the empty parent
                     (runs / f"version_{number}").mkdir(parents=True)
                     break
                 except FileExistsError:
@@ -61,58 +61,58 @@ class Run:
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Path) -> "Run":
-        """Return the run that a checkpoint belongs to: its run folder, or the file's folder outside of one."""
+        """Return the run that a checkpoint belongs to; outside of a run folder, the file's folder."""
         folder = checkpoint.parent
         return cls(folder.parent if folder.name == "checkpoints" else folder)
 
     @property
     def classes(self) -> dict[str, list[str]]:
-        """The classes that the run was asked for by ``trainer.callbacks`` and ``trainer.logger``, from its config.
+        """The class names in ``trainer.callbacks`` and ``trainer.logger`` of the run's config.
 
-        A checkpoint must not hold them, as they are code. Nothing is made of them here.
+        A checkpoint does not hold them, because they name code. Nothing is imported here.
         """
         try:
             config = load_yaml(read_regular(self.path / "config.yaml").decode())["trainer"]
             named = {name: class_names(config.get(name)) for name in ("callbacks", "logger")}
-        except (OSError, ValueError, YAMLError, LookupError, TypeError, AttributeError):  # none, or another's
+        except (OSError, ValueError, YAMLError, LookupError, TypeError, AttributeError):  # no config, or a foreign one
             return {}
         return {name: classes for name, classes in named.items() if classes}
 
     @property
     def way_on(self) -> str:
-        """The command that goes on with the run."""
+        """The command that resumes the run."""
         config = ["--config", str(self.path / "config.yaml")] if self.classes else []
         return command_line(["python", "-m", "src.cli", "fit", *config, "--ckpt_path", str(self.path)])
 
     def continues_from(self, checkpoint: Path) -> bool:
-        """Say whether training from a checkpoint goes on with this run, instead of branching off from it."""
+        """Say whether training from a checkpoint resumes this run, instead of starting a new run."""
         return checkpoint in (self.last, self.last_prev)
 
     def lock(self) -> None:
-        """Claim the run for this process; the operating system gives it back when the process ends, however it ends."""
+        """Lock the run for this process; the operating system releases the lock however the process ends."""
         try:
             with naming(self.path / ".lock"):
                 self._lock.acquire(timeout=0)
         except Timeout:
             raise UsageError(f"{self.path} is being trained by another process: wait until it has ended.") from None
-        for left in self.last.parent.glob(".*.tmp"):  # by a process that was killed while it wrote
+        for left in self.last.parent.glob(".*.tmp"):  # by a process killed while writing
             left.unlink()
 
     def unlock(self) -> None:
-        """Give the run back."""
+        """Release the lock."""
         self._lock.release()
 
     def discard(self) -> None:
         """Remove the folder if this process made it and saved no checkpoint: a refused request leaves no trace."""
         if self._created and not self.last.exists():
-            self.unlock()  # Windows removes no open file, nor a folder with one
+            self.unlock()  # Windows cannot remove an open file or its folder
             shutil.rmtree(self.path, ignore_errors=True)
-            with suppress(OSError):  # it holds other runs
+            with suppress(OSError):  # the parent holds other runs
                 self.path.parent.rmdir()
 
 
 def class_names(setting: Any) -> list[str]:
-    """Return the names of the classes in a setting or a list of them, but for the TensorBoard logger of every run."""
+    """Return the class names in a setting or a list of settings, except the TensorBoard logger that every run has."""
     classes = [value for value in (setting if isinstance(setting, list) else [setting]) if isinstance(value, dict)]
     names = [(str(value.get("class_path")).rpartition(".")[2], value.get("init_args") or {}) for value in classes]
     return [name for name, args in names if (name, args.get("save_dir")) != ("TensorBoardLogger", RUNS_FOLDER)]
@@ -133,7 +133,7 @@ def runs_of(root: Path) -> list[Run]:
 
 
 def find_checkpoint(request: str, root: Path, prefer: Literal["best", "last"]) -> Path:
-    """Find the checkpoint that ``--ckpt_path`` asks for, or fail with a UsageError.
+    """Find the checkpoint of ``--ckpt_path``; raise UsageError if there is none.
 
     Args:
         request: A checkpoint file, a run folder, ``best`` or ``last`` (of the newest run that has one).
@@ -161,7 +161,7 @@ def find_checkpoint(request: str, root: Path, prefer: Literal["best", "last"]) -
 
 
 def _is_file(path: Path) -> bool:
-    """Say whether there is such a file; Path.is_file says no in newer Pythons where it may not look, too."""
+    """Say whether a file exists; Path.is_file in newer Pythons hides a PermissionError, which this raises."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""The recipe, the settings that make a run: which of them a checkpoint keeps, and when each may change."""
+"""The recipe, which is a run's settings: which of them a checkpoint keeps, and when each setting may change."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ class Policy:
     """The rules for a setting.
 
     Attributes:
-        change: When a command with ``--ckpt_path`` may give it another value than the checkpoint has: ``always``;
-            ``between epochs``, if the checkpoint ends one; in ``evaluation`` only, as the training state depends on it;
-            ``never``, as the network depends on it.
+        change: When a command with ``--ckpt_path`` may change the checkpoint's value: ``always``; ``between epochs``,
+            if the checkpoint ends an epoch; in ``evaluation`` only, because the training state depends on the value;
+            ``never``, because the network depends on it.
         saved: Whether a checkpoint keeps it.
         shared: Whether all machines that train together must have the same value.
         names_classes: Whether its value is a class, by its import path, alone or with arguments.
@@ -45,7 +45,7 @@ TRAINER = (
     *("trainer.precision", "trainer.limit_train_batches", "trainer.limit_val_batches"),
     "trainer.check_val_every_n_epoch",
 )
-# by key; a key that ends in a dot is the prefix of several
+# by key; a key that ends in a dot is a prefix
 POLICIES = {
     "seed_everything": Policy("between epochs", hparams="yes"),
     "model.network": Policy("never", names_classes=True, hparams="yes"),
@@ -88,7 +88,7 @@ POLICIES = {
     **dict.fromkeys(("model.seed", "data.seed", "data.steps_per_execution", "ckpt_path", "config"), NOT_SAVED),
 }
 
-# as version 0.1.0 did, whose checkpoints and studies have no such settings
+# the behaviour of version 0.1.0, whose checkpoints and studies lack these settings
 BEFORE = {
     "checkpoints.monitor": "val/acc",
     "checkpoints.mode": None,
@@ -96,11 +96,11 @@ BEFORE = {
     "data.fold": None,
     "data.folds": None,
 }
-REPEATS = {"seed_everything": "seeds", "data.fold": "folds"}  # which make another training of the same recipe
+REPEATS = {"seed_everything": "seeds", "data.fold": "folds"}  # settings that only repeat a recipe
 
 
 def repeated(recipes: Sequence[dict[str, Any]]) -> list[list[int]]:
-    """Group dotted recipes that differ by the settings in REPEATS alone: their numbers, of equal ones the last."""
+    """Group the indices of dotted recipes that differ only in REPEATS; of equal recipes only the last is kept."""
     groups: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for number, recipe in enumerate(recipes):
         others = {key: value for key, value in recipe.items() if key not in REPEATS}
@@ -120,7 +120,7 @@ def policy_of(key: str) -> Policy | None:
 
 
 def recipe_of(request: Namespace) -> dict[str, Any]:
-    """Return the settings of a subcommand that a checkpoint keeps, plain and nested as in a config."""
+    """Return a request's settings that a checkpoint keeps, plain and nested as in a config."""
     recipe: dict[str, Any] = {}
     for key, value in dotted(plain(request)).items():
         policy = policy_of(key)
@@ -134,7 +134,7 @@ def recipe_of(request: Namespace) -> dict[str, Any]:
 
 
 def short_name(class_path: str) -> str:
-    """Return the bare name of a class of torch's or torchmetrics', which a checkpoint may name; else the whole path."""
+    """Return the bare name of a class in TORCH, which a checkpoint may name; else the whole path."""
     module, _, name = class_path.rpartition(".")
     return name if module in TORCH else class_path
 

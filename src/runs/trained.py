@@ -1,4 +1,4 @@
-"""A trained network as it is used outside of training: raw pixels in, probabilities out."""
+"""A trained network for use outside of training: raw pixels in, probabilities out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ AT_ONCE = 4_000  # images
 
 
 class PixelClassifier(nn.Module):
-    """A network that takes pixels: they are set upright if ``deskew``, then it sees (pixel / 255 - mean) / std."""
+    """A network on raw pixels, which are deskewed if ``deskew``, then normalized: (pixel / 255 - mean) / std."""
 
     def __init__(self, network: nn.Module, mean: float, std: float, deskew: bool = False) -> None:
         super().__init__()
@@ -50,10 +50,10 @@ class Trained:
         checkpoint: The file.
         network: The network in float32 on the CPU, in evaluation mode.
         classes: The classes' names, in the order of the logits.
-        image_shape: Of the images that it takes, (H, W) or (H, W, C).
+        image_shape: The shape of its images, (H, W) or (H, W, C).
         dataset: The name of the data set that it was trained on.
-        recipe: The request that made it, as plain values.
-        sha256: Of the file, hexadecimal.
+        recipe: The settings of its training, as plain values.
+        sha256: The file's SHA-256, hexadecimal.
     """
 
     checkpoint: Path
@@ -66,7 +66,7 @@ class Trained:
 
     @property
     def name(self) -> str:
-        """The network, its run and its checkpoint, without where the file lies."""
+        """The network, its run and its checkpoint as text, without the file's folder."""
         layers = [layer for layer in self.network.modules() if isinstance(layer, nn.Linear)]
         sizes = [*(layer.in_features for layer in layers[:1]), *(layer.out_features for layer in layers)]
         network = self.recipe["model"]["network"]
@@ -83,7 +83,7 @@ class Trained:
             ckpt_path: A checkpoint file, a run folder (its best checkpoint), ``best`` or ``last`` of the newest run
                 that has one; None for the best, or before the first run for the network in ``WEIGHTS``.
             root: The folder that holds ``lightning_logs``.
-            network: The network, where it is of a class of the user's own.
+            network: The network, if its class is the user's own.
         """
         ckpt_path = str(ckpt_path or ("best" if any(run.last.exists() for run in runs_of(root)) else WEIGHTS))
         checkpoint = Checkpoint.find(ckpt_path, root)
@@ -95,7 +95,7 @@ class Trained:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, network: nn.Module | None = None) -> "Trained":
-        """Make the network of a checkpoint ready for use; it fails as ``load`` does."""
+        """Make the network of a checkpoint ready for use; raise UsageError if the checkpoint does not fit it."""
         mean, std = checkpoint.mean_std or UNIT
         pixel_classifier = PixelClassifier(network_of(checkpoint, network).float(), mean, std, checkpoint.deskew).eval()
         dataset = str(checkpoint.setting("data", "dataset"))
@@ -103,7 +103,7 @@ class Trained:
         return cls(checkpoint.path, pixel_classifier, *images, checkpoint.recipe, checkpoint.sha256)
 
     def answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits and probabilities as the network does, but RunError where logits are not finite."""
+        """Return the network's logits and probabilities; raise RunError if a logit is not finite."""
         logits, probabilities = self.network(pixels_only(images))
         if not logits.isfinite().all():
             raise RunError(
@@ -113,7 +113,7 @@ class Trained:
         return logits, probabilities
 
     def locate(self, data_dir: str | None = None) -> Located:
-        """Find the data that it was trained on, where ``test`` does or in a folder; UsageError if it has changed."""
+        """Find the training data in ``data_dir`` or the recipe's folder; raise UsageError if the data has changed."""
         match self.recipe.get("data"):
             case {"dataset": str(name), "data_dir": str() | None as folder} if name in get_args(DatasetName):
                 dataset: DatasetName = name  # type: ignore[assignment]
@@ -135,9 +135,9 @@ def answers(network: Callable[[Tensor], tuple[Tensor, Tensor]], split: Split) ->
 
 
 def network_of(checkpoint: Checkpoint, network: nn.Module | None = None) -> nn.Module:
-    """Return a checkpoint's network with its weights, in evaluation mode and in no more memory than they have already.
+    """Return a checkpoint's network in evaluation mode, with the checkpoint's own tensors as weights.
 
-    One of a class of the user's own, which no checkpoint imports, is given as ``network``.
+    A network of the user's own class, which no checkpoint imports, is given as ``network``.
     """
     kind = checkpoint.setting("model", "network")
     if network is None and isinstance(kind, dict):
@@ -151,6 +151,6 @@ def network_of(checkpoint: Checkpoint, network: nn.Module | None = None) -> nn.M
             if network is None:
                 network = build_network(kind, hidden_units, len(checkpoint.classes), image_shape=shape)
         network.load_state_dict(checkpoint.weights, strict=True, assign=True)
-    except Exception as error:  # whatever the settings make of it
+    except Exception as error:  # the type depends on the settings
         raise UsageError(f"{checkpoint.path} does not fit the network of its settings: {cause_of(error)}") from error
     return network.eval().requires_grad_(False)

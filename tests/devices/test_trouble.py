@@ -158,5 +158,5 @@ def test_a_damaged_note_of_an_old_run_ends_nothing(
 
     assert Job(["fit"]).run_made(own_run.parents[1]) is None
     assert capsys.readouterr().err == (
-        f"warning: {own_run}/job.json is damaged: if this job made that run, go on with --ckpt_path {own_run}.\n"
+        f"warning: {own_run}/job.json is damaged: if this job made that run, resume it with --ckpt_path {own_run}.\n"
     )

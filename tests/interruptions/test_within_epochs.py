@@ -96,8 +96,8 @@ def test_a_run_goes_on_with_its_callbacks_or_says_what_is_missing(cli: Cli, tmp_
     assert refused.code == 2
     assert f"{run} was trained with EarlyStopping, Signal, which a checkpoint does not bring back: put " in refused.err
     assert (
-        f"--config {run}/config.yaml first, if you trust where it comes from, as that imports them, or go on "
-        "without by --trainer.callbacks null." in refused.err
+        f"--config {run}/config.yaml first if you trust its source, because it imports them, or resume without them "
+        "by --trainer.callbacks null." in refused.err
     )
     some = cli("fit", "--ckpt_path", "last", "--trainer.callbacks+=tests.faults.stops.StopAtNine")
     assert (some.code, "was trained with EarlyStopping, Signal, which" in some.err) == (2, True)

@@ -27,7 +27,7 @@ def test_a_port_that_is_taken_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(Classifier, "setup", fail)
         answer = cli("fit", *QUIET)
 
-    assert answer.err == f"error: MASTER_PORT {port} is used by another program: take another.\n"
+    assert answer.err == f"error: MASTER_PORT {port} is used by another program: set another port.\n"
     assert not list(tmp_path.glob("lightning_logs/version_*"))
 
 

@@ -55,7 +55,7 @@ REQUESTS = {
     ),
     "an argument without its callback": Request(
         f"{FIT} --trainer.callbacks.monitor=val/loss",
-        ("--trainer.callbacks.monitor does not fit: it follows the class",),
+        ("--trainer.callbacks.monitor does not fit: put it after its class",),
     ),
     "a flag so long that PyYAML crashes": Request(
         f"{FIT} --model.hidden_units {'[' * 100_000}", ("3,500 characters", "--config")

@@ -63,7 +63,7 @@ def test_training_goes_on_from_the_checkpoint_before_a_damaged_last_one(
 
     assert answer.code == 0
     previous = own_run / "checkpoints" / "last.prev.ckpt"
-    assert answer.err == f"warning: {last(own_run)} is damaged; going on from {previous}, the one before.\n"
+    assert answer.err == f"warning: {last(own_run)} is damaged; using {previous}, the checkpoint before it.\n"
     again, uninterrupted = (Checkpoint.read(last(run)).content for run in (own_run, trained))
     assert again["epoch"] == uninterrupted["epoch"] == 1
     for name, weight in uninterrupted["state_dict"].items():

@@ -18,7 +18,7 @@ FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "another shape": (WEIGHT, torch.zeros(256, 783), ("linear1.weight", "[256, 783]", "[256, 784]")),
     "not a number": (WEIGHT, NAN, ("its state_dict has values that are not finite",)),
     "no tensor": (WEIGHT, "code", ("linear1.weight",)),
-    "an unknown setting": ("config/model/width", 3, ("a setting 'model.width' that nothing here has",)),
+    "an unknown setting": ("config/model/width", 3, ("an unknown setting 'model.width'",)),
     "a setting of another type": ("config/model/dropout", "much", ("--model.dropout", "much")),
     "an unknown data set": ("config/data/dataset", "../MNIST", ("--data.dataset", "../MNIST")),
     "no normalization": ("MNISTDataModule", {}, ("MNISTDataModule.classes is missing",)),
@@ -32,11 +32,11 @@ FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "a name that is none": ("config/model", {(1, 2): 3}, ("config",)),
     "several data sets": ("config/data/dataset", ["MNIST"], ("--data.dataset",)),
     "a path that is none": ("config/data/data_dir", "a\0b", ("its config has 'a\\x00b'",)),
-    "a name that clears the screen": ("config/\x1b[2J", 3, ("a setting '\\x1b[2J'",)),
+    "a name that clears the screen": ("config/\x1b[2J", 3, ("an unknown setting '\\x1b[2J'",)),
     "code to import": (
         "config/trainer/callbacks",
         [{"class_path": "os.mkdir", "init_args": {"path": "pwned"}}],
-        ("a setting 'trainer.callbacks' that nothing here has",),
+        ("an unknown setting 'trainer.callbacks'",),
     ),
     "a class to import": (
         "config/data/distortion",
@@ -78,7 +78,7 @@ STATE_OF_TRAINING: dict[str, tuple[str, object, str]] = {
         "the optimizer's exp_avg is (3,)",
     ),
     "a moment that is not a number": (f"{ADAM}/state/0/exp_avg", NAN, "its optimizer_states has values that are not"),
-    "sums that are none": ("train_sums", {"train/loss": 3}, "cannot be gone on with"),
+    "sums that are none": ("train_sums", {"train/loss": 3}, "cannot be resumed"),
     "an infinite sum": (
         "train_sums",
         {"train/loss": {"total": torch.tensor([torch.inf])}},
@@ -86,8 +86,8 @@ STATE_OF_TRAINING: dict[str, tuple[str, object, str]] = {
     ),
     "an epoch that is none": ("epoch", "first", "its epoch is 'first'"),
     "no place in the epoch": ("batches_done", "half", "its batches_done is 'half'"),
-    "a version of 5,000 digits": ("pytorch-lightning_version", "9" * 5_000, "cannot be gone on with: "),
-    "a version that is a tensor": ("pytorch-lightning_version", torch.zeros((2,) * 8), "cannot be gone on with: "),
+    "a version of 5,000 digits": ("pytorch-lightning_version", "9" * 5_000, "cannot be resumed: "),
+    "a version that is a tensor": ("pytorch-lightning_version", torch.zeros((2,) * 8), "cannot be resumed: "),
 }
 
 

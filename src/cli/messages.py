@@ -78,7 +78,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
         way_out = "see its output; resume from the run's last checkpoint with fit --ckpt_path."
         return one_line(f"another process of this job has ended or cannot be reached ({cause}): {way_out}"), 1
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and re.search(OUT_OF_MEMORY, str(error))):
-        return "there is not enough memory for that: lower --model.hidden_units or --data.batch_size.", 2
+        return "there is not enough memory: in a training, lower --model.hidden_units or --data.batch_size.", 2
     if isinstance(error, OSError) and error.errno in FULL:
         return one_line(f"{error.filename or 'a file'} could not be written: {error.strerror}; free some space."), 1
     if isinstance(error, OSError) and error.errno in WAYS_OUT and error.filename:

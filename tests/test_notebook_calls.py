@@ -24,6 +24,12 @@ FLOATS = torch.rand(2, 28, 28)
 QUIET: dict[str, Any] = dict.fromkeys(("enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
 
 
+def with_optimizer(name: str) -> Classifier:
+    model = Classifier()
+    model.make_optimizer = name
+    return model
+
+
 @pytest.mark.parametrize(
     ("mistake", "sentence"),
     [
@@ -32,6 +38,11 @@ QUIET: dict[str, Any] = dict.fromkeys(("enable_checkpointing", "enable_progress_
             "`hidden_units` needs a positive number per layer, like [256], got",
         ),
         (lambda: Classifier(loss=nn.CrossEntropyLoss()), "`loss` must have reduction='sum': it is divided by the size"),
+        (lambda: Classifier(loss="categorical_crossentropy"), "`loss` must be a module, got 'categorical_crossentr"),
+        (lambda: Classifier(512), "`network` must be mlp, cnn or a module, got 512: for units use hidden_units"),
+        (lambda: Classifier([512], 0.001), "`network` must be mlp, cnn or a module, got [512]: for units use hidden_"),
+        (lambda: with_optimizer("sgd").configure_optimizers(), "`make_optimizer` must be a function: lambda param"),
+        (lambda: MNISTDataModule(batch_size=2.5), "`batch_size` must be a whole number from 1 up, got 2.5."),
         (lambda: Classifier(dropout=50), "`dropout` must be at least 0 and below 1, got 50."),
         (lambda: MNISTDataModule().splits["train"], '`splits` has no "train" yet: call data.setup("fit") first.'),
         (lambda: MNISTDataModule().splits["x_test"], '`splits` has train, val and test, and no "x_test".'),
@@ -60,7 +71,7 @@ QUIET: dict[str, Any] = dict.fromkeys(("enable_checkpointing", "enable_progress_
             "`hidden_units` needs a positive number per layer, like [256], got",
         ),
         (lambda: Classifier(weight_decay="0"), "`weight_decay` must be at least 0, got '0'."),
-        (lambda: MNISTDataModule(batch_size="200"), "`batch_size` must be at least 1, got '200'."),
+        (lambda: MNISTDataModule(batch_size="200"), "`batch_size` must be a whole number from 1 up, got '200'."),
         (lambda: MNISTDataModule(val_size="12000"), "`val_size` must be a whole number from 0 up or a fraction below"),
         (
             lambda: Classifier()(torch.zeros(1, 28, 28, dtype=torch.uint8)),

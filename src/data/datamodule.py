@@ -2,6 +2,7 @@
 
 from functools import cached_property, partial
 from math import inf, isfinite
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from src.common.errors import UsageError, in_range
+from src.common.errors import UsageError
 from src.data.augment import Distortion
 from src.data.batches import Batch, BatchLoader, EpochOrder, Split, moved
 from src.data.datasets import DATASETS, DIGITS, DatasetName
@@ -74,8 +75,8 @@ class MNISTDataModule(LightningDataModule):
         steps_per_execution: int = 1,
     ) -> None:
         super().__init__()
-        if not in_range(batch_size, 1):
-            raise UsageError(f"`batch_size` must be at least 1, got {batch_size!r}.")
+        if not (isinstance(batch_size, Integral) and batch_size >= 1):
+            raise UsageError(f"`batch_size` must be a whole number from 1 up, got {batch_size!r}.")
         if image_size is not None and not (len(image_size) == 2 and min(image_size) >= 1):
             raise UsageError(f"`image_size` needs a height and a width, such as [32, 32], got {image_size}.")
         refuse_split(val_size, fold, folds)

@@ -16,7 +16,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from src.common.errors import UsageError, in_range
 from src.model.distillation import Distillation
 from src.model.exact import Exact
-from src.model.hints import KERAS
+from src.model.hints import KERAS, refuse_no_modules
 from src.model.metrics import by_name
 from src.model.networks import NetworkName, build_network
 from src.model.schedule import share_of_lr, total_steps
@@ -74,6 +74,7 @@ class Classifier(Exact):
         seed: int = 42,
         compile: bool = False,
     ) -> None:
+        refuse_no_modules(network, loss)
         if getattr(loss, "reduction", "sum") != "sum":
             raise UsageError("`loss` must have reduction='sum': it is divided by the size of the batch on all devices.")
         # validate_args would read every batch back from the device
@@ -81,10 +82,9 @@ class Classifier(Exact):
         super().__init__({"acc": accuracy, **by_name(metrics, num_classes)}, steps_per_execution, cuda_graph, seed)
         if not (in_range(lr, 0) and lr > 0):
             raise UsageError(f"`lr` must be a positive number, got {lr!r}.")
-        if not in_range(weight_decay, 0):
-            raise UsageError(f"`weight_decay` must be at least 0, got {weight_decay!r}.")
-        if not in_range(warmup_steps, 0):
-            raise UsageError(f"`warmup_steps` must be at least 0, got {warmup_steps!r}.")
+        for name, value in (("weight_decay", weight_decay), ("warmup_steps", warmup_steps)):
+            if not in_range(value, 0):
+                raise UsageError(f"`{name}` must be at least 0, got {value!r}.")
         self.save_hyperparameters(logger=False, ignore=["network", "loss", "metrics"])
         self.lr = lr
         self.weight_decay = weight_decay
@@ -157,7 +157,9 @@ class Classifier(Exact):
         """Return the optimizer, by default Adam with Keras' eps (1e-7 instead of torch's 1e-8), and the scheduler."""
         kind = torch.optim.AdamW if self.weight_decay else torch.optim.Adam
         keras = partial(kind, lr=self.lr, betas=(0.9, 0.999), eps=1e-7, weight_decay=self.weight_decay, fused=True)
-        optimizer = (self.make_optimizer or keras)(self.parameters())
+        if not callable(make := self.make_optimizer or keras):
+            raise UsageError("`make_optimizer` must be a function: lambda parameters: torch.optim.SGD(parameters, 0.1).")
+        optimizer = make(self.parameters())
         if self.make_schedule:
             scheduler = self.make_schedule(optimizer)
             monitor = getattr(scheduler, "monitor", None)  # of LightningCLI's ReduceLROnPlateau

@@ -15,7 +15,7 @@ from tests.conftest import Cli
 def test_in_a_notebook_an_argument_is_called_by_its_name() -> None:
     with pytest.raises(UsageError, match=r"^`dropout` must be at least 0 and below 1, got 50\.$"):
         Classifier(dropout=50)
-    with pytest.raises(UsageError, match=r"^`batch_size` must be at least 1, got 0\.$"):
+    with pytest.raises(UsageError, match=r"^`batch_size` must be a whole number from 1 up, got 0\.$"):
         MNISTDataModule(batch_size=0)
 
 
@@ -23,7 +23,7 @@ def test_in_a_notebook_an_argument_is_called_by_its_name() -> None:
     ("words", "says"),
     [
         (("--model.dropout", "50"), "error: --model.dropout must be at least 0 and below 1, got 50.0.\n"),
-        (("--data.batch_size", "0"), "error: --data.batch_size must be at least 1, got 0.\n"),
+        (("--data.batch_size", "0"), "error: --data.batch_size must be a whole number from 1 up, got 0.\n"),
         (("--data.distortion.shift", "99"), "error: --data.distortion.shift must be between 0 and 28, got 99.0.\n"),
         (
             ("--model.cuda_graph", "true"),

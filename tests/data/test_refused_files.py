@@ -42,7 +42,7 @@ def test_equal_pixels_cannot_be_standardised() -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"batch_size": 0}, "`batch_size` must be at least 1"),
+        ({"batch_size": 0}, "`batch_size` must be a whole number from 1 up"),
         ({"batch_size": 171}, "choose at most 170"),
         ({"val_size": -1}, "`val_size` must be"),
         ({"val_size": 1.0}, "fraction below 1"),

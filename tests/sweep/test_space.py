@@ -18,7 +18,7 @@ from tests.sweep.conftest import SPACE, Sweep
         ("model.lr: {log: [a, 1]}", "", "model.lr: log needs two numbers"),
         ("model.lr: {float: [-1, 1]}", "", "--model.lr must be a positive number, got -1.0"),
         ("model.lr: {choice: [0.1, fast]}", "", "--model.lr: Expected a number. Got value: fast"),
-        ("data.batch_size: {int: [0, 10]}", "", "--data.batch_size must be at least 1, got 0"),
+        ("data.batch_size: {int: [0, 10]}", "", "--data.batch_size must be a whole number from 1 up, got 0"),
         ("data.batch_size: {int: [1.5, 10]}", "", "data.batch_size: int needs two whole numbers"),
         ("data.batch_size: {float: [1.5, 10]}", "", "--data.batch_size: Expected a whole number"),
         ("model.lr: {range: [1, 2]}", "", "model.lr needs one of log, float, int, choice, grid"),

@@ -158,7 +158,7 @@ class Classifier(Exact):
         kind = torch.optim.AdamW if self.weight_decay else torch.optim.Adam
         keras = partial(kind, lr=self.lr, betas=(0.9, 0.999), eps=1e-7, weight_decay=self.weight_decay, fused=True)
         if not callable(make := self.make_optimizer or keras):
-            raise UsageError("`make_optimizer` must be a function: lambda parameters: torch.optim.SGD(parameters, 0.1).")
+            raise UsageError("`make_optimizer` must be a function: lambda params: torch.optim.SGD(params, lr=0.1).")
         optimizer = make(self.parameters())
         if self.make_schedule:
             scheduler = self.make_schedule(optimizer)

@@ -39,7 +39,7 @@ REFUSED = {
     "--optimizer Sgd": "--optimizer: there is no Sgd; did you mean SGD?",
     "--optimizer.lr 0.1": "--optimizer.lr does not fit: put it after its class (--optimizer=NAME)",
     "--optimizer SGD --optimizer.mass 1": "--optimizer.mass does not fit",
-    "--optimizer SGD --model.lr 0.1": "--optimizer SGD takes the place of --model.lr 0.1: leave that out",
+    "--optimizer SGD --model.lr 0.1": "leave that out, or the config that sets it, and give --optimizer.lr.",
     "--optimizer SGD --model.weight_decay 0.1": "--optimizer SGD takes the place of --model.weight_decay 0.1",
     "--lr_scheduler StepLR": "--lr_scheduler.step_size is missing: the class needs it.",
     "--lr_scheduler StepLR --lr_scheduler.step_size 1 --model.cosine true": "takes the place of --model.cosine True",

@@ -32,7 +32,8 @@ if not __package__:
     sys.exit(2)
 if find_spec("lightning") is None:
     activate = r".venv\Scripts\activate" if os.name == "nt" else "source .venv/bin/activate"
-    print(f"error: {sys.executable} has no Lightning: {activate} (README.md says how it is made).", file=sys.stderr)
+    way_out = f"{activate}; if .venv is missing, or its folder was moved, make it anew (README.md)"
+    print(f"error: {sys.executable} has no Lightning: {way_out}.", file=sys.stderr)
     sys.exit(2)
 atexit.register(leave)  # registered first, so called last
 if (on_interrupt := signal.getsignal(signal.SIGINT)) is signal.default_int_handler:

@@ -49,9 +49,10 @@ def refuse_optimizer(request: Namespace, instantiated: Namespace) -> None:
     for flag, names in REPLACED.items():
         for name in names if request[flag] is not None else ():
             if request.model[name] != signature(Classifier).parameters[name].default:
+                instead = f", and give --{flag}.{name}" if name in ("lr", "weight_decay") else ""
                 raise UsageError(
                     f"--{flag} {_name(request[flag])} takes the place of --model.{name} {request.model[name]}: "
-                    "leave that out, or the config that sets it."
+                    f"leave that out, or the config that sets it{instead}."
                 )
     parameters = [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))]
     optimizer: torch.optim.Optimizer = torch.optim.SGD(parameters)

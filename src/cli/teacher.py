@@ -35,7 +35,9 @@ def find_teacher(request: Namespace, root: Path, before: tuple[str | None, str])
     try:
         teacher = Trained.load(settings.teacher, root)
     except UsageError as error:
-        raise UsageError(str(error).replace("`ckpt_path`", FLAG)) from error
+        way_out = "train it with fit --config configs/cnn_teacher.yaml and give its run folder"
+        sentence = str(error).replace("give a checkpoint, a run folder, best or last", way_out)
+        raise UsageError(sentence.replace("`ckpt_path`", FLAG)) from error
     settings.teacher = str(teacher.checkpoint)
     if before[0] == settings.teacher and before[1] != teacher.sha256:
         raise UsageError(

@@ -82,7 +82,7 @@ def test_evaluation_does_not_need_the_teacher_but_a_resumed_training_does(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--distillation.teacher nowhere", "--distillation.teacher nowhere: no such file or run folder"),
+        ("--distillation.teacher nowhere", "nowhere: no such file or run folder; train it with fit --config"),
         ("--distillation.teacher TEACHER --distillation.temperature 0", "--distillation.temperature must be"),
         ("--distillation.teacher TEACHER --distillation.weight -1", "--distillation.weight must be"),
         ("--distillation.temperature 4", "--distillation.temperature needs a teacher"),

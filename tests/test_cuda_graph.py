@@ -102,6 +102,8 @@ def test_an_optimizer_that_no_graph_can_hold_is_named() -> None:
     assert Execution.obstacle(stand_in) is None
     stand_in.averaging = [WeightAveraging()]
     assert Execution.obstacle(stand_in) == "the weights are averaged after every step"
+    stand_in.direct = False
+    assert Execution.obstacle(stand_in) == "it takes a single device and a precision without loss scaling"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: configs/gpu.yaml is not tried here")

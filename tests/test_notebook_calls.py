@@ -73,6 +73,13 @@ def with_optimizer(name: str) -> Classifier:
         (lambda: Classifier(weight_decay="0"), "`weight_decay` must be at least 0, got '0'."),
         (lambda: MNISTDataModule(batch_size="200"), "`batch_size` must be a whole number from 1 up, got '200'."),
         (lambda: MNISTDataModule(val_size="12000"), "`val_size` must be a whole number from 0 up or a fraction below"),
+        (lambda: MNISTDataModule(image_size=28), "`image_size` needs a height and a width, such as [32, 32], got 28."),
+        (lambda: MNISTDataModule(image_size=[28]), "`image_size` needs a height and a width, such as [32, 32], got [2"),
+        (lambda: MNISTDataModule("arrays").files, "`dataset` arrays needs `data_dir`: name the folder."),
+        (
+            lambda: Classifier("cnn", image_shape=(3, 28)),
+            "`network` cnn needs images of at least 4 x 4 pixels, got 3 x",
+        ),
         (
             lambda: Classifier()(torch.zeros(1, 28, 28, dtype=torch.uint8)),
             "a Classifier takes a tensor of floats: model(data",
@@ -108,3 +115,15 @@ def test_evaluation_returns_its_metrics_and_training_leaves_the_loggers_to_other
         (result,) = evaluate(model, datamodule=data, verbose=False)
         assert set(result) == {f"{stage}/loss", f"{stage}/acc"}
         assert result[f"{stage}/acc"] == trainer.callback_metrics[f"{stage}/acc"]
+
+
+@pytest.mark.filterwarnings("ignore:.*srun.* command", "ignore:.*does not have many workers", "ignore:.*LeafSpec")
+def test_a_file_without_the_datas_normalization_is_not_saved(digits: Path, tmp_path: Path) -> None:
+    data = MNISTDataModule(data_dir=str(digits), batch_size=50, val_size=30)
+    data.setup("validate")
+    trainer = Trainer(logger=False, accelerator="cpu", **QUIET)
+    batches = [data.on_after_batch_transfer(batch, 0) for batch in data.val_dataloader()]
+    trainer.validate(Classifier(), DataLoader(batches, batch_size=None), verbose=False)
+    with pytest.raises(UsageError, match=r"^the file needs the normalization: fit or test with datamodule=data before"):
+        trainer.save_checkpoint(tmp_path / "mine.ckpt")
+    assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from itertools import chain, repeat
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,17 @@ def test_a_program_that_runs_is_seen() -> None:
             assert max(system.others_running() for _ in range(100)) >= 1
         finally:
             busy.kill()
+
+
+@pytest.mark.parametrize("content", [None, "", "0.1 0.2 0.3\n", "0.1 0.2 0.3 many/99 7\n"])
+def test_nobody_is_seen_where_nothing_tells(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if content is not None:
+        (tmp_path / "loadavg").write_text(content)
+    monkeypatch.setattr(system, "Path", lambda _: tmp_path / "loadavg")
+
+    assert system.others_running() == 0
 
 
 def test_it_does_not_sleep_in_which_two_that_start_together_would_not_see_each_other(

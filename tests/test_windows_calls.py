@@ -1,7 +1,9 @@
 """Calls that Windows does not have or answers in another way, one by one."""
 
 import ast
+import math
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,19 @@ def test_processes_meet_without_libuv(monkeypatch: pytest.MonkeyPatch) -> None:
     other = store_module.open_store("127.0.0.1", store.port, is_first=False)
     other.set("key", "value")
     assert store.get("key") == b"value"
+
+
+def test_without_limits_that_the_system_tells_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit, files_ in ((256, 256), (resource.RLIM_INFINITY, math.inf)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, limit=limit: (limit, limit))
+        assert system.open_files() == files_
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
+    monkeypatch.setattr(system, "WINDOWS", True)
+    assert system.open_files() == math.inf
+
+    assert 1 << 28 < system.memory_bytes() < math.inf
+    monkeypatch.delattr(os, "sysconf")
+    assert system.memory_bytes() == math.inf
 
 
 def test_a_folder_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,7 @@ def decode(file: BinaryIO | ImageFile, enough: int = ENOUGH) -> tuple[Image.Imag
         image.load()
         factor = width / image.width
         ImageOps.exif_transpose(image, in_place=True)
-        return image, factor
+        return image.convert("LA") if image.mode == "La" else image, factor  # Pillow converts La to no other mode
     except PictureError:
         raise
     except Exception as error:

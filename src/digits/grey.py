@@ -21,15 +21,11 @@ def to_grey(image: Image.Image) -> Image.Image:
         return image.convert("L")
     if image.mode.startswith(("I", "F")):
         return _stretch(np.asarray(image, np.float32))
-    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+    if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "RGBa"):
         image = _fill_transparent(image.convert("RGBA"))
         if image.mode == "L":
             return image
-    try:
-        image = image.convert("RGB")
-    except ValueError:  # Pillow converts LAB only with a colour profile
-        return image.getchannel(0)
-    return _reduce_colours(image)
+    return _reduce_colours(image.convert("RGB"))
 
 
 def _stretch(levels: Levels) -> Image.Image:

@@ -177,8 +177,5 @@ class _Outline(pickle.Unpickler):
 def shown(value: Any) -> str:
     """Return a file's value as short text for a message; to print a tensor of many dimensions would take forever."""
     if isinstance(value, str | int | float | bool | None):
-        try:
-            return reprlib.repr(value)
-        except ValueError:  # Python refuses to print very long integers
-            return "a number too long to write"
+        return reprlib.repr(value)
     return f"a {type(value).__name__}" + (f" of {tuple(value.shape)}" if isinstance(value, Tensor) else "")

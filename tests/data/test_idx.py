@@ -5,7 +5,9 @@ import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -56,6 +58,19 @@ def test_a_damaged_file_is_named_with_its_problem(tmp_path: Path, content: bytes
 def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         read_idx(tmp_path)
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, empty = tmp_path / "file", np.empty
+    path.write_bytes(bytes([0, 0, 8, 1, 0, 1, 0, 0]) + bytes(65_536))  # more than is read ahead with the header
+
+    def shorten(*words: Any) -> Any:
+        os.truncate(path, 50_000)
+        return empty(*words)
+
+    monkeypatch.setattr(np, "empty", shorten)
+    with pytest.raises(UsageError, match=f"{path} became shorter while it was read: start again when it is complete"):
+        read_idx(path)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

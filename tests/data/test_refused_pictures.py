@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from src.common.errors import UsageError, one_line
 from src.data.pictures import packed
@@ -46,6 +47,10 @@ def add_fake(folder: Path) -> None:
     (folder / "train" / CLASSES[0] / "fake.png").write_text("no picture")
 
 
+def add_floats(folder: Path) -> None:
+    Image.new("F", (16, 16), 0.5).save(folder / "train" / CLASSES[0] / "floats.tif")
+
+
 def add_pipe(folder: Path) -> None:
     os.mkfifo(folder / "train" / CLASSES[0] / "pipe.png")
 
@@ -61,6 +66,7 @@ def add_pipe(folder: Path) -> None:
         (add_test_class, "yellow disc is a class that"),
         *((add_odd_class(name), "whose name has characters that cannot be printed: rename it.") for name in ODD),
         (add_fake, "fake.png: not a picture that Pillow reads; mend or remove it."),
+        (add_floats, "floats.tif: floating-point pixels; mend or remove it."),
         (add_pipe, "pipe.png: cannot be read (a pipe or a device, not a file); mend or remove it."),
     ],
 )

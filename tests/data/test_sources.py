@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,18 @@ def test_without_any_source_the_way_out_is_named_in_one_line_and_nothing_is_left
         place_files(dataset, tmp_path)
     assert "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_packaged_copy_that_is_not_installed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("src.data.downloads.distribution", missing)
+    monkeypatch.setattr(sources, "SOURCES", {"the packaged copy": SOURCES["the packaged copy"]})
+    with pytest.raises(
+        RunError, match=r"\(the packaged copy: not installed\): install the packaged copy with pip install"
+    ):
+        place_files("MNIST", tmp_path)
 
 
 def test_the_second_source_is_used_and_named_when_the_first_fails(

@@ -1,6 +1,7 @@
 """Lightning's own launcher, and torchrun on one machine and on two; and what becomes of a killed process."""
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import torch
 
 from benchmarks.processes import free_port
 from benchmarks.restarts import words_to_kill
-from src.launch.job import Job
+from src.common.errors import UsageError
+from src.launch.job import Job, note_of
 from src.runs.folder import Run
 from tests.conftest import REPOSITORY, run_process
 from tests.devices.jobs import STEPS, TORCHRUN, assert_only_new_run_is, end, fit, start
@@ -75,7 +77,24 @@ def test_a_requeued_job_of_slurm_goes_on_with_the_run_of_its_command(
     Job(["fit"]).note(Run.create(tmp_path))
     monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
 
-    assert (Job(words).run_made(tmp_path) is not None) == goes_on
+    job = Job(words)
+    assert (job.run_made(tmp_path) is not None) == goes_on
+    run = job.open_run(tmp_path, "lightning_logs")
+    assert run.path.name == ("version_0" if goes_on else "version_1")
+    with pytest.raises(UsageError, match="is being trained by another process"):
+        Run(run.path).lock()
+
+
+def test_where_the_system_does_not_name_the_parent_no_run_is_taken_for_this_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setattr(os, "getppid", lambda: 2**22 + 1)  # no process has this number
+    run = Run.create(tmp_path)
+    Job(["fit"]).note(run)
+
+    assert note_of(run.path) == ""
+    assert Job(["fit"]).run_made(tmp_path) is None
 
 
 def test_the_slurm_script_asks_for_what_it_relies_on() -> None:

@@ -11,6 +11,7 @@ import torch
 from src.common.errors import UsageError
 from src.launch.job import Job
 from src.launch.launcher import Launch, refuse_more_than_there_are
+from src.launch.store import wait_for
 from tests.conftest import REPOSITORY, run_process
 from tests.devices.conftest import Study
 from tests.devices.jobs import fit
@@ -113,6 +114,14 @@ def test_more_processes_than_anybody_wants() -> None:
 def test_several_machines_need_a_launcher() -> None:
     with pytest.raises(UsageError, match=r"--trainer\.num_nodes 2 needs a launcher .* torchrun --nnodes=2"):
         Launch().placement(trainer(num_nodes=2))
+
+
+@pytest.mark.parametrize("seconds", ["soon", "", "1.5", "-1"])
+def test_a_wait_that_is_no_number(seconds: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MNIST_WAIT_SECONDS", seconds)
+
+    with pytest.raises(UsageError, match=rf"^MNIST_WAIT_SECONDS is {seconds}: give a whole number of seconds\.$"):
+        wait_for(lambda: "")
 
 
 def test_uneven_machines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from src.common.pictures import PictureError
+from src.common.pictures import PictureError, read_picture
 from src.data.idx import read_idx
 from src.digits.frame import read_digit, to_digit
 from tests.conftest import REPOSITORY
@@ -68,6 +68,18 @@ def test_it_is_read_from_any_format(kind: str, tmp_path: Path) -> None:
     assert apart(read_digit(path), to_digit(drawn())) < 0.2
     with path.open("rb") as file:
         assert torch.equal(read_digit(file), read_digit(path))
+
+
+def test_grey_that_is_multiplied_by_its_alpha_is_read(tmp_path: Path) -> None:
+    content = bytearray(saved(CHANGES["grey and alpha"](drawn()), "TIFF"))
+    content[content.index(b"\x52\x01\x03\0\1\0\0\0") + 8] = 1  # the tag ExtraSamples: associated alpha
+    path = tmp_path / "five.tif"
+    path.write_bytes(content)
+    with Image.open(path) as image:
+        assert image.mode == "La"
+
+    assert apart(read_digit(path), to_digit(drawn())) < 0.25
+    assert read_picture(path, (20, 22)).min() < 50 < 200 < read_picture(path, (20, 22)).max()
 
 
 @pytest.mark.parametrize(("kind", "size"), [("JPEG", (8000, 6000)), ("PNG", (4960, 7016))])

@@ -19,18 +19,23 @@ from tests.faults.runs import WEIGHT, change
 from tests.refusals.requests import Request, check, files
 
 
-@pytest.mark.parametrize("runner", ["node", "nothing", "a browser that does not start"])
+@pytest.mark.parametrize("runner", ["node", "nothing", "a browser that does not start", "one that does not end"])
 def test_the_proof_takes_what_is_there(
     runner: str, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    node = shutil.which("node")
-    paths = {
+    node, endless = shutil.which("node"), tmp_path / "endless"
+    endless.write_text("#!/bin/sh\nexec sleep 60\n")
+    endless.chmod(0o755)
+    paths: dict[str, dict[str, str | None]] = {
         "node": {"node": node},
         "nothing": {},
         "a browser that does not start": {"chromium": shutil.which("false")},
+        "one that does not end": {"chromium": str(endless)},
     }
     if runner == "node" and not node:
         pytest.skip("without Node")
+    if runner == "one that does not end":
+        monkeypatch.setattr(html, "SECONDS", 0.1)
     monkeypatch.setattr(html.shutil, "which", paths[runner].get)
     assert export(trained, tmp_path / "digit.html", "--precision", "float32") == 0
 
@@ -74,6 +79,17 @@ def test_what_no_page_can_be_made_of_is_refused_in_a_sentence(
         code = main(["export", "--ckpt_path", "best", "--output", "digit.html", *words.split()])
     check(Answer(code, *capsys.readouterr()), Request("", says))
     assert files(tmp_path) == before
+
+
+def test_without_the_page_of_the_server_the_files_that_are_left_are_named(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(html, "PAGE", tmp_path / "page")
+    code = export(trained, tmp_path / "digit.html")
+
+    says = (f"--output: an .html file is made of the page in {tmp_path}/page, which is not there: name model.onnx.",)
+    check(Answer(code, *capsys.readouterr()), Request("", says))
+    assert files(tmp_path) == {}
 
 
 def test_a_network_that_no_page_runs_is_refused_in_a_sentence(

@@ -2,11 +2,14 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from src.inspection.dashboards import draw_weights
 from src.model.classifier import Classifier
 from tests.conftest import TEST_SIZE, Cli
 from tests.inspection.conftest import OFF, best_epoch, shown, steps, succeeds, written
@@ -102,3 +105,22 @@ def test_a_checkpoint_outside_of_a_run_gets_no_pictures(cli: Cli, tmp_path: Path
     assert succeeds(cli("test", "--ckpt_path", str(tmp_path / "mine.ckpt")))
 
     assert not list(tmp_path.glob("events.*"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "tags"),
+    [
+        (nn.Linear(784, 3), ["weights/first_layer"]),
+        (nn.Conv2d(1, 3, 5), ["weights/first_layer"]),
+        (nn.Linear(28, 3), []),  # which sees rows
+        (nn.Conv1d(28, 3, 5), []),
+        (nn.LayerNorm(28), []),
+    ],
+)
+def test_weights_are_drawn_where_the_layer_sees_images(layer: nn.Module, tags: list[str]) -> None:
+    drawn: list[str] = []
+    batch = SimpleNamespace(images=torch.zeros(2, 1, 28, 28))
+    view: Any = SimpleNamespace(net=layer, batch=batch, step=1, add_picture=lambda tag, _: drawn.append(tag))
+    draw_weights(view)
+
+    assert drawn == tags

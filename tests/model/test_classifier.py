@@ -1,5 +1,6 @@
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -85,6 +86,17 @@ def test_the_ranks_mean_gradient_is_that_of_the_global_batch(cuts: list[int]) ->
 def test_an_impossible_lr_is_refused(lr: float) -> None:
     with pytest.raises(UsageError, match=r"^`lr` must be"):
         Classifier(lr=lr)
+
+
+def test_without_a_cosine_the_lr_stays_after_the_warm_up() -> None:
+    configured: Any = Classifier(lr=0.5, warmup_steps=4).configure_optimizers()
+    rates = []
+    for _ in range(6):
+        rates.append(configured["optimizer"].param_groups[0]["lr"])
+        configured["optimizer"].step()
+        configured["lr_scheduler"]["scheduler"].step()
+
+    assert rates == [0.125, 0.25, 0.375, 0.5, 0.5, 0.5]
 
 
 def test_each_batch_drops_units_of_its_own_and_the_same_ones_again() -> None:

@@ -36,6 +36,7 @@ REQUESTS = {
     "a seed as elsewhere": Request("fit --seed 3", ("--seed is not known", "--seed_everything?")),
     "an lr as elsewhere": Request("fit --model.learning_rate 3", ("--model.learning_rate ", "--model.lr?")),
     "epochs, as in Keras": Request(f"{FIT} --epochs 3", ("--epochs is not known", "--trainer.max_epochs?")),
+    "a misspelt part": Request(f"{FIT} --modle.lr 3", ("--modle.lr is not known; did you mean --model.lr?",)),
     "a flag without its part": Request(f"{FIT} --lr 3", ("--lr is not known", "--model.lr?")),
     "a flag like no other": Request("--version", ("--version is not known; see --help.",)),
     "a flag that the network has not": Request(
@@ -62,6 +63,10 @@ REQUESTS = {
     ),
     "a flag with a tag": Request(
         f"{FIT} --data.on_device=!!timestamp_x", ("--data.on_device=!!timestamp_x", "plainly")
+    ),
+    "a list for a network": Request(f"{FIT} --model.network []", ("--model.network: [] is not one of ['mlp', 'cnn']",)),
+    "lists so deep that jsonargparse cannot print them": Request(
+        f"{FIT} --model.lr {'[' * 1_700}1{']' * 1_700}", ("a value is nested too deeply: write it flatter.",)
     ),
     "a flag of deep lists": Request(f"{FIT} --trainer.max_epochs {'[' * 200}", ("--trainer.max_epochs", "[[[")),
 }

@@ -26,6 +26,9 @@ def runs(folder: Path) -> None:
 
 REQUESTS = {
     "a folder without data": Request("fit --data.data_dir nowhere", ("--data.data_dir", "nowhere")),
+    "arrays without a folder": Request(
+        "fit --data.dataset arrays", ("--data.dataset arrays needs --data.data_dir: name the folder.",)
+    ),
     "a truncated file": Request(FIT, (f"digits/{TRAIN_IMAGES} is truncated", "complete copy"), cut(TRAIN_IMAGES)),
     "counts that differ": Request(FIT, (TRAIN_IMAGES, "230 images", TRAIN_LABELS, "3 labels"), few_labels),
     "an output where no file can be": Request(

@@ -56,6 +56,12 @@ REQUESTS = {
     "more folds than images": Request(f"{FOLDS} 231 --data.fold 0", ("--data.folds 231 is more than the 230",)),
     "no samples": Request(f"{FIT} --inspection.samples 0", ("--inspection.samples", "from 1 to the 60 val")),
     "more samples than there are": Request(f"{FIT} --inspection.samples 61", ("--inspection.samples", "60", "got 61")),
+    "a height without a width": Request(
+        f"{FIT} --data.image_size [28]", ("--data.image_size needs a height and a width, such as [32, 32], got [28].",)
+    ),
+    "checkpoints every -1 steps": Request(
+        f"{FIT} --checkpoints.every_n_steps -1", ("--checkpoints.every_n_steps must be 0 or more, got -1.",)
+    ),
     "negative epochs": Request(f"{FIT} --inspection.every_n_epochs -1", ("--inspection.every_n_epochs", "0 or more")),
     "a switch that is a word": Request(f"{FIT} --inspection.enabled often", ("--inspection.enabled", "often")),
 }

@@ -17,6 +17,10 @@ REQUESTS = {
     ),
     "a limit that leaves no batch": Request(f"{FIT} --trainer.limit_train_batches 0.0001", ("limit_train_batches",)),
     "an endless limit": Request(f"{FIT} --trainer.overfit_batches inf", ("--trainer.overfit_batches", "inf")),
+    "less than a batch to overfit": Request(
+        f"{FIT} --trainer.overfit_batches 0.01",
+        ("--trainer.overfit_batches 0.01 is less than a batch: give a whole number, such as 1.",),
+    ),
     "no batch to accumulate": Request(
         f"{FIT} --trainer.accumulate_grad_batches 0", ("--trainer.accumulate_grad_batches must be at least 1, got 0",)
     ),

@@ -4,11 +4,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 
 from src.common.errors import UsageError
+from src.runs import archive
 from src.runs.checkpoint import Checkpoint
 from tests.conftest import Cli
-from tests.faults.checkpoints import with_pickle
+from tests.faults.checkpoints import copies, saved, with_pickle
 from tests.faults.runs import flip, huge_weights, last
 
 
@@ -52,6 +54,30 @@ def test_a_truncated_checkpoint_is_named(own_run: Path) -> None:
     last(own_run).write_bytes(last(own_run).read_bytes()[:-200])
     with pytest.raises(UsageError, match=r"last\.ckpt is not a readable checkpoint"):
         Checkpoint.read(last(own_run))
+
+
+TOO_MANY = "it has too many values; name another"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ([], "it holds no settings; name one that fit wrote"),
+        ({"config": {"lr": torch.float64}}, "its config has a dtype where a setting should be"),
+        ({"config": {"name": "x" * 5_000}}, TOO_MANY),
+        ({"config": {"many": [None] * 1_500}}, TOO_MANY),
+        ({"config": copies(300, 4)}, TOO_MANY),
+    ],
+    ids=["no settings", "a type", "a long pickle", "many instructions", "many copies"],
+)
+def test_a_file_of_another_kind_is_refused(
+    content: object, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MOST_BYTES", 4_000)
+    monkeypatch.setattr(archive, "MOST_INSTRUCTIONS", 1_000)
+    (tmp_path / "my.ckpt").write_bytes(saved(content))
+    with pytest.raises(UsageError, match=rf"my\.ckpt is not a checkpoint of this project: {says}"):
+        Checkpoint.read(tmp_path / "my.ckpt")
 
 
 @pytest.mark.parametrize("request_", ["last", "version_0"])

@@ -25,6 +25,7 @@ FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "broken statistics": ("MNISTDataModule/mean_std", [0.1, 0.0], ("mean_std is a list",)),
     "classes that are none": ("MNISTDataModule/classes/3", 3, ("MNISTDataModule.classes are no names",)),
     "a class of a very long name": ("MNISTDataModule/classes/3", "x" * 300, ("MNISTDataModule.classes are no names",)),
+    "images without a width": ("MNISTDataModule/image_shape", [28, 0], ("MNISTDataModule.image_shape is a list",)),
     "no units": ("config/model/hidden_units", [], ("hidden_units",)),
     "units of another kind": ("config/model/hidden_units", "many", ("does not fit the network of its settings",)),
     "a network that is none": ("config/model/network", "rnn", ("does not fit the network of its settings", "rnn")),

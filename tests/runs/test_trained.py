@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import torch
 from src.common.errors import UsageError
 from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
-from src.runs.trained import Trained
+from src.runs.trained import WEIGHTS, Trained
 from tests.conftest import REPOSITORY, Cli
+from tests.data.test_arrays import write
 
 
 @pytest.mark.parametrize("normalization", ["unit", "standard", "[0.2,0.3]"])
@@ -49,3 +51,12 @@ def test_loading_says_nothing(own_run: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
 
     assert (done.stdout, done.stderr) == ("3\n", "")
+
+
+def test_data_of_another_size_than_the_network_takes_is_refused(tmp_path: Path) -> None:
+    """Pictures are given the size, and other data sets have one: only arrays can be of another."""
+    write(tmp_path, (6, 5))
+    trained = replace(Trained.load(WEIGHTS), recipe={"data": {"dataset": "arrays", "data_dir": str(tmp_path)}})
+    with pytest.raises(UsageError, match=r"^the data has images of 6 x 5, and the network takes 28 x 28\.$"):
+        trained.locate()
+    assert replace(trained, image_shape=(6, 5)).locate().files[0] == tmp_path / "x_train.npy"

@@ -40,6 +40,14 @@ def test_pages_of_others_cannot_post(client: TestClient, origin: str | None) -> 
     assert client.post("/predict", content=saved(drawing()), headers=headers).status_code == ORIGINS[origin]
 
 
+def test_a_length_that_is_said_twice_is_refused(client: TestClient) -> None:
+    response = client.post("/predict", headers={**PNG, "Content-Length": "5", "Transfer-Encoding": "chunked"})
+
+    assert response.status_code == 400
+    assert response.json() == {"detail": "A request may not have both Content-Length and Transfer-Encoding."}
+    assert response.headers["connection"] == "close"
+
+
 def test_nothing_redirects(client: TestClient) -> None:
     for path in ("/page", "/page/", "/predict/", "/health/", "/docs/"):
         response = client.get(path, follow_redirects=False)

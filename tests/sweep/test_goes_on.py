@@ -7,9 +7,11 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from src.sweep.trial import Progress
 from tests.sweep.conftest import SPACE, Sweep, results, study_folder
+from tests.sweep.test_study import experimental, shared_study
 
 
 def test_the_same_command_goes_on(sweep: Sweep, tmp_path: Path) -> None:
@@ -66,3 +68,21 @@ def test_another_comparison_of_the_same_name_is_refused(sweep: Sweep) -> None:
     assert (space.code, recipe.code) == (2, 2)
     assert "--study space has another space than" in space.err
     assert "--study space was begun with --model.dropout 0.0: give this one another name with --study." in recipe.err
+
+
+@experimental
+def test_a_result_that_comes_while_another_worker_takes_over_is_void(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, other = shared_study(tmp_path, trials=1), shared_study(tmp_path, trials=1)
+    trial: Any = shared.take()
+    write = shared.study._storage.set_trial_state_values
+
+    def write_late(*words: Any) -> bool:
+        other.study.tell(trial.number, state=TrialState.FAIL)
+        return write(*words)
+
+    monkeypatch.setattr(shared.study._storage, "set_trial_state_values", write_late)
+
+    assert not shared.tell(trial, TrialState.COMPLETE, 0.5)
+    assert shared.finished() == []

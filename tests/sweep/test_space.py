@@ -3,8 +3,11 @@
 import sys
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.samplers import RandomSampler
 
+from src.sweep.space import read_space
 from tests.conftest import REPOSITORY
 from tests.sweep.conftest import SPACE, Sweep
 
@@ -66,3 +69,14 @@ def test_without_the_extra_a_sentence_says_what_to_install(sweep: Sweep, monkeyp
 
     assert answer.code == 2
     assert 'which is not installed: pip install --constraint constraints.txt ".[sweep]"' in answer.err
+
+
+def test_each_kind_of_range_is_drawn_from(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text("a: {int: [3, 5]}\nb: {float: [0, 1]}\nc: {log: [1, 100]}\nd: {choice: [x]}\n")
+    space, study = read_space(str(tmp_path / "space.yaml")), optuna.create_study(sampler=RandomSampler(seed=1))
+    drawn = [space.suggest(study.ask()) for _ in range(40)]
+
+    assert {values["a"] for values in drawn} == {3, 4, 5}
+    assert all(type(values["a"]) is int and 0 <= values["b"] <= 1 <= values["c"] <= 100 for values in drawn)
+    assert sum(values["c"] < 10 for values in drawn) > 10  # half of them, where a plain range has a tenth
+    assert {values["d"] for values in drawn} == {"x"}

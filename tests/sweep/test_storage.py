@@ -26,6 +26,13 @@ def other_database(path: Path) -> None:
         connection.commit()
 
 
+def lost_page(path: Path) -> None:
+    other_study(path, "space", ["maximize"])
+    content = bytearray(path.read_bytes())
+    content[4_096:8_192] = bytes(4_096)
+    path.write_bytes(content)
+
+
 def half_database(path: Path) -> None:
     other_study(path, "space", ["maximize"])
     path.write_bytes(path.read_bytes()[:20_000])
@@ -37,6 +44,7 @@ def half_database(path: Path) -> None:
         (lambda path: path.write_text("one line, and no newline"), "is damaged or not the database of a study (file"),
         (lambda path: path.write_text('{"op_code": 0}\n'), "is damaged or not the database of a study (file"),
         (other_database, "is damaged or not the database of a study (no such table: studies): name another file"),
+        (lost_page, "is damaged or not the database of a study (*** in database main *** Page 2: "),
         (half_database, "is damaged or not the database of a study ("),
         (lambda path: other_study(path, "space", ["maximize"]), "has a study of this name by another program; give"),
         (lambda path: other_study(path, "space", ["minimize"]), "has a study of this name by another program; give"),
@@ -95,6 +103,18 @@ def test_a_network_folder_keeps_no_study(
     assert (f"lies on a network folder ({kind}), where SQLite may lose a study" in answer.err) == (code == 2)
     assert ("postgresql+psycopg://USER@HOST/NAME" in answer.err) == (code == 2)
     assert study_folder(tmp_path).exists() == (code == 0)
+
+
+@pytest.mark.parametrize("content", [None, "22 27 0:999 / /proc rw,relatime - proc proc rw\n"])
+def test_a_file_system_that_is_not_known_is_not_refused(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if content is not None:
+        (tmp_path / "mountinfo").write_text(content)
+    monkeypatch.setattr(storage, "MOUNTS", tmp_path / "mountinfo")
+
+    assert storage.file_system(tmp_path / "study.db") == ""
+    storage.refuse_file(tmp_path / "study.db")
 
 
 def test_a_file_of_any_name_keeps_a_study(sweep: Sweep, tmp_path: Path) -> None:

@@ -66,6 +66,15 @@ def test_a_worker_that_died_before_its_run_had_a_token_costs_no_more_than_that_r
     assert run_before(without) is None
 
 
+def test_a_trial_without_a_validation_has_failed(sweep: Sweep) -> None:
+    answer = sweep("seed_everything: {grid: [1]}\n", "--trainer.check_val_every_n_epoch", "9")
+
+    assert (
+        "Trial 0: seed_everything 1 - failed: nothing was validated, so there is no val/acc to compare." in answer.out
+    )
+    assert answer.code == 1
+
+
 def test_data_is_read_once(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     read_pair = located.read_pair

@@ -41,6 +41,17 @@ def test_workers_share_the_cores_and_the_gpus(monkeypatch: pytest.MonkeyPatch) -
     assert all(command[-1] == "--workers=1" for command, _ in started)
 
 
+def test_workers_that_all_end_before_the_last_trial_are_told_of(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "start_workers", lambda words, number: None)  # as if they were killed
+    answer = sweep(SPACE, "--workers", "2", "--trials", "3")
+
+    assert answer.code == 1
+    assert answer.err.startswith(
+        "error: the workers have ended. 0 of 3 trials are done. Go on with: python -m src.cli "
+    )
+    assert answer.err.count("\n") == 1
+
+
 WORKERS = """
 import os, signal, sys, time
 from pathlib import Path

@@ -35,6 +35,15 @@ def five_in_two_pieces() -> Image.Image:
     return image
 
 
+def under_an_arm() -> Image.Image:
+    """A digit of two strokes that do not touch: one has an arm, which ends above the middle of the other."""
+    image = Image.new("L", (220, 200), 0)
+    pen = ImageDraw.Draw(image)
+    pen.line([(60, 180), (60, 40), (114, 40)], 255, 14)
+    pen.line([(112, 70), (112, 180)], 255, 14)
+    return image
+
+
 def cut_out(image: Image.Image) -> Image.Image:
     return image.crop(image.getbbox())
 

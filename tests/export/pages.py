@@ -18,7 +18,7 @@ from src.data.checks import TEST_IMAGES, TEST_LABELS
 from src.data.idx import read_idx
 from src.digits.number import read_number
 from tests.digits.changes import BLANKS, CHANGES
-from tests.digits.drawings import SHEETS, drawn, in_file, photo
+from tests.digits.drawings import SHEETS, drawn, in_file, photo, under_an_arm
 from tests.digits.drawings import page as number_page
 
 LOGITS = """content => {
@@ -63,6 +63,10 @@ def kinds_of_pictures(mnist: Path, seeds: range) -> Iterator[tuple[str, Image.Im
     yield from BLANKS.items()
     yield "lines", number_page([drawn(), drawn()], [drawn(), drawn(30), drawn()])
     yield "far apart", number_page([drawn(), drawn()], across=900)
+    yield "a stroke under an arm", number_page([under_an_arm(), drawn()])
+    small = drawn().resize((66, 60))
+    yield "a speck beside digits", number_page([drawn(), small, drawn()])
+    yield "more digits than a number has", number_page(*[[small] * 9] * 3, across=60, down=70)
     for seed in seeds:
         for name, vary in VARIANTS.items():
             yield f"{name}, {seed}", vary(Image.fromarray(images[seed]), np.random.default_rng(seed))

@@ -34,7 +34,7 @@ def test_a_run_shows_what_it_learned_where_it_fails_and_how_sure_it_is(cli: Cli,
     assert "python -m src.cli fit" in written(folder, "run/command")
     assert (folder / "config.yaml").read_text().strip() in written(folder, "run/config")
     assert "203,530" in written(folder, "run/parameters")
-    assert "with\ndropout and distortion" in written(folder, "run/metrics")
+    assert "with dropout and distortion" in written(folder, "run/metrics")
     assert "| class | precision | recall | F1 | support |" in written(folder, "val/classes")
     assert not any("test" in tag for kind in ("images", "tensors", "scalars") for tag in tags[kind])
 

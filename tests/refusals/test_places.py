@@ -20,8 +20,10 @@ pytestmark = pytest.mark.slow
 
 
 def runs(folder: Path) -> None:
-    for number in (0, 1):
-        (folder / "lightning_logs" / f"version_{number}").mkdir(parents=True)
+    for number in range(3):
+        (folder / "lightning_logs" / f"version_{number}" / "checkpoints").mkdir(parents=True)
+    for number in range(2):  # the third was ended before its first checkpoint
+        (folder / "lightning_logs" / f"version_{number}" / "checkpoints" / "last.ckpt").touch()
 
 
 REQUESTS = {
@@ -38,6 +40,9 @@ REQUESTS = {
     "a folder that is no run": Request("test --ckpt_path .", ("has no checkpoints/best.ckpt", "name another run.")),
     "no such run": Request(
         "test --ckpt_path lightning_logs/version_7", ("no such", "the newest run is lightning_logs/version_1."), runs
+    ),
+    "a run without its folder": Request(
+        "test --ckpt_path version_0", ("no such", "did you mean lightning_logs/version_0?"), runs
     ),
     "a missing checkpoint": Request("test --ckpt_path my.ckpt", ("--ckpt_path my.ckpt", "no such file")),
     "a truncated checkpoint": Request("test --ckpt_path my.ckpt", ("my.ckpt", "not a readable"), truncated_checkpoint),

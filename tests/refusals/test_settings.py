@@ -36,7 +36,7 @@ REQUESTS = {
     "a mapped file on the device": Request(
         f"{FIT} --data.memory_map true --data.on_device true", ("--data.memory_map", "--data.on_device")
     ),
-    "batch size of zero": Request(f"{FIT} --data.batch_size 0", ("--data.batch_size", "at least 1")),
+    "batch size of zero": Request(f"{FIT} --data.batch_size 0", ("--data.batch_size", "from 1 up")),
     "a batch larger than the split": Request(f"{FIT} --data.batch_size 171", ("--data.batch_size", "at most 170")),
     "a size that is no number": Request(f"{FIT} --data.val_size .nan", ("--data.val_size", "nan")),
     "val_size of everything": Request(f"{FIT} --data.val_size 230", ("--data.val_size", "below the 230")),

@@ -36,7 +36,12 @@ REQUESTS = {
     "no extension": Request(f"{BEST} --output model", ("--output model:", ".onnx", ".pt2")),
     "a missing folder": Request(f"{BEST} --output a/b/model.onnx", ("--output a/b/model.onnx", "no folder a/b;")),
     "a file as the folder": Request(f"{BEST} --output digits/{TEST_IMAGES}/m.pt2", ("no folder digits/",)),
-    "a folder": Request(f"{BEST} --output digits", ("--output digits exists and is not a folder of an export", "digits/digits.onnx")),
+    "a folder": Request(
+        f"{BEST} --output digits", ("--output digits exists and is not a folder of an export", "digits/digits.onnx")
+    ),
+    "a file of Keras": Request(
+        f"{BEST} --output model.h5", (".onnx or .pt2 or .html or / (a folder for the Hugging Face Hub).",)
+    ),
     "a folder with the extension": Request(f"{BEST} --output model.onnx", ("model.onnx is a folder",), onnx_folder),
     "a long name": Request(f"{BEST} --output {'m' * 300}.pt2", ("m.pt2: File name too long", "shorter")),
     "a name that is too long as a temporary one": Request(f"{BEST} --output {'m' * 250}.pt2", ("mm.pt2", "shorter")),

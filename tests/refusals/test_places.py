@@ -25,7 +25,10 @@ def runs(folder: Path) -> None:
 
 
 REQUESTS = {
-    "a folder without data": Request("fit --data.data_dir nowhere", ("--data.data_dir", "nowhere")),
+    "a folder without data": Request("fit --data.data_dir nowhere", ("--data.data_dir nowhere: there is no such",)),
+    "a folder without pictures": Request(
+        "fit --data.dataset folder --data.data_dir sings", ("--data.data_dir sings: there is no such folder",)
+    ),
     "a truncated file": Request(FIT, (f"digits/{TRAIN_IMAGES} is truncated", "complete copy"), cut(TRAIN_IMAGES)),
     "counts that differ": Request(FIT, (TRAIN_IMAGES, "230 images", TRAIN_LABELS, "3 labels"), few_labels),
     "an output where no file can be": Request(

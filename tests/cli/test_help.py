@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from src.cli.commands import NAMES
 from src.cli.main import main
 from src.cli.request import Request
 from tests.conftest import Cli
@@ -74,6 +75,19 @@ def test_help_explains_every_own_option(subcommand: str, capsys: pytest.CaptureF
     for flag, words in EXPLANATIONS.items():
         assert re.search(rf"--{flag}[ ,][^()]*{words}", described), flag
     assert "--weights_only" not in described
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["test"]):
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+    out, _, of_test = capsys.readouterr().out.partition("usage: python -m src.cli [options] test")
+    _, listed = out.split("Available subcommands:\n")
+
+    assert [line.split()[0] for line in listed.splitlines()] == list(NAMES)
+    assert max(map(len, listed.splitlines())) <= 80
+    assert "COMMAND ..." in out
+    assert "\ntest measures a checkpoint on the test images.\n" in of_test
 
 
 def test_print_config_prints_the_whole_request(capsys: pytest.CaptureFixture[str]) -> None:

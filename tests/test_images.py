@@ -80,15 +80,34 @@ def test_a_checkpoint_never_imports_the_class_that_it_names(fit: Fit, capsys: py
     for command in (["fit", "--ckpt_path", "last"], ["test", "--ckpt_path", "best"]):
         assert main(command) == 2
         assert (
-            "names the class 'tests.pictures.OwnNetwork' for model.network, which no checkpoint brings back: give "
-            in (capsys.readouterr().err)
+            "names the class 'tests.pictures.OwnNetwork' for model.network, which no checkpoint brings back: put "
+            "--config lightning_logs/version_0/config.yaml first" in (capsys.readouterr().err)
         )
     assert main(["export", "--ckpt_path", "best", "--output", "x.pt2"]) == 2
     assert "no checkpoint imports code: name it again with --network" in capsys.readouterr().err
-    assert main(["test", "--ckpt_path", "best", "--config", "lightning_logs/version_0/config.yaml"]) == 0
+    config = ["--config", "lightning_logs/version_0/config.yaml"]
+    assert main(["test", "--ckpt_path", "best", *config]) == 0
+    assert main(["fit", *config, "--ckpt_path", "last", "--trainer.max_epochs", "2"]) == 0
     other = ["--network", "tests.pictures.OwnNetwork", "--network.width", "4"]
     assert main(["export", "--ckpt_path", "best", "--output", "x.pt2", *other]) == 2
     assert "does not fit the network of its settings" in capsys.readouterr().err
+
+
+def test_arguments_of_ones_own_network_that_are_not_given_again_are_the_checkpoints(
+    fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["--model.network", "tests.pictures.OwnNetwork"]  # eight channels, unless it is told
+    assert fit(*own, "--model.network.width", "6", "--trainer.max_epochs", "1", "--inspection.enabled", "false") == 0
+    assert fit(*own, "--ckpt_path", "last", "--trainer.max_epochs", "2", "--inspection.enabled", "false") == 0
+    assert main(["test", *own, "--ckpt_path", "best"]) == 0
+    assert len(checkpoint(run_folder(tmp_path))["state_dict"]["net.head.weight"][0]) == 12
+    capsys.readouterr()
+
+    assert main(["test", *own, "--ckpt_path", "best", "--model.network.width", "8"]) == 2
+    assert "--model.network.width 8 differs from" in capsys.readouterr().err
+    other = ["--model.network", "tests.losses.Focal"]
+    assert main(["test", *other, "--ckpt_path", "best"]) == 2
+    assert "--model.network tests.losses.Focal differs from" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from src.common.errors import UsageError
 from src.data.datamodule import MNISTDataModule
+from src.digits.frame import read_digit
 from src.inspection.findings import predict
 from src.model.classifier import Classifier
 from src.runs.trained import WEIGHTS, Trained
@@ -47,6 +48,12 @@ def with_optimizer(name: str) -> Classifier:
         (lambda: MNISTDataModule().splits["train"], '`splits` has no "train" yet: call data.setup("fit") first.'),
         (lambda: MNISTDataModule().splits["x_test"], '`splits` has train, val and test, and no "x_test".'),
         (lambda: predict(Classifier(), FLOATS, MNISTDataModule()), "`split` must be one of the data module's, such as"),
+        (
+            lambda: predict(Trained.load(WEIGHTS), FLOATS, MNISTDataModule()),
+            "`net` must be a module, got Trained: a T",
+        ),
+        (lambda: MNISTDataModule().setup("train"), "`stage` must be fit, validate or test, got 'train'."),
+        (lambda: read_digit(FLOATS[0]), "`picture` must be a file or its path, got Tensor: for pixels use"),
         (
             lambda: Trainer(max_epochs=1, logger=False, **QUIET).fit(Classifier(), *[DataLoader([1.0])] * 2),
             "the batches must come from this project's data module",

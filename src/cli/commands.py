@@ -13,7 +13,13 @@ COMMANDS = {
     "compare": "shows what differs between runs, and whether one of two is better",
     "runs": "lists the runs and what they reached",
 }
-NAMES = ("fit", "validate", "test", *COMMANDS)
+EVERY = {
+    "fit": "trains a network",
+    "validate": "measures a checkpoint on the validation images",
+    "test": "measures a checkpoint on the test images",
+    **COMMANDS,
+}
+NAMES = tuple(EVERY)
 
 
 def module_of(words: list[str]) -> str:

@@ -53,8 +53,6 @@ class CLI(Request):
                 super().instantiate_classes()
         except (ValueError, ModuleNotFoundError) as error:
             missing = re.search(r"Requirement '([^']+)' not met|pip install (?:-U )?([\w.-]+)", str(error))
-            if missing is None and str(error).startswith("Does not validate"):  # a class refuses its arguments
-                raise UsageError(f"a config's class cannot be made: {' '.join(str(error).split())}") from error
             if missing is None:
                 raise
             name = missing[1] or missing[2]

@@ -37,7 +37,11 @@ REWORDINGS = (
     (r"argument (?:-\w/)?(--[\w.]+): expected (?:one|at least one) argument", r"\1 needs a value."),
     (r' in "<unicode string>",', " at"),
     (r"- Expected a path but .* either not accessible or invalid - ", ""),
+    (r"Expected a Sequence. Got value: (\[.*,)$", r"\1 is half a list: put the list in quotes, or omit its spaces."),
+    (r"Expected a Sequence(?=. Got value: ([\w.]+)$)", r'Expected a list such as "[\1]"'),
     (r"Expected a Sequence", r"Expected a list such as [256]"),
+    (r"Does not validate .* \[list\[int\], .*: (\d+)$", r'Expected a list such as "[\1,\1]". Got value: \1'),
+    (r"Does not validate .* \[list\[.*: ([\w.]+)$", r'Expected a list such as "[\1]". Got value: \1'),
     (r"Expected a typing\.Literal(\[.*?\])", r"Expected one of \1"),
     (r"Not of type Seed: .*", r"Expected a whole number from 0 to 4294967295."),
     (r"Does not validate .* Subtypes: \[(.*)\] Errors: .* Given value: (.*)", r"\2 is not one of \1."),
@@ -59,6 +63,10 @@ CLASSES = {
 # names in Keras and elsewhere -> our flags
 KERAS = {
     "epochs": "trainer.max_epochs",
+    "num_epochs": "trainer.max_epochs",
+    "units": "model.hidden_units",
+    "gpus": "trainer.devices",
+    "resume_from_checkpoint": "ckpt_path",
     "validation_split": "data.val_size",
     "learning_rate": "model.lr",
     "seed": "seed_everything",

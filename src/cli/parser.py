@@ -16,6 +16,11 @@ from src.common.files import read_regular
 from src.common.yaml_text import LONGEST_VALUE, load_yaml
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
+# jsonargparse's error for a class that raises an error: the class's own error, and the class
+REFUSED = (
+    r"Does not validate .* Errors: (?:- Expected (?:(?! - ).)* (?=- ))*- (?:Problem with given class_path '.*?': )?"
+    r"(.*?)(?: - (?:Expected|Not a valid) .*)? Given value type: .*?class_path='(.*?)'.*"
+)
 GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_str(str(value.value)))
 
@@ -67,6 +72,17 @@ class Parser(ArgumentParser):
     def format_help(self, *formatter: Any) -> str:
         """Return the help without the names of all modules in torch.nn."""
         return re.sub(r",\s+known\s+subclasses:\s+torch\.nn\.Module,[^)]*\)", ")", super().format_help(*formatter))
+
+    def instantiate(self, *args: Any, **kwargs: Any) -> Namespace:
+        """Make the classes in a request; if a class raises an error, raise UsageError with that error alone."""
+        try:
+            made: Namespace = super().instantiate(*args, **kwargs)
+        except ValueError as error:
+            if (refused := re.fullmatch(REFUSED, " ".join(str(error).split()))) is None:
+                raise
+            sentence = f"{refused[2]} cannot be made ({refused[1]}): mend the class or its arguments."
+            raise UsageError(sentence) from error
+        return made
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise ParserError."""

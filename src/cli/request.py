@@ -3,12 +3,13 @@
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from src.cli.classes import sum_losses
-from src.cli.commands import COMMANDS
+from src.cli.commands import EVERY
 from src.cli.flags import add_flags
 from src.cli.messages import NO_CHECKPOINT, explain_parser_message
 from src.cli.parser import Parser, ParserError, Seed
@@ -35,9 +36,8 @@ for name in ("lightning.pytorch", "lightning.fabric"):
     for handler in logging.getLogger(name).handlers:
         handler.addFilter(lambda record: record.levelno > logging.INFO or bool(SPEAKERS.search(record.pathname)))
 DESCRIPTION = (
-    "Train, evaluate and use an MLP on MNIST. Besides the subcommands below there are "
-    + ", ".join(f"{name} ({meaning})" for name, meaning in COMMANDS.items())
-    + ", each with its own --help.\nWith MNIST_TRACEBACK=1 in the environment an error shows its full traceback."
+    "Train, evaluate and use an MLP on MNIST. With MNIST_TRACEBACK=1 in the environment an error shows its full "
+    "traceback."
 )
 TRAINER_DEFAULTS = {
     "max_epochs": 10,
@@ -47,7 +47,13 @@ TRAINER_DEFAULTS = {
 
 
 class FitParser(Parser, LightningArgumentParser):
-    """Lightning's parser with errors of one sentence."""
+    """Lightning's parser with errors of one sentence, and a help that lists the commands without Lightning too."""
+
+    def format_help(self, *formatter: Any) -> str:
+        """Return the help with a line for each command."""
+        text, mark, _ = super().format_help(*formatter).partition("  Available subcommands:\n")
+        lines = [f"    {name:10}{meaning}\n" for name, meaning in EVERY.items()] if mark else []
+        return "".join([text.replace("{fit,validate,test}", "COMMAND"), mark, *lines])
 
 
 class Request(LightningCLI):
@@ -79,7 +85,8 @@ class Request(LightningCLI):
                 trainer_class=OneBatchTrainer,
                 trainer_defaults=TRAINER_DEFAULTS,
                 parser_class=FitParser,
-                parser_kwargs={"prog": "python -m src.cli", "allow_abbrev": False, "description": DESCRIPTION},
+                parser_kwargs={"prog": "python -m src.cli", "allow_abbrev": False, "description": DESCRIPTION}
+                | {name: {"description": f"{name} {EVERY[name]}."} for name in self.subcommands()},
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,
             )

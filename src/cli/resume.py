@@ -39,13 +39,16 @@ def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> d
     settings = deepcopy({part: checkpoint.recipe[part] for part in parts if part in checkpoint.recipe})
     for setting, value in dotted(settings, whole_classes=True).items():
         unknown = [name for name in names_of_classes(value, setting) if not is_known(name)]
-        given = next(names_of_classes(plain(request.get(setting)), ""), None)
+        given = [*names_of_classes(plain(request.get(setting)), "")]
         if unknown and not given:
+            config = next(Run.of_checkpoint(checkpoint.path).path.glob("config.yaml"), "CONFIG")
             raise UsageError(
                 f"{checkpoint.path} names the class {shown(unknown[0])} for {setting}, which no checkpoint brings "
-                f"back: give it again by --config or --{setting}."
+                f"back: put --config {command_line([str(config)])} first if you trust its source, or give it again by "
+                f"--{setting}."
             )
-        if unknown:
+        # the request has imported the classes that it names; the arguments that it leaves out are the checkpoint's
+        if unknown and not (isinstance(value, dict) and {*unknown} <= {*given}):
             *groups, name = setting.split(".")
             del reduce(lambda group, key: group[key], groups, settings)[name]
     return settings

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 from PIL.ImageFile import ImageFile
 
+from src.common.errors import UsageError
 from src.common.files import open_regular
 
 Pixels = npt.NDArray[np.uint8]
@@ -43,6 +44,9 @@ class PictureError(ValueError):
 @contextmanager
 def opened(picture: str | Path | BinaryIO) -> Iterator[BinaryIO]:
     """Open a picture's file, unless it is already open."""
+    if not (isinstance(picture, str | Path) or hasattr(picture, "seek")):
+        kind = type(picture).__name__
+        raise UsageError(f"`picture` must be a file or its path, got {kind}: for pixels use trained.answer(images).")
     try:
         with open_regular(Path(picture)) if isinstance(picture, str | Path) else nullcontext(picture) as file:
             yield file

@@ -128,6 +128,8 @@ class MNISTDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the splits of a stage into ``splits``: ``train`` and ``val``, or ``test``."""
+        if stage not in ("fit", "validate", "test"):
+            raise UsageError(f"`stage` must be fit, validate or test, got {stage!r}.")
         read = partial(self.located.read, memory_map=self.memory_map, deskew=self.deskew)
         if stage == "test" and "test" not in self.splits:
             self.splits["test"] = read("test")

@@ -60,7 +60,7 @@ def export(
         ending = "/"
         refuse_folder(path)
     else:
-        refuse_place("output", path, *FORMATS)
+        refuse_place("output", path, *FORMATS, "/ (a folder for the Hugging Face Hub)")
     if missing := [name for name in PACKAGES.get(ending, ()) if find_spec(name) is None]:
         raise UsageError(
             f'--output {path} needs {", ".join(missing)}: pip install ".[export]", or name a .pt2 file, which does not.'

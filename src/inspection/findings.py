@@ -45,6 +45,8 @@ class Predictions(NamedTuple):
 @torch.no_grad()
 def predict(net: nn.Module, split: Split, data: MNISTDataModule) -> Predictions:
     """Predict a whole split on the CPU without dropout, whatever other ranks do and wherever the images are."""
+    if not isinstance(net, nn.Module):
+        raise UsageError(f"`net` must be a module, got {type(net).__name__}: a Trained has trained.answer(images).")
     if not isinstance(split, Split):
         raise UsageError(
             "`split` must be one of the data module's, such as data.splits['test']; for a few images use "

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from src.cli.commands import NAMES
 from src.cli.main import main
 from src.cli.request import Request
 from tests.conftest import Cli
@@ -90,6 +91,19 @@ def test_a_sweep_explains_its_own_options_whatever_else_was_given(capsys: pytest
         "All flags of fit are accepted",
     ):
         assert words in out
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["test"]):
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+    out, _, of_test = capsys.readouterr().out.partition("usage: python -m src.cli [options] test")
+    _, listed = out.split("Available subcommands:\n")
+
+    assert [line.split()[0] for line in listed.splitlines()] == list(NAMES)
+    assert max(map(len, listed.splitlines())) <= 80
+    assert "COMMAND ..." in out
+    assert "\ntest measures a checkpoint on the test images.\n" in of_test
 
 
 def test_print_config_prints_the_whole_request(capsys: pytest.CaptureFixture[str]) -> None:

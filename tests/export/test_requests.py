@@ -39,6 +39,9 @@ REQUESTS = {
     "a folder": Request(
         f"{BEST} --output digits", ("--output digits exists and is not a folder of an export", "digits/digits.onnx")
     ),
+    "a file of Keras": Request(
+        f"{BEST} --output model.h5", (".onnx or .pt2 or .html or / (a folder for the Hugging Face Hub).",)
+    ),
     "a folder with the extension": Request(f"{BEST} --output model.onnx", ("model.onnx is a folder",), onnx_folder),
     "a long name": Request(f"{BEST} --output {'m' * 300}.pt2", ("m.pt2: File name too long", "shorter")),
     "a name that is too long as a temporary one": Request(f"{BEST} --output {'m' * 250}.pt2", ("mm.pt2", "shorter")),

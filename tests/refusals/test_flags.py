@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from lightning.pytorch import Callback
+from torch import nn
 
 from tests.refusals.conftest import Refuse
 from tests.refusals.requests import FIT, Request
@@ -14,6 +16,30 @@ def checkpoints(folder: Path) -> None:
     (folder / "a" / "checkpoints").mkdir(parents=True)
 
 
+class NoSuper(nn.Module):
+    """A network whose author forgot a line."""
+
+    def __init__(self) -> None:
+        self.layer = nn.Flatten()
+
+
+class Refuses(nn.Module):
+    """A network that refuses its default."""
+
+    def __init__(self, width: int = 7) -> None:
+        super().__init__()
+        raise ValueError("width must be even")
+
+
+class RefusesCallback(Callback):
+    """A callback that refuses its default."""
+
+    def __init__(self, every: int = 7) -> None:
+        raise ValueError("every must be even")
+
+
+NO_SUPER, REFUSES = f"{__name__}.NoSuper", f"{__name__}.Refuses"
+NOT_MADE = (f"error: {NO_SUPER} cannot be made (cannot assign module before Module.__init__() call): mend the class",)
 REQUESTS = {
     "unknown subcommand": Request("fot", ("fot is not a command", "fit, validate", "sweep")),
     "abbreviated flag": Request("fit --trainer.max_epoch 3", ("--trainer.max_epoch ", "--trainer.max_epochs?")),
@@ -37,6 +63,14 @@ REQUESTS = {
     "an lr as elsewhere": Request("fit --model.learning_rate 3", ("--model.learning_rate ", "--model.lr?")),
     "epochs, as in Keras": Request(f"{FIT} --epochs 3", ("--epochs is not known", "--trainer.max_epochs?")),
     "a misspelt part": Request(f"{FIT} --modle.lr 3", ("--modle.lr is not known; did you mean --model.lr?",)),
+    "epochs, as in PyTorch": Request(f"{FIT} --num_epochs 3", ("--trainer.max_epochs?",)),
+    "units, as in Keras": Request(f"{FIT} --model.units 3", ("--model.hidden_units?",)),
+    "devices, as in old Lightning": Request(
+        f"{FIT} --trainer.gpus 1", ("--trainer.gpus is not known; did you mean --trainer.devices?",)
+    ),
+    "a checkpoint, as in old Lightning": Request(
+        f"{FIT} --trainer.resume_from_checkpoint a.ckpt", ("did you mean --ckpt_path?",)
+    ),
     "a flag without its part": Request(f"{FIT} --lr 3", ("--lr is not known", "--model.lr?")),
     "a flag like no other": Request("--version", ("--version is not known; see --help.",)),
     "a flag that the network has not": Request(
@@ -50,6 +84,15 @@ REQUESTS = {
     ),
     "no callback": Request(
         f"{FIT} --trainer.callbacks+=src.nowhere.Nothing", ("src.nowhere.Nothing cannot be imported as such a class",)
+    ),
+    "a network that forgets super().__init__()": Request(f"{FIT} --model.network {NO_SUPER}", NOT_MADE),
+    "such a network for pictures": Request(f"predict --images digits --network {NO_SUPER}", NOT_MADE),
+    "a network that refuses its arguments": Request(
+        f"{FIT} --model.network {REFUSES}", (f"error: {REFUSES} cannot be made (width must be even): mend the class",)
+    ),
+    "a callback that refuses its arguments": Request(
+        f"{FIT} --trainer.callbacks+=LearningRateMonitor --trainer.callbacks+={REFUSES}Callback",
+        (f"error: {REFUSES}Callback cannot be made (every must be even): mend the class or its arguments.",),
     ),
     "a callback without what it needs": Request(
         f"{FIT} --trainer.callbacks+=EarlyStopping", ("--trainer.callbacks.monitor is missing: the class needs it.",)

@@ -27,7 +27,10 @@ def runs(folder: Path) -> None:
 
 
 REQUESTS = {
-    "a folder without data": Request("fit --data.data_dir nowhere", ("--data.data_dir", "nowhere")),
+    "a folder without data": Request("fit --data.data_dir nowhere", ("--data.data_dir nowhere: there is no such",)),
+    "a folder without pictures": Request(
+        "fit --data.dataset folder --data.data_dir sings", ("--data.data_dir sings: there is no such folder",)
+    ),
     "arrays without a folder": Request(
         "fit --data.dataset arrays", ("--data.dataset arrays needs --data.data_dir: name the folder.",)
     ),

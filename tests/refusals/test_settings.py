@@ -15,6 +15,17 @@ REQUESTS = {
     "negative dropout": Request(f"{FIT} --model.dropout -0.5", ("--model.dropout", "at least 0")),
     "no hidden layer": Request(f"{FIT} --model.hidden_units []", ("--model.hidden_units", "[256]")),
     "an empty hidden layer": Request(f"{FIT} --model.hidden_units [8,0]", ("--model.hidden_units", "[8, 0]")),
+    "a number in the place of a list": Request(f"{FIT} --model.hidden_units 256", ('a list such as "[256]". Got',)),
+    "a list with a space, which the shell cuts": Request(
+        f"{FIT} --model.hidden_units [256, 128]",
+        ("--model.hidden_units: [256, is half a list: put the list in",),
+    ),
+    "a metric without its list": Request(
+        f"{FIT} --model.metrics MulticlassAUROC", ('--model.metrics: Expected a list such as "[MulticlassAUROC]".',)
+    ),
+    "one side of an image": Request(
+        f"{FIT} --data.image_size 32", ('--data.image_size: Expected a list such as "[32,32]". Got value: 32',)
+    ),
     "half a unit": Request(f"{FIT} --model.hidden_units [8.5]", ("--model.hidden_units", "a whole number", "8.5")),
     "a layer larger than the memory": Request(
         f"{FIT} --model.hidden_units [100000000000]", ("--model.hidden_units [100000000000]", "at least 800 GB")

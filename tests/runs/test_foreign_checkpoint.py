@@ -42,7 +42,7 @@ FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "a class to import": (
         "config/data/distortion",
         {"class_path": "os.mkdir", "init_args": {"path": "pwned"}},
-        ("names the class 'os.mkdir' for data.distortion", "by --config or --data.distortion"),
+        ("names the class 'os.mkdir' for data.distortion", "give it again by --data.distortion"),
     ),
     "lists in lists": ("callbacks/Mine", deep(200), ("too deep",)),
     "settings that hold themselves": ("config", endless(), ("too deep",)),

@@ -1,6 +1,7 @@
 """The list of runs."""
 
 import os
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -21,11 +22,17 @@ def test_each_run_is_a_line_with_its_best_epoch(
     cli("fit", *EPOCHS, "--checkpoints.monitor", "val/loss", "--model.hidden_units", "[12,7]")
     cli("fit", *EPOCHS)
     (run_folder(tmp_path, 2) / "result.json").write_text("[" * 100_000)
+    for number, left in ((3, ("best", "last")), (4, ("last",)), (5, ())):  # as a training that is interrupted leaves it
+        shutil.copytree(run_folder(tmp_path), run_folder(tmp_path, number))
+        (run_folder(tmp_path, number) / "result.json").unlink()
+        for path in (run_folder(tmp_path, number) / "checkpoints").iterdir():
+            if path.stem not in left:
+                path.unlink()
     began = datetime(2001, 2, 3, 4, 5).timestamp()
     os.utime(run_folder(tmp_path) / "config.yaml", (began, began))  # whatever came into the folder later
     capsys.readouterr()
     assert main(["runs"]) == 0
-    head, first, second, third = capsys.readouterr().out.splitlines()
+    head, first, second, third, *interrupted = capsys.readouterr().out.splitlines()
 
     assert head.split() == ["run", "date", "data", "network", "epochs", "best", "epoch"]
     assert first.split()[:3] == ["version_0", "2001-02-03", "04:05"]
@@ -34,3 +41,7 @@ def test_each_run_is_a_line_with_its_best_epoch(
     assert " mlp 12-7 " in second
     assert ": val/loss " in second
     assert third.endswith("no result yet")
+    summary = first.partition(" MNIST ")[2]
+    assert interrupted[0].partition(" MNIST ")[2].split() == [*summary.split(), "(unfinished)"]
+    assert interrupted[1].split()[-5:] == ["256", "2", "not", "validated", "(unfinished)"]
+    assert interrupted[2].endswith("no result yet")

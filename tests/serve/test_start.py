@@ -21,10 +21,22 @@ def fashion(folder: Path) -> None:
     change(folder / BEST_FILE, "MNISTDataModule/classes", list(DATASETS["FashionMNIST"].classes))
 
 
+def own_network(folder: Path) -> None:
+    change(folder / BEST_FILE, "config/model/network", {"class_path": "mynet.Net", "init_args": {"width": 128}})
+
+
 SERVE = "serve --ckpt_path best --port"
 BAD = {
     "no run yet": Request(f"{SERVE} 0", ("--ckpt_path best", "train one first: python -m src.cli fit"), no_runs),
     "a network for clothes": Request(f"{SERVE} 0", ("best", "T-shirt to Ankle boot", "ten digits"), fashion),
+    "a network of one's own": Request(
+        f"{SERVE} 0",
+        ("'mynet.Net'", "serve and compare take mlp and cnn only, so name another run (serve: by --ckpt_path)."),
+        own_network,
+    ),
+    "a host without its list": Request(
+        "serve --allowed_hosts digits.lan", ('--allowed_hosts: Expected a list such as "[digits.lan]".',)
+    ),
     "a port above all": Request(f"{SERVE} 65536", ("--port", "0 to 65535", "65536")),
     "a port below all": Request(f"{SERVE} -1", ("--port", "0 to 65535", "-1")),
     "a port that is a word": Request(f"{SERVE} http", ("--port", "a whole number", "http")),

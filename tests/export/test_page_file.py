@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from benchmarks.variants import pair_that_touches, string_of_digits
 from scripts.strokes import STROKES, draw
-from src.data.checks import TEST_IMAGES
+from src.data.checks import TEST_IMAGES, TEST_LABELS
 from src.data.idx import read_idx
 from src.runs.trained import Trained
 from src.serve.app import answer
@@ -29,6 +30,11 @@ from tests.export.pages import KEEP, LARGEST, LOGITS, compared, encode, kinds_of
 from tests.faults.pictures import saved
 
 DRAWN = "words[0].toDataURL().split(',')[1]"
+UNSURE = """async content => {
+  const image = Object.assign(new Image(), {src: `data:image/png;base64,${content}`});
+  await image.decode();
+  return predict(image).digits.map(({unsure}) => unsure);
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +136,19 @@ def test_drawn_and_photographed_digits_are_read_as_the_server_reads_them(page: P
     expect(page.locator("#digit")).to_have_text("2035")
 
 
+def test_the_same_digits_are_unsure_as_from_the_server(page: Page, mnist: Path, mnist_run: Path) -> None:
+    raw, trained = mnist / "MNIST" / "raw", Trained.load(str(mnist_run))
+    images, labels = (read_idx(raw / name).numpy() for name in (TEST_IMAGES, TEST_LABELS))
+    kinds = set()
+    for seed in range(8):
+        for draw_digits in (string_of_digits, pair_that_touches):
+            content = saved(draw_digits(images, labels, np.random.default_rng(seed))[0], "PNG")
+            expected = answer(trained, trained.name, check_picture(content)).digits
+            assert page.evaluate(UNSURE, encode(content)) == [digit.unsure for digit in expected]
+            kinds |= {(digit.unsure, digit.confidence > 0.9, digit.confidence > 0.5) for digit in expected}
+    assert kinds >= {(False, True, True), (True, False, True), (True, True, True)}  # the last are wide
+
+
 def test_what_cannot_be_read_is_said(page: Page) -> None:
     hand(page, "drop", b"%PDF-1.4", "seven.pdf", "application/pdf")
     expect(page.locator("#sure")).to_have_text("This browser cannot read this picture.")
@@ -153,4 +172,6 @@ def test_other_classes_have_their_names_on_the_bars(
     assert (names[0], names[-1], len(names)) == ("T-shirt", "Ankle boot", 10)
     draw(page, STROKES[7])
     assert page.locator("#digit").text_content() in names
+    hand(page, "choose", photograph("35", (600, 400)), "photo.jpg", "image/jpeg")
+    expect(page.locator("#pictures img")).to_have_count(1)  # a picture is of one piece of clothing
     page.close()

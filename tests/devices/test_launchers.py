@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.processes import free_port
 from benchmarks.restarts import words_to_kill
 from src.launch.job import Job
 from src.runs.folder import Run
 from tests.conftest import REPOSITORY, run_process
 from tests.devices.jobs import STEPS, TORCHRUN, assert_only_new_run_is, end, fit, start
 from tests.devices.study import QUIET
+from tests.faults.processes import free_port
 from tests.training import checkpoint, run_folder
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 
 from benchmarks.documents import write_tables
-from benchmarks.processes import MAIN_JOB, free_port, machine, run_fit, versions
-from tests.faults.processes import fork
+from benchmarks.processes import MAIN_JOB, machine, run_fit, versions
+from tests.faults.processes import fork, free_port
 
 RESULTS = Path(__file__).parent / "results" / "devices.json"
 TRAIN = 48_000

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import socket
 import subprocess
 import tempfile
 import time
@@ -52,14 +51,6 @@ def run_fit(config: str, *words: str, environment: dict[str, str] | None = None)
     with tempfile.TemporaryDirectory() as folder:
         command = [HERE, "-m", "src.cli", "fit", "--config", config, *CLOCK, "--trainer.default_root_dir", folder]
         return run([*command, *words], environment)
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def machine() -> dict[str, str | int | None]:

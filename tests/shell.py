@@ -18,7 +18,7 @@ def run_as_written(command: str, folder: Path) -> str:
     return answer.out
 
 
-def in_shell(command: str, folder: Path) -> Answer:
+def in_shell(command: str, folder: Path, timeout: int = 300) -> Answer:
     activated = command if command.startswith("make ") else f"source .venv/bin/activate; {command}"
-    done = subprocess.run(["bash", "-ec", activated], cwd=folder, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(["bash", "-ec", activated], cwd=folder, capture_output=True, text=True, timeout=timeout)
     return Answer(done.returncode, done.stdout, done.stderr)

@@ -12,14 +12,17 @@ import torch
 from PIL import Image
 
 from scripts.pictures_to_idx import convert
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, run_process
 from tests.shell import run_as_written
+from tests.training import checkpoint, same
 
 PAGE = (REPOSITORY / "docs" / "make_it_yours.md").read_text()
 # the part before, which deletes, is run by test_deletion.py
 WALK = PAGE[: PAGE.index("## Start by deleting")] + PAGE[PAGE.index("## 1. ") :]
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", WALK, re.DOTALL | re.MULTILINE)
-SIGNS, NETWORK, METRIC, FURTHER = range(4)  # the runs, in the order of the page
+SIGNS, NETWORK, METRIC, FURTHER, _, MIXUP = range(6)  # the runs, in the order of the page
+
+TWO_EPOCHS = ["--trainer.max_epochs", "2"]
 
 
 @dataclass
@@ -36,6 +39,9 @@ class Walk:
         path = self.run(number) / "checkpoints" / "best.ckpt"
         content: dict[str, Any] = torch.load(path, weights_only=True)["config"]
         return content
+
+    def weights(self, number: int) -> dict[str, torch.Tensor]:
+        return checkpoint(self.run(number))["state_dict"]
 
     def result(self, number: int) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.run(number) / "result.json").read_text())
@@ -73,6 +79,15 @@ def test_pictures_in_folders_go_through_every_command(walk: Walk) -> None:
     assert (walk.folder / "signs.png").exists()
 
 
+def test_the_accuracy_that_the_page_promises_is_reached(walk: Walk) -> None:
+    promised = [
+        float(figure) for figure in re.findall(r"of about (0\.\d+); the network of the next.* (0\.\d+)", PAGE)[0]
+    ]
+    reached = [walk.result(number)["best"]["val/acc"] for number in (SIGNS, NETWORK)]
+
+    assert reached == pytest.approx(promised, abs=0.1)
+
+
 def test_a_network_of_ones_own_is_trained_exported_and_read_from(walk: Walk) -> None:
     assert walk.config(NETWORK)["model"]["network"]["class_path"] == "residual.Residual"
     assert json.loads((walk.run(NETWORK) / "test.json").read_text())["test/acc"] > 0.95
@@ -107,6 +122,19 @@ def test_trained_weights_are_where_another_training_starts(walk: Walk) -> None:
 
     assert walk.config(FURTHER)["model"]["lr"] == 1e-4
     assert after[0]["train/loss"] < before[-1]["train/loss"] < before[0]["train/loss"]
+
+
+def test_a_training_step_of_ones_own_trains_and_resumes_bit_for_bit(walk: Walk) -> None:
+    first, last = walk.result(MIXUP)["epochs"]
+    config = ["--config", "configs/mlp.yaml"]
+    for words in (["fit", *config, "--trainer.max_epochs", "1"], ["fit", "--ckpt_path", "last", *TWO_EPOCHS]):
+        assert run_process(*words, cwd=walk.folder).code == 0
+    whole, resumed = (walk.weights(number) for number in (MIXUP, MIXUP + 1))
+
+    assert last["train/loss"] < first["train/loss"]
+    assert last["train/loss"] > 1.5 * last["val/loss"]  # mixed images are harder
+    assert last["val/acc"] > 0.9
+    assert same(whole, resumed)
 
 
 def test_what_it_adds_is_in_the_style_of_the_project(walk: Walk) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,10 @@ def test_a_run_without_validation_is_not_passed_over(
         "without validation there is none: use lightning_logs/version_0/checkpoints/last.ckpt."
         in capsys.readouterr().err
     )
+
+
+def test_git_passes_over_what_commands_write_beside_it() -> None:
+    written = [f"weights/{name}" for name in ("predictions.csv", "test.json", "validate.json")]
+    done = subprocess.run(["git", "check-ignore", *written], cwd=REPOSITORY, capture_output=True, text=True)
+
+    assert done.stdout.splitlines() == written

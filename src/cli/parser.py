@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,9 +24,16 @@ REFUSED = (
 )
 GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_str(str(value.value)))
+# settings of deleted parts, which are ignored where an older checkpoint or config has them
+GONE = {name for name in ("inspection",) if find_spec(f"src.{name}") is None}
 
 
-set_loader("yaml", load_yaml, (yaml.YAMLError,))
+def present(content: Any) -> Any:
+    """Return a config's content without GONE."""
+    return {key: item for key, item in content.items() if key not in GONE} if isinstance(content, dict) else content
+
+
+set_loader("yaml", lambda text: present(load_yaml(text)), (yaml.YAMLError,))
 read_other_text = ConfigPath.read_text  # for standard input and fsspec's addresses
 
 

@@ -12,6 +12,7 @@ import torch
 import torchmetrics.classification
 from jsonargparse import Namespace
 
+from src.cli.parser import present
 from src.common.errors import UsageError
 from src.common.system import command_line
 from src.data.datamodule import MNISTDataModule
@@ -31,12 +32,13 @@ def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> d
 
     The request must name such a class again. An evaluation needs only the model's and the data's settings.
     """
-    for key in dotted(checkpoint.recipe):
+    recipe = present(checkpoint.recipe)
+    for key in dotted(recipe):
         policy = policy_of(key)
         if policy is None or not policy.saved:
             checkpoint.refuse(f"its config has an unknown setting {shown(key)}")
-    parts = checkpoint.recipe if training else ("model", "data")
-    settings = deepcopy({part: checkpoint.recipe[part] for part in parts if part in checkpoint.recipe})
+    parts = recipe if training else ("model", "data")
+    settings = deepcopy({part: recipe[part] for part in parts if part in recipe})
     for setting, value in dotted(settings, whole_classes=True).items():
         unknown = [name for name in names_of_classes(value, setting) if not is_known(name)]
         given = [*names_of_classes(plain(request.get(setting)), "")]

@@ -75,7 +75,7 @@ class MNISTDataModule(LightningDataModule):
         steps_per_execution: int = 1,
     ) -> None:
         super().__init__()
-        if not (isinstance(batch_size, Integral) and batch_size >= 1):
+        if not (isinstance(batch_size, int | Integral) and batch_size >= 1):
             raise UsageError(f"`batch_size` must be a whole number from 1 up, got {batch_size!r}.")
         if image_size is not None and (isinstance(image_size, int) or len(image_size) != 2 or min(image_size) < 1):
             raise UsageError(f"`image_size` needs a height and a width, such as [32, 32], got {image_size}.")

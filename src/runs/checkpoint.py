@@ -71,7 +71,8 @@ class Checkpoint:
     def refuse(self, problem: str) -> NoReturn:
         """Raise UsageError: the file is not a checkpoint of this project."""
         raise UsageError(
-            f"{self.path} is not a checkpoint of this project: {problem}; name one that fit wrote with this code."
+            f"{self.path} is not a checkpoint of this project: {problem}; name one that fit wrote with this code, or "
+            "use this one with the code that wrote it."
         )
 
     def _check_recipe(self) -> None:

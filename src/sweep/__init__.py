@@ -30,7 +30,8 @@ def sweep(
     """Compare many fits. All flags of fit are accepted too, for every trial.
 
     A trial is a run in lightning_logs/sweeps/STUDY. The same command, again or in other processes, on this machine or
-    others, continues the study. Pictures of a run (--inspection.enabled) are off unless switched on.
+    others, continues the study.
+    Pictures of a run (--inspection.enabled) are off unless switched on.
 
     Args:
         fit: The arguments of ``fit``.

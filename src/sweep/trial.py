@@ -22,7 +22,11 @@ from src.sweep.space import Values, flags
 NOTE = "trial.json"
 SWEEPS_FOLDER = f"{RUNS_FOLDER}/sweeps"
 # the user's flags come after these, and win
-QUIET = ["--inspection.enabled=false", "--trainer.enable_progress_bar=false", "--trainer.devices=1"]
+QUIET = [
+    "--inspection.enabled=false",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.devices=1",
+]
 
 
 class TrialCLI(CLI):

@@ -68,7 +68,8 @@ def test_help_explains_every_own_option(subcommand: str, capsys: pytest.CaptureF
     described = out[out.index("options:") :]
 
     assert stop.value.code == 0
-    flags = set(re.findall(r"--((?:model|data|inspection|distillation)\.[\w.]+)[ ,]", described))
+    groups = "|".join({flag.partition(".")[0] for flag in EXPLANATIONS if "." in flag})
+    flags = set(re.findall(rf"--((?:{groups})\.[\w.]+)[ ,]", described))
     # a group, which a file can set; and what has no group
     flags = flags - {"data.distortion"} | EXPLANATIONS.keys() - {flag for flag in EXPLANATIONS if "." in flag}
     assert {flag for flag in flags if not flag.endswith(".help")} == EXPLANATIONS.keys()

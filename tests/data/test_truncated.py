@@ -22,8 +22,7 @@ SMALL = [
     "32",
     "--trainer.accelerator",
     "cpu",
-    "--inspection.enabled",
-    "false",
+    "--inspection.enabled=false",
 ]
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-from benchmarks.processes import free_port
 from src.cli.main import main
+from tests.faults.processes import free_port
 
 Before = Callable[[int], Callable[[], None] | None]
 WRITES = {"open", "os.mkdir", "os.rename", "os.link", "os.remove", "os.truncate", "os.symlink"}

@@ -48,7 +48,8 @@ def evaluation(study: Study) -> dict[str, Any]:
         for command in ("validate", "test"):
             for world_size in WORLD_SIZES:
                 words = [command, "--ckpt_path", str(run), "--trainer.accelerator", "cpu"]
-                words += [] if (name, command) == ("small", "validate") else ["--inspection.enabled", "false"]
+                if (name, command) != ("small", "validate"):
+                    words += ["--inspection.enabled", "false"]
                 folder = study.root / f"{name} {command}"
                 ranks = study.run(world_size, folder.name, words, record(folder / f"record{world_size}"))
                 found[f"{name} {command} {world_size}"] = {

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.processes import free_port
 from tests.conftest import REPOSITORY
+from tests.faults.processes import free_port
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "srun")
 NODES = ("n1", "n2")

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.processes import free_port
 from benchmarks.restarts import words_to_kill
 from src.common.errors import UsageError
 from src.launch.job import Job, note_of
@@ -17,6 +16,7 @@ from src.runs.folder import Run
 from tests.conftest import REPOSITORY, run_process
 from tests.devices.jobs import STEPS, TORCHRUN, assert_only_new_run_is, end, fit, start
 from tests.devices.study import QUIET
+from tests.faults.processes import free_port
 from tests.training import checkpoint, run_folder
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,14 @@ from lightning.pytorch import Callback, Trainer
 
 Calls = Mapping[str, tuple[Any, str]]
 """What may be going on when a process dies: the owner and the name of the function just before whose call it does."""
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
 
 
 def fork(work: Callable[[], int], log: Path) -> int:

@@ -7,10 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src.inspection.callback import Inspection
-from tests.conftest import DRAWN, REPOSITORY, Cli
+from tests.conftest import REPOSITORY, Cli
 from tests.training import (
     BATCHES,
     EPOCHS,
@@ -100,23 +98,3 @@ for _ in range(2):
 
     assert done.returncode == -signal.SIGINT  # which a shell reports as 130
     assert (done.stdout, done.stderr) == ("still here 2\n", "Ended at once, without saving.\n")
-
-
-@pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_while_pictures_are_drawn_says_how_to_get_them(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Inspection, "_draw_split", lambda *_: signal.raise_signal(signal.SIGINT))
-    stopped = cli("fit", *EPOCHS, *DRAWN)
-    unsaved = cli("fit", *EPOCHS, *DRAWN, "--trainer.enable_checkpointing", "false")
-    run = run_folder(tmp_path)
-    monkeypatch.undo()
-
-    assert stopped.code == 130
-    assert stopped.err.strip() == (
-        f"Stopped by SIGINT. The network is saved; its pictures: "
-        f"python -m src.cli fit --ckpt_path {run} --trainer.max_epochs 3"
-    )
-    assert unsaved.err.strip() == "Stopped by SIGINT."
-    assert cli("fit", "--ckpt_path", str(run)).code == 0
-    assert "val/confusion" in EventAccumulator(str(run)).Reload().Tags()["images"]

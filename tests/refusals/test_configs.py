@@ -40,16 +40,12 @@ REQUESTS = {
     "unknown key": bad("data:\n  batchsize: 3\n", "--data.batchsize", "--data.batch_size?"),
     "wrong type in a config": bad("model:\n  hidden_units: 256\n", "--model.hidden_units", "list", "256"),
     "a setting without a value": bad("model:\n  lr:\n", "--model.lr", "a number", "null"),
-    "a setting of the pictures without a value": bad(
-        "inspection:\n  every_n_epochs:\n", "--inspection.every_n_epochs", "null"
-    ),
+    "a part's number without a value": bad("inspection:\n  every_n_epochs:\n", "--inspection.every_n_epochs", "null"),
     "a value in the place of settings": bad("model: 3\n", "--model needs settings below it"),
     "a value in the place of settings within settings": bad(
         "data:\n  distortion: false\n", "--data.distortion needs settings"
     ),
-    "nothing in the place of settings": bad(
-        "checkpoints:\ninspection:\n  samples: 3\n", "--checkpoints needs settings"
-    ),
+    "nothing in the place of settings": bad("checkpoints:\ndata:\n  fold: 3\n", "--checkpoints needs settings"),
     "a config that makes an object": bad(
         "model:\n  lr: !!python/object/apply:os.mkdir [pwned]\n",
         "--config bad.yaml",

@@ -18,7 +18,11 @@ FOREIGN: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "another shape": (WEIGHT, torch.zeros(256, 783), ("linear1.weight", "[256, 783]", "[256, 784]")),
     "not a number": (WEIGHT, NAN, ("its state_dict has values that are not finite",)),
     "no tensor": (WEIGHT, "code", ("linear1.weight",)),
-    "an unknown setting": ("config/model/width", 3, ("an unknown setting 'model.width'",)),
+    "an unknown setting": (
+        "config/model/width",
+        3,
+        ("an unknown setting 'model.width'", "or use this one with the code that wrote it."),
+    ),
     "a setting of another type": ("config/model/dropout", "much", ("--model.dropout", "much")),
     "an unknown data set": ("config/data/dataset", "../MNIST", ("--data.dataset", "../MNIST")),
     "no normalization": ("MNISTDataModule", {}, ("MNISTDataModule.classes is missing",)),

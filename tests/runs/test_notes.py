@@ -6,8 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -15,7 +14,6 @@ from src.common.errors import RunError
 from src.common.files import read_note
 from src.data.checks import read_record
 from src.launch.job import Job
-from src.sweep.trial import run_before
 from tests.conftest import Cli
 from tests.faults.calls import Fault, always
 
@@ -98,14 +96,6 @@ def test_a_job_passes_over_notes_that_are_none(
     DAMAGE[damage](own_run / "job.json")
 
     assert Job(["fit"]).run_made(tmp_path) is None
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_a_trial_whose_note_is_damaged_begins_anew(damage: str, own_run: Path) -> None:
-    DAMAGE[damage](own_run / "trial.json")
-    trial = SimpleNamespace(user_attrs={"run": str(own_run), "token": "x"})
-
-    assert run_before(cast(Any, trial)) is None
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

@@ -7,7 +7,7 @@ import torch
 
 from src.runs.folder import Run
 from tests.conftest import Cli
-from tests.inspection.conftest import shown
+from tests.training import curves
 
 
 def test_what_another_process_saved_before_the_lock_is_what_training_goes_on_from(
@@ -25,7 +25,7 @@ def test_what_another_process_saved_before_the_lock_is_what_training_goes_on_fro
     answer = cli("fit", "--ckpt_path", str(own_run), "--trainer.max_epochs", "4")
 
     assert (answer.code, answer.err) == (0, "")
-    assert [point.step for point in shown(own_run).Scalars("val/acc")] == [1, 2, 3, 4]
+    assert [step for step, _ in curves(own_run)["val/acc"]] == [1, 2, 3, 4]
     epochs = torch.load(own_run / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]["History"]["epochs"]
     assert [record["epoch"] for record in epochs] == [1, 2, 3, 4]
 

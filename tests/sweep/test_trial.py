@@ -4,12 +4,13 @@ import json
 import signal
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from src.data import located
 from src.sweep.trial import Progress, run_before
+from tests.runs.test_notes import DAMAGE
 from tests.sweep.conftest import Sweep, results, study_folder
 
 
@@ -88,3 +89,11 @@ def test_data_is_read_once(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert answer.code == 0
     assert len(read) == len(set(read)) == 2  # to train, and the test images, which are checked
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_trial_whose_note_is_damaged_begins_anew(damage: str, own_run: Path) -> None:
+    DAMAGE[damage](own_run / "trial.json")
+    trial = SimpleNamespace(user_attrs={"run": str(own_run), "token": "x"})
+
+    assert run_before(cast(Any, trial)) is None

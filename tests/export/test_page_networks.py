@@ -22,6 +22,7 @@ def in_page(browser: Browser, network: PixelClassifier, precision: str, images: 
     metadata = {
         "model": "MLP",
         "dataset": "MNIST",
+        "checkpoint": "</script><script>'a folder may have any name'",
         "test/acc": 1.0,
         "classes": list(DIGITS),
         "data_sha256": {},

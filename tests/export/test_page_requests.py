@@ -102,7 +102,7 @@ def test_a_network_that_no_page_runs_is_refused_in_a_sentence(
     check(Answer(code, *capsys.readouterr()), Request("", says))
 
     network = Trained.load(str(trained)).network
-    for shape, dataset in (((32, 32, 3), "CIFAR-10"), ((28, 28), "pictures")):
+    for shape, dataset in (((32, 32, 3), "CIFAR10"), ((28, 28), "pictures")):
         with pytest.raises(UsageError, match=says[0]):
             html.to_html(network, shape, {"dataset": dataset, "precision": "float16"})
     assert not (tmp_path / "digit.html").exists()

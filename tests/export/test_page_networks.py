@@ -71,7 +71,7 @@ def test_the_smallest_halves_keep_their_values(browser: Browser, tmp_path: Path)
     mlp = MLP(784, (1,)).requires_grad_(False)
     for values in mlp.parameters():
         torch.nn.init.zeros_(values)
-    mlp.linear2.bias.copy_(biases)
+    mlp.get_parameter("linear2.bias").copy_(biases)
     network = PixelClassifier(mlp, 0.0, 1.0)
     blank = torch.zeros(1, 28, 28, dtype=torch.uint8)
     assert torch.equal(in_page(browser, network, "float16", blank, tmp_path)[0], biases.half().float())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from src.cli.commands import NAMES as NAMED
 from tests.conftest import REPOSITORY, run_process
 from tests.shell import in_shell, run_as_written
 
@@ -70,12 +71,13 @@ main(["--help"])
     assert done.code == 0, done.err
     refused = done.err.splitlines()
     assert [line.split(" is not a command")[0] for line in refused] == [f"error: {command}" for command in removed]
-    for command in removed:
-        assert f"{command} (" not in done.out
-    assert "validate" in done.out.partition("usage: ")[2]
+    listed = done.out.partition("Available subcommands:\n")[2]
+    assert {line.split()[0] for line in listed.splitlines()} == {*NAMED} - {*removed}
 
 
 def test_without_all_of_it_make_check_is_green(clone: Path) -> None:
+    if (cache := REPOSITORY / ".mypy_cache").exists():  # else mypy takes four times as long
+        shutil.copytree(cache, clone / cache.name)
     for command in (FIRST, *PARTS, LAST):
         run_as_written(command, clone)
     left = {path.name for path in clone.iterdir()}

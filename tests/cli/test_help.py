@@ -78,22 +78,6 @@ def test_help_explains_every_own_option(subcommand: str, capsys: pytest.CaptureF
     assert "--weights_only" not in described
 
 
-def test_a_sweep_explains_its_own_options_whatever_else_was_given(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["sweep", "--model.lr", "0.1", "--help"])
-    out = " ".join(capsys.readouterr().out.split())
-
-    assert stop.value.code == 0
-    for words in (
-        "--space SPACE A YAML file with",
-        "--trials",
-        "--storage",
-        "--workers",
-        "All flags of fit are accepted",
-    ):
-        assert words in out
-
-
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     for words in ([], ["test"]):
         with pytest.raises(SystemExit):

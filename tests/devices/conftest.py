@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 from tests.conftest import REPOSITORY, run_process
 from tests.devices.jobs import fit
@@ -21,12 +22,23 @@ Study = Callable[[str], dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def scenarios(tmp_path_factory: pytest.TempPathFactory, digits: Path, mnist: Path) -> Path:
-    root = tmp_path_factory.mktemp("scenarios")
-    command = [sys.executable, "-m", "tests.devices.scenarios", str(root), str(digits), str(mnist / "MNIST" / "raw")]
+    """The results, which the first of pytest's processes that needs them makes for all."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "scenarios"
+    done = root / "done"
+    with FileLock(f"{root}.lock"):
+        if not done.exists():
+            root.mkdir()
+            run_scenarios(root, digits, mnist / "MNIST" / "raw")
+            done.touch()
+    return root
+
+
+def run_scenarios(root: Path, digits: Path, mnist: Path) -> None:
+    command = [sys.executable, "-m", "tests.devices.scenarios", str(root), str(digits), str(mnist)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    return root
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ CALLBACKS = {
         again="SpikeDetection cannot be used here",
     ),
     "ThroughputMonitor": Item(
-        "needs a function, so a class of your own", (f"{CB}.batch_size_fn=len",), says="must suit it."
+        "needs a function, so a class of your own", (f"{CB}.batch_size_fn=len",), says="which must accept it."
     ),
     "Timer": Item("works", (f"{CB}.duration=00:01:00:00",)),
     "TQDMProgressBar": Item("works, in the console's place"),

@@ -10,7 +10,7 @@ import torch
 from src.common.errors import UsageError
 from src.data.datamodule import MNISTDataModule
 from src.model.classifier import Classifier
-from src.runs.trained import WEIGHTS, Trained
+from src.runs.trained import Trained
 from tests.conftest import REPOSITORY, Cli
 from tests.data.test_arrays import write
 
@@ -53,10 +53,10 @@ def test_loading_says_nothing(own_run: Path) -> None:
     assert (done.stdout, done.stderr) == ("3\n", "")
 
 
-def test_data_of_another_size_than_the_network_takes_is_refused(tmp_path: Path) -> None:
+def test_data_of_another_size_than_the_network_takes_is_refused(trained: Path, tmp_path: Path) -> None:
     """Pictures are given the size, and other data sets have one: only arrays can be of another."""
     write(tmp_path, (6, 5))
-    trained = replace(Trained.load(WEIGHTS), recipe={"data": {"dataset": "arrays", "data_dir": str(tmp_path)}})
+    network = replace(Trained.load(str(trained)), recipe={"data": {"dataset": "arrays", "data_dir": str(tmp_path)}})
     with pytest.raises(UsageError, match=r"^the data has images of 6 x 5, and the network takes 28 x 28\.$"):
-        trained.locate()
-    assert replace(trained, image_shape=(6, 5)).locate().files[0] == tmp_path / "x_train.npy"
+        network.locate()
+    assert replace(network, image_shape=(6, 5)).locate().files[0] == tmp_path / "x_train.npy"

@@ -7,6 +7,7 @@ import optuna
 import pytest
 from optuna.samplers import RandomSampler
 
+from src.cli.main import main
 from src.sweep.space import read_space
 from tests.conftest import REPOSITORY
 from tests.sweep.conftest import SPACE, Sweep
@@ -80,3 +81,19 @@ def test_each_kind_of_range_is_drawn_from(tmp_path: Path) -> None:
     assert all(type(values["a"]) is int and 0 <= values["b"] <= 1 <= values["c"] <= 100 for values in drawn)
     assert sum(values["c"] < 10 for values in drawn) > 10  # half of them, where a plain range has a tenth
     assert {values["d"] for values in drawn} == {"x"}
+
+
+def test_a_sweep_explains_its_own_options_whatever_else_was_given(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["sweep", "--model.lr", "0.1", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+
+    assert stop.value.code == 0
+    for words in (
+        "--space SPACE A YAML file with",
+        "--trials",
+        "--storage",
+        "--workers",
+        "All flags of fit are accepted",
+    ):
+        assert words in out

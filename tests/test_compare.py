@@ -155,7 +155,7 @@ REFUSED = {
         f"{run(6)}/checkpoints/last.ckpt {run(6)}/checkpoints/last.prev.ckpt",
         "as --data.val_size is 0: add --split test.",
     ),
-    "a table of another kind": (f"{run(0)} --output runs.txt", "--output runs.txt: name a file that ends in .csv"),
+    "a table of another kind": (f"{run(0)} --output runs.txt", "--output runs.txt: name a path that ends in .csv"),
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers.logger import DummyLogger
+from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -53,6 +54,7 @@ def with_optimizer(name: str) -> Classifier:
             "`net` must be a module, got Trained: a T",
         ),
         (lambda: MNISTDataModule().setup("train"), "`stage` must be fit, validate or test, got 'train'."),
+        (lambda: read_digit(Image.new("L", (60, 60))), "`picture` must be a file or its path, got Image: for pixels"),
         (lambda: read_digit(FLOATS[0]), "`picture` must be a file or its path, got Tensor: for pixels use"),
         (
             lambda: Trainer(max_epochs=1, logger=False, **QUIET).fit(Classifier(), *[DataLoader([1.0])] * 2),
@@ -81,6 +83,10 @@ def with_optimizer(name: str) -> Classifier:
         (lambda: MNISTDataModule(batch_size="200"), "`batch_size` must be a whole number from 1 up, got '200'."),
         (lambda: MNISTDataModule(val_size="12000"), "`val_size` must be a whole number from 0 up or a fraction below"),
         (lambda: MNISTDataModule(image_size=28), "`image_size` needs a height and a width, such as [32, 32], got 28."),
+        (
+            lambda: MNISTDataModule(image_size=32.0),
+            "`image_size` needs a height and a width, such as [32, 32], got 32.",
+        ),
         (lambda: MNISTDataModule(image_size=[28]), "`image_size` needs a height and a width, such as [32, 32], got [2"),
         (lambda: MNISTDataModule("arrays").files, "`dataset` arrays needs `data_dir`: name the folder."),
         (

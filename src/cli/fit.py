@@ -52,7 +52,7 @@ class CLI(Request):
             with resumed_trackers(self.request.trainer.logger, continued):
                 super().instantiate_classes()
         except (ValueError, ModuleNotFoundError) as error:
-            missing = re.search(r"Requirement '([^']+)' not met|pip install (?:-U )?([\w.-]+)", str(error))
+            missing = re.search(r"Requirement '([^']+)' not met|pip install (?:-U )?(\w[\w.-]*)", str(error))
             if missing is None:
                 raise
             name = missing[1] or missing[2]

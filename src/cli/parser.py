@@ -19,8 +19,9 @@ from src.common.yaml_text import LONGEST_VALUE, load_yaml
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="A whole number below 2**32.")
 # jsonargparse's error for a class that raises an error: the class's own error, and the class
 REFUSED = (
-    r"Does not validate .* Errors: (?:- Expected (?:(?! - ).)* (?=- ))*- (?:Problem with given class_path '.*?': )?"
-    r"(.*?)(?: - (?:Expected|Not a valid) .*)? Given value type: .*?class_path='(.*?)'.*"
+    r"Does not validate .* Errors: (?:- (?:Expected|Not a valid|a) (?:(?! - ).)* (?=- ))*"
+    r"- (?:Problem with given class_path '.*?': ?)?"
+    r"(.*?)(?: ?- (?:Expected|Not a valid) .*)? ?Given value type: .*?class_path='(.*?)'.*"
 )
 GROUPS = ("model", "data", "data.distortion", "trainer", "inspection", "checkpoints", "distillation")
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_str(str(value.value)))
@@ -88,7 +89,8 @@ class Parser(ArgumentParser):
         except ValueError as error:
             if (refused := re.fullmatch(REFUSED, " ".join(str(error).split()))) is None:
                 raise
-            sentence = f"{refused[2]} cannot be made ({refused[1]}): mend the class or its arguments."
+            reason = refused[1] or "it gives no reason"
+            sentence = f"{refused[2]} cannot be made ({reason}): mend the class or its arguments."
             raise UsageError(sentence) from error
         return made
 

@@ -28,9 +28,10 @@ MODULES = (torch.optim, torch.optim.lr_scheduler, torch.nn, torchmetrics.classif
 
 
 def settings_of(checkpoint: Checkpoint, request: Namespace, training: bool) -> dict[str, Any]:
-    """Return the settings that a checkpoint brings back, nested as in a config, without classes of other packages.
+    """Return the settings that a checkpoint brings back, nested as in a config.
 
-    The request must name such a class again. An evaluation needs only the model's and the data's settings.
+    Classes of other packages are among them only if the request names them again. An evaluation needs only the model's
+    and the data's settings.
     """
     recipe = present(checkpoint.recipe)
     for key in dotted(recipe):

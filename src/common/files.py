@@ -27,7 +27,7 @@ def refuse_place(flag: str, path: Path, *endings: str) -> None:
         name = path / f"digits{endings[0]}"
         raise UsageError(f"--{flag} {path} is a folder: name a file in it, such as {name}.")
     if path.suffix.lower() not in endings:
-        raise UsageError(f"--{flag} {path}: name a file that ends in {' or '.join(endings)}.")
+        raise UsageError(f"--{flag} {path}: name a path that ends in {' or '.join(endings)}.")
     if not path.parent.is_dir():
         raise UsageError(f"--{flag} {path}: there is no folder {path.parent}; make it or name another one.")
 

@@ -44,7 +44,7 @@ class PictureError(ValueError):
 @contextmanager
 def opened(picture: str | Path | BinaryIO) -> Iterator[BinaryIO]:
     """Open a picture's file, unless it is already open."""
-    if not (isinstance(picture, str | Path) or hasattr(picture, "seek")):
+    if not (isinstance(picture, str | Path) or hasattr(picture, "read")):
         kind = type(picture).__name__
         raise UsageError(f"`picture` must be a file or its path, got {kind}: for pixels use trained.answer(images).")
     try:
@@ -123,7 +123,7 @@ def decode(file: BinaryIO | ImageFile, enough: int = ENOUGH) -> tuple[Image.Imag
         image.load()
         factor = width / image.width
         ImageOps.exif_transpose(image, in_place=True)
-        return image.convert("LA") if image.mode == "La" else image, factor  # Pillow converts La to no other mode
+        return image.convert("LA") if image.mode == "La" else image, factor  # as in to_grey
     except PictureError:
         raise
     except Exception as error:

@@ -77,7 +77,8 @@ class MNISTDataModule(LightningDataModule):
         super().__init__()
         if not (isinstance(batch_size, int | Integral) and batch_size >= 1):
             raise UsageError(f"`batch_size` must be a whole number from 1 up, got {batch_size!r}.")
-        if image_size is not None and (isinstance(image_size, int) or len(image_size) != 2 or min(image_size) < 1):
+        is_size = isinstance(image_size, list | tuple) and len(image_size) == 2 and min(image_size) >= 1
+        if image_size is not None and not is_size:
             raise UsageError(f"`image_size` needs a height and a width, such as [32, 32], got {image_size}.")
         refuse_split(val_size, fold, folds)
         if isinstance(normalization, list) and not (

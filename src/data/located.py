@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from src.common.errors import UsageError
+from src.common.files import reading
 from src.data.arrays import find_arrays, read_arrays
 from src.data.batches import Split
 from src.data.checks import is_there
@@ -62,8 +63,10 @@ def locate(
 
     ``image_size`` and ``test_size`` are arguments of ``pictures.packed``.
     """
-    if data_dir and not is_there(Path(data_dir)):
-        raise UsageError(f"`data_dir` {data_dir}: there is no such folder; name another one.")
+    if data_dir:
+        with reading(Path(data_dir)):
+            if not is_there(Path(data_dir)):
+                raise UsageError(f"`data_dir` {data_dir}: there is no such folder; name another one.")
     if dataset in DATASETS:
         files = find_files(Path(data_dir), dataset) if data_dir else place_files(dataset)
         return Located(dataset, files, DATASETS[dataset].classes, DATASETS[dataset].image_shape)

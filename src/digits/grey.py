@@ -15,6 +15,8 @@ LARGEST_SPREAD = 128  # levels, of 255, of ink on a transparent background; opaq
 
 def to_grey(image: Image.Image) -> Image.Image:
     """Return a picture in mode L that keeps the contrast between ink and background."""
+    if image.mode == "La":  # Pillow converts it to no other mode
+        image = image.convert("LA")
     if image.mode == "L":
         return image
     if image.mode == "1":

@@ -151,7 +151,7 @@ def find_checkpoint(request: str, root: Path, prefer: Literal["best", "last"]) -
         folders = [run.path for run in runs_of(root) if _is_file(run.last)] if _number(path) >= 0 else []
         way_out = f"the newest run is {folders[0]}." if folders else "give a checkpoint, a run folder, best or last."
         if root / RUNS_FOLDER / path in folders:
-            way_out = f"did you mean {RUNS_FOLDER}/{path}?"
+            way_out = f"did you mean {root / RUNS_FOLDER / path}?"
         raise UsageError(f"`ckpt_path` {request}: no such file or run folder; {way_out}")
     for run in runs:
         if _is_file(checkpoint := run.path / "checkpoints" / f"{name}.ckpt"):

@@ -143,8 +143,8 @@ def network_of(checkpoint: Checkpoint, network: nn.Module | None = None) -> nn.M
     if network is None and isinstance(kind, dict):
         raise UsageError(
             f"{checkpoint.path} has the network {shown(kind.get('class_path'))}, and no checkpoint imports code: name "
-            "it again with --network (predict, export) or --model.network; serve and compare take mlp and cnn only, so "
-            "name another run (serve: by --ckpt_path)."
+            "it again with --network (predict, export) or --model.network; serve, compare and "
+            "--distillation.teacher take mlp and cnn only, so name another run (serve: by --ckpt_path)."
         )
     try:
         with torch.device("meta"):  # shapes without memory

@@ -31,7 +31,8 @@ def serve(
             reaches the machine, without a password.
         port: The port to listen on; 0 takes any free one.
         allowed_hosts: Names by which browsers may call the server, such as "[digits.lan]", besides localhost, this
-            machine's name and any address. Other names are refused: other people's pages may lead them here.
+            machine's name and any address. Other names are refused, because other people's pages can make a name
+            lead here.
     """
     try:
         import uvicorn

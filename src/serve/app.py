@@ -74,7 +74,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         (413, "More than 4 MB, or more than 4,096 pixels wide or high; HEIC: 16 MB, 8,192 pixels"),
         (415, "Not a picture, or none of these formats"),
         (421, "The server has another name than the request says"),
-        (422, "A damaged picture, no digit in it, or more than a number"),
+        (422, "A damaged picture, no digit in it, or more than one number"),
         (500, "The network cannot answer, or the server made a mistake"),
         (503, "The server is ending"),
     )

@@ -93,7 +93,7 @@ def test_a_sheet_that_finds_no_space_leaves_the_old_one(
     ("flags", "says"),
     [
         (["--output", "README.md/x.png"], "--output README.md/x.png: there is no folder README.md"),
-        (["--output", "x.docx"], "--output x.docx: name a file that ends in .png"),
+        (["--output", "x.docx"], "--output x.docx: name a path that ends in .png"),
         (["--data.datasett", "MNIST"], "did you mean --data.dataset?"),
         (["--data.dataset", "MINST"], "'EMNIST/balanced'"),
     ],

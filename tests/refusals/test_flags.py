@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from lightning.pytorch import Callback
+from lightning.pytorch.loggers.logger import DummyLogger
 from torch import nn
 
 from tests.refusals.conftest import Refuse
@@ -29,6 +30,21 @@ class Refuses(nn.Module):
     def __init__(self, width: int = 7) -> None:
         super().__init__()
         raise ValueError("width must be even")
+
+
+class RefusesMutely(nn.Module):
+    """A network that does not say why it refuses its default."""
+
+    def __init__(self, width: int = 7) -> None:
+        super().__init__()
+        raise ValueError
+
+
+class RefusesLogger(DummyLogger):
+    """A logger that refuses its default."""
+
+    def __init__(self, every: int = 7) -> None:
+        raise ValueError("every must be even")
 
 
 class RefusesCallback(Callback):
@@ -89,6 +105,13 @@ REQUESTS = {
     "such a network for pictures": Request(f"predict --images digits --network {NO_SUPER}", NOT_MADE),
     "a network that refuses its arguments": Request(
         f"{FIT} --model.network {REFUSES}", (f"error: {REFUSES} cannot be made (width must be even): mend the class",)
+    ),
+    "a network that does not say why": Request(
+        f"{FIT} --model.network {REFUSES}Mutely", (f"error: {REFUSES}Mutely cannot be made (it gives no reason): mend",)
+    ),
+    "a logger that refuses its arguments": Request(
+        f"{FIT} --trainer.logger+={REFUSES}Logger",
+        (f"error: {REFUSES}Logger cannot be made (every must be even): mend the class or its arguments.",),
     ),
     "a callback that refuses its arguments": Request(
         f"{FIT} --trainer.callbacks+=LearningRateMonitor --trainer.callbacks+={REFUSES}Callback",

@@ -37,7 +37,7 @@ class RefusesMutely(nn.Module):
 
     def __init__(self, width: int = 7) -> None:
         super().__init__()
-        raise ValueError
+        raise AssertionError
 
 
 class RefusesLogger(DummyLogger):

@@ -21,7 +21,7 @@ install: .venv/installed  ## Install into .venv what training and using it need 
 train: .venv/installed  ## Train the main job on the real MNIST
 	$(BIN)/python -m src.cli fit --config configs/mlp.yaml
 
-check: .venv/dev-installed lint  ## Check format, style and types, and run the tests that train nothing (a good minute)
+check: .venv/dev-installed lint  ## Check format, style and types, and run the tests that train nothing (about a minute)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m 'not slow'
 
 test: .venv/dev-installed  ## Run the tests

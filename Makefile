@@ -1,6 +1,6 @@
 PYTHON ?= python3
 PORT ?= 6006
-TESTERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 3)  # more than cores, as many tests wait
+TESTERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)  # more than cores, as many tests wait
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help

@@ -31,7 +31,7 @@ BAD = {
     "a network for clothes": Request(f"{SERVE} 0", ("best", "T-shirt to Ankle boot", "ten digits"), fashion),
     "a network of one's own": Request(
         f"{SERVE} 0",
-        ("'mynet.Net'", "serve and compare take mlp and cnn only, so name another run (serve: by --ckpt_path)."),
+        ("'mynet.Net'", "take mlp and cnn only, so name another run (serve: by --ckpt_path)."),
         own_network,
     ),
     "a host without its list": Request(

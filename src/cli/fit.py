@@ -46,7 +46,7 @@ class CLI(Request):
     has_begun = False
 
     def instantiate_classes(self) -> None:
-        """Make all objects; raise UsageError for a class that refuses its arguments or needs a missing package."""
+        """Make all objects; raise UsageError for a class that needs a missing package."""
         try:
             continued = self.run if self.launch.is_first else None
             with resumed_trackers(self.request.trainer.logger, continued):
